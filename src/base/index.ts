@@ -1,0 +1,1 @@
+export { assert, assertNever, Bug } from "./assert.ts";

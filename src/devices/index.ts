@@ -1,0 +1,1 @@
+export type { AccessSize, Alarm, DeviceClock, IrqLine, MmioDevice, PortDevice } from "./bus.ts";

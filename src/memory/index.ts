@@ -1,0 +1,1 @@
+export type { GuestMemory } from "./guest-memory.ts";
