@@ -1,0 +1,191 @@
+/**
+ * The vCPU record: everything one virtual CPU is, as bytes with a layout (third law of the design).
+ *
+ * A vCPU owns one *area* of the arena: the record, then its jump cache, then its TLBs, at fixed offsets, so that one
+ * address (`vp`, the area's start) reaches all of them and translated code belongs to no vCPU in particular.
+ * IR operands are byte offsets into the record; the accessors of the TypeScript side, the constants of the Wasm
+ * runtime, digests and dumps are all derived from this one table.
+ *
+ * Laws:
+ * - `ZERO` always holds 0. General registers hold their full 64 bits in every mode.
+ * - `RIP` is the address of the next instruction whenever no translated code runs; inside a block it is the address of
+ *   the block's first instruction, and positions in the block are constants relative to it.
+ * - Arithmetic flags live in CC_KIND, CC_A, CC_B, CC_C (see ir/flags.ts); EFLAGS holds all the others, with zeros there.
+ */
+
+type FieldType = "u8" | "u16" | "u32" | "u64" | "v128";
+
+export interface Field {
+  readonly name: string;
+  readonly type: FieldType;
+  readonly count: number;
+  /** Bytes from one element to the next. */
+  readonly stride: number;
+  /** Byte offset in the record. */
+  readonly offset: number;
+  readonly note: string;
+}
+
+const sizes: Record<FieldType, number> = { u8: 1, u16: 2, u32: 4, u64: 8, v128: 16 };
+
+type Row = readonly [name: string, type: FieldType, count: number, note: string];
+
+// Order decides offsets; alignment is each element's own size.
+const rows = [
+  ["GPR", "u64", 16, "RAX RCX RDX RBX RSP RBP RSI RDI R8..R15"],
+  ["TEMP", "u64", 16, "scratch of one instruction's IR; meaningless between instructions"],
+  ["RIP", "u64", 1, "see the laws above"],
+  ["CC_KIND", "u64", 1, "which operation last set the arithmetic flags (ir/flags.ts)"],
+  ["CC_A", "u64", 1, "its first operand, or result, shifted to the top of 64 bits"],
+  ["CC_B", "u64", 1, "its second operand, shifted to the top"],
+  ["CC_C", "u64", 1, "carry in, or explicit CF/OF/AF bits"],
+  ["EFLAGS", "u64", 1, "TF IF DF IOPL NT RF AC VIF VIP ID and the fixed bit 1; arithmetic bits are zero here"],
+  ["ZERO", "u64", 1, "always 0: the base of absolute addresses"],
+  ["DIRECTION", "u64", 1, "+1 or -1, from DF"],
+  ["SEG_BASE", "u64", 6, "ES CS SS DS FS GS: base addresses"],
+  ["XMM", "v128", 16, "XMM0..XMM15"],
+  ["VTEMP", "v128", 8, "vector scratch of one instruction's IR"],
+  ["FPR", "u64", 16, "x87 physical registers R0..R7, 16 bytes each: u64 significand, u16 sign and exponent; MMX aliases the significand"],
+  ["FCW", "u16", 1, "x87 control word"],
+  ["FSW", "u16", 1, "x87 status word, TOP in bits 11-13"],
+  ["FTW", "u16", 1, "x87 full tag word, two bits a register"],
+  ["FOP", "u16", 1, "x87 last opcode (11 bits)"],
+  ["MXCSR", "u32", 1, "SSE control and status"],
+  ["FP_TRAP", "u32", 1, "nonzero: the last FP operation met an unmasked exception; nothing was written"],
+  ["FIP", "u64", 1, "x87 last instruction pointer"],
+  ["FDP", "u64", 1, "x87 last data pointer"],
+  ["FP_SCRATCH", "u64", 4, "operands and results of FP helpers that do not fit a parameter"],
+  ["SEG_SELECTOR", "u32", 6, "visible part"],
+  ["SEG_LIMIT", "u32", 6, "byte limit, expanded by G"],
+  ["SEG_FLAGS", "u32", 6, "descriptor bits 8-23 of the high half, as in a VMX access-rights field (type S DPL P AVL L D G), 0x10000 = unusable"],
+  ["GDTR_BASE", "u64", 1, ""],
+  ["IDTR_BASE", "u64", 1, ""],
+  ["LDTR_BASE", "u64", 1, ""],
+  ["TR_BASE", "u64", 1, ""],
+  ["GDTR_LIMIT", "u32", 1, ""],
+  ["IDTR_LIMIT", "u32", 1, ""],
+  ["LDTR_LIMIT", "u32", 1, ""],
+  ["TR_LIMIT", "u32", 1, ""],
+  ["LDTR_SELECTOR", "u32", 1, ""],
+  ["TR_SELECTOR", "u32", 1, ""],
+  ["LDTR_FLAGS", "u32", 1, "as SEG_FLAGS"],
+  ["TR_FLAGS", "u32", 1, "as SEG_FLAGS"],
+  ["CR0", "u64", 1, ""],
+  ["CR2", "u64", 1, ""],
+  ["CR3", "u64", 1, ""],
+  ["CR4", "u64", 1, ""],
+  ["CR8", "u64", 1, "task priority; mirrored to the LAPIC by the engine"],
+  ["XCR0", "u64", 1, ""],
+  ["EFER", "u64", 1, ""],
+  ["DR", "u64", 8, "DR0..DR7"],
+  ["STAR", "u64", 1, ""],
+  ["LSTAR", "u64", 1, ""],
+  ["CSTAR", "u64", 1, ""],
+  ["SFMASK", "u64", 1, ""],
+  ["KERNEL_GS_BASE", "u64", 1, ""],
+  ["SYSENTER_CS", "u64", 1, ""],
+  ["SYSENTER_ESP", "u64", 1, ""],
+  ["SYSENTER_EIP", "u64", 1, ""],
+  ["TSC_AUX", "u64", 1, ""],
+  ["TSC_OFFSET", "u64", 1, "added to the machine's TSC (IA32_TSC and TSC_ADJUST writes)"],
+  ["PAT", "u64", 1, ""],
+  // What the engine and translated code tell each other.
+  ["CPL", "u32", 1, "current privilege level"],
+  ["MODE", "u32", 1, "mode bits that translations are keyed by (mode.ts); also selects the TLB"],
+  ["TLB_BASE", "u32", 1, "offset from vp of the read TLB for MODE; the write TLB follows it"],
+  ["EVENTS", "u32", 1, "nonzero: leave translated code at the next boundary (events.ts)"],
+  ["INHIBIT", "u32", 1, "1: interrupts are held back for one instruction (after STI or MOV SS)"],
+  ["HALTED", "u32", 1, "1: in HLT"],
+  ["LEAVE", "u32", 1, "why the executor left (leave.ts); 0 = it did not"],
+  ["LEAVE_ARG", "u32", 1, "block or size, by reason"],
+  ["FAULT_VECTOR", "u32", 1, "exception raised by the last helper, with LEAVE = fault"],
+  ["FAULT_ERROR", "u32", 1, "its error code"],
+  ["FAULT_ADDRESS", "u64", 1, "CR2 of a page fault"],
+  ["STEPPING", "u32", 1, "1: one instruction runs alone; MMIO and stores to code are carried out, not refused"],
+  ["CURRENT_BLOCK", "u32", 1, "arena offset of the block the interpreter is in"],
+  ["ICOUNT", "u64", 1, "instructions retired"],
+  ["ICOUNT_LIMIT", "u64", 1, "leave exactly here; all ones when nothing is due"],
+  ["MMIO_DATA", "u64", 1, "value of the MMIO access in flight"],
+  ["SPACE", "u32", 1, "arena offset of the VM's address-space header (memory/)"],
+  ["ASID", "u32", 1, "jump-cache generation"],
+  ["TLB_MISSES", "u64", 1, "statistics"],
+  ["TLB_FLUSHES", "u64", 1, "statistics"],
+  ["INTERPRETED", "u64", 1, "statistics: instructions retired by the interpreter"],
+  ["REGION_ENTRIES", "u64", 1, "statistics"],
+  ["FILL_COUNT", "u32", 1, "non-global TLB fills since the last flush, indices in the fill log"],
+  ["PENDING_DB", "u32", 1, "DR6 bits of a debug trap to deliver at the next boundary"],
+] as const satisfies readonly Row[];
+
+export type FieldName = (typeof rows)[number][0];
+
+function place(): { fields: readonly Field[]; size: number } {
+  let offset = 0;
+  const fields = (rows as readonly Row[]).map(([name, type, count, note]) => {
+    const stride = sizes[type];
+    offset = Math.ceil(offset / stride) * stride;
+    const field: Field = { name, type, count, stride, offset, note };
+    offset += stride * count;
+    return field;
+  });
+  return { fields, size: offset };
+}
+
+const placed = place();
+
+export const vcpuFields: readonly Field[] = placed.fields;
+/** Bytes of the record that hold state. */
+export const vcpuRecordBytes = placed.size;
+
+/** Byte offset of each field in the record. */
+export const at = Object.fromEntries(placed.fields.map((f) => [f.name, f.offset])) as Record<FieldName, number>;
+
+export const gpr = (n: number): number => at.GPR + 8 * n;
+export const temp = (n: number): number => at.TEMP + 8 * n;
+export const xmm = (n: number): number => at.XMM + 16 * n;
+export const vtemp = (n: number): number => at.VTEMP + 16 * n;
+/** Physical x87 register, which is also where MMX register n lives. */
+export const fpr = (n: number): number => at.FPR + 16 * n;
+
+// The rest of the area.
+/** Entries of each TLB: direct-mapped by the low bits of the page number. A power of two. */
+export const tlbEntries = 1024;
+/** Entry: u64 tag (page's GVA; all ones = empty), u32 frame (HPA of the page), u32 flags (1 = global). */
+export const tlbEntryBytes = 16;
+export const tlbBytes = tlbEntries * tlbEntryBytes;
+/** Entries of the jump cache: GVA → block. u64 GVA, u32 block, u32 ASID it was made under. */
+export const jumpCacheEntries = 4096;
+export const jumpCacheEntryBytes = 16;
+
+export const area = {
+  /** Three TLB modes (user, supervisor, supervisor with AC), each a read and a write TLB. */
+  tlb: 0x2000,
+  /** Two fetch TLBs: user, supervisor. */
+  fetchTlb: 0x2000 + 6 * tlbBytes,
+  jumpCache: 0x2000 + 8 * tlbBytes,
+  /** u32 each: offset in the area of a non-global TLB entry that was filled. */
+  fillLog: 0x2000 + 8 * tlbBytes + jumpCacheEntries * jumpCacheEntryBytes,
+  fillLogEntries: 2048,
+  bytes: 0x40000,
+} as const;
+
+if (placed.size > area.tlb) throw new Error("the vCPU record outgrew its place in the area");
+if (area.fillLog + 4 * area.fillLogEntries > area.bytes) throw new Error("the vCPU area is too small");
+
+/** AssemblyScript constants of the record, for the Wasm runtime. */
+export function generateRuntimeLayout(): string {
+  const lines = placed.fields.map((f) => `export const ${f.name}: u32 = ${f.offset};${f.note ? ` // ${f.note}` : ""}`);
+  const constants = {
+    TLB: area.tlb,
+    FETCH_TLB: area.fetchTlb,
+    TLB_ENTRIES: tlbEntries,
+    TLB_ENTRY_BYTES: tlbEntryBytes,
+    TLB_BYTES: tlbBytes,
+    JUMP_CACHE: area.jumpCache,
+    JUMP_CACHE_ENTRIES: jumpCacheEntries,
+    FILL_LOG: area.fillLog,
+    FILL_LOG_ENTRIES: area.fillLogEntries,
+    VCPU_AREA_BYTES: area.bytes,
+  };
+  for (const [name, value] of Object.entries(constants)) lines.push(`export const ${name}: u32 = ${value};`);
+  return `// Generated from src/vcpu/layout.ts by tools/build-runtime.ts. Do not edit.\n${lines.join("\n")}\n`;
+}
