@@ -1,0 +1,3 @@
+export { Code, type Label, type Local } from "./code.ts";
+export { type FunctionType, ModuleBuilder } from "./module.ts";
+export { A, V, W, type WasmType } from "./opcodes.ts";

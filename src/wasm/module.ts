@@ -1,0 +1,100 @@
+/**
+ * A WebAssembly module, section by section (core spec, "Binary Format"): types, imports, functions, tables, exports, code.
+ * Imports come before functions, so a function's index is known as soon as it is imported or declared.
+ */
+import { assert } from "#base";
+import { Bytes, type Code } from "./code.ts";
+import { typeByte, type WasmType } from "./opcodes.ts";
+
+export interface FunctionType {
+  readonly parameters: readonly WasmType[];
+  readonly results: readonly WasmType[];
+}
+
+export class ModuleBuilder {
+  readonly #types: FunctionType[] = [];
+  readonly #imports: { module: string; name: string; write: (out: Bytes) => void }[] = [];
+  readonly #functions: { type: number; code: Code }[] = [];
+  readonly #exports: { name: string; index: number }[] = [];
+  #importedFunctions = 0;
+
+  type(type: FunctionType): number {
+    const key = JSON.stringify(type);
+    const known = this.#types.findIndex((t) => JSON.stringify(t) === key);
+    return known >= 0 ? known : this.#types.push(type) - 1;
+  }
+
+  /** A shared memory32 of up to 4 GiB. */
+  importMemory(module: string, name: string): void {
+    this.#import(module, name, (out) => {
+      out.byte(2);
+      out.byte(3);
+      out.u32(1);
+      out.u32(65536);
+    });
+  }
+  importTable(module: string, name: string): void {
+    this.#import(module, name, (out) => {
+      out.byte(1);
+      out.byte(0x70);
+      out.byte(0);
+      out.u32(0);
+    });
+  }
+  importFunction(module: string, name: string, type: FunctionType): number {
+    assert(this.#functions.length === 0, "imports precede functions");
+    const index = this.type(type);
+    this.#import(module, name, (out) => {
+      out.byte(0);
+      out.u32(index);
+    });
+    return this.#importedFunctions++;
+  }
+
+  /** Adds a function and returns its index. */
+  function(type: FunctionType, code: Code, exportName?: string): number {
+    this.#functions.push({ type: this.type(type), code });
+    const index = this.#importedFunctions + this.#functions.length - 1;
+    if (exportName !== undefined) this.#exports.push({ name: exportName, index });
+    return index;
+  }
+
+  finish(): Uint8Array<ArrayBuffer> {
+    const out = new Bytes(65536);
+    for (const b of [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]) out.byte(b);
+    section(out, 1, this.#types, (s, type) => {
+      s.byte(0x60);
+      s.u32(type.parameters.length);
+      for (const p of type.parameters) s.byte(typeByte[p]);
+      s.u32(type.results.length);
+      for (const r of type.results) s.byte(typeByte[r]);
+    });
+    section(out, 2, this.#imports, (s, entry) => {
+      s.name(entry.module);
+      s.name(entry.name);
+      entry.write(s);
+    });
+    section(out, 3, this.#functions, (s, f) => s.u32(f.type));
+    section(out, 7, this.#exports, (s, e) => {
+      s.name(e.name);
+      s.byte(0);
+      s.u32(e.index);
+    });
+    section(out, 10, this.#functions, (s, f) => s.append(f.code.finish()));
+    return out.view();
+  }
+
+  #import(module: string, name: string, write: (out: Bytes) => void): void {
+    this.#imports.push({ module, name, write });
+  }
+}
+
+function section<T>(out: Bytes, id: number, entries: readonly T[], write: (out: Bytes, entry: T) => void): void {
+  if (entries.length === 0) return;
+  const body = new Bytes(1024);
+  body.u32(entries.length);
+  for (const entry of entries) write(body, entry);
+  out.byte(id);
+  out.u32(body.length);
+  out.append(body.view());
+}
