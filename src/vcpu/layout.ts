@@ -55,6 +55,7 @@ const rows = [
   ["FIP", "u64", 1, "x87 last instruction pointer"],
   ["FDP", "u64", 1, "x87 last data pointer"],
   ["FP_SCRATCH", "u64", 4, "operands and results of FP helpers that do not fit a parameter"],
+  ["BOUNCE", "v128", 4, "stands in for memory that is not contiguous or no RAM: page crossings, MMIO"],
   ["SEG_SELECTOR", "u32", 6, "visible part"],
   ["SEG_LIMIT", "u32", 6, "byte limit, expanded by G"],
   ["SEG_FLAGS", "u32", 6, "descriptor bits 8-23 of the high half, as in a VMX access-rights field (type S DPL P AVL L D G), 0x10000 = unusable"],
