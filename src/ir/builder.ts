@@ -7,6 +7,17 @@
 import { assert } from "#base";
 import { formatUnits, Op, opRows } from "./ops.ts";
 
+export type KnownFlags = "" | "sub" | "logic";
+
+/** For each operation that writes flags, what it leaves known; undefined for the others. A helper may write flags. */
+const knownAfter: readonly (KnownFlags | undefined)[] = opRows.map((row) => {
+  if (row.name === "call") return "";
+  if (!row.writesFlags) return undefined;
+  if (/^(sub\d+i?f|cmp\d+i?|neg\d+f)$/.test(row.name)) return "sub";
+  if (/^((and|or|xor)\d+i?f|test\d+i?)$/.test(row.name)) return "logic";
+  return "";
+});
+
 const capacityBytes = 64 * 1024;
 
 export class IrBuilder {
@@ -19,12 +30,19 @@ export class IrBuilder {
   length = 0;
   #position = 0;
   #count = 0;
+  #known: KnownFlags = "";
 
   reset(): void {
     this.opCount = 0;
     this.length = 0;
     this.#position = 0;
     this.#count = 0;
+    this.#known = "";
+  }
+
+  /** What is known here of the operation that last set the flags: enough to choose a cheaper condition. */
+  knownFlags(): KnownFlags {
+    return this.#known;
   }
 
   /** Bytes still free: one instruction never needs more than 2 KiB. */
@@ -118,6 +136,8 @@ export class IrBuilder {
   #head(op: number, d: number, a: number, b: number): number {
     const word = this.length >> 2;
     this.starts[this.opCount++] = this.length;
+    const known = knownAfter[op];
+    if (known !== undefined) this.#known = known;
     this.#words[word] = op | (d << 16);
     this.#words[word + 1] = a | (b << 16);
     return word;

@@ -1,4 +1,5 @@
-export { IrBuilder, opBytes } from "./builder.ts";
+export { IrBuilder, type KnownFlags, opBytes } from "./builder.ts";
 export { arithmeticFlags, FlagsClass, flagsKind, type SizeLog2 } from "./flags.ts";
 export { type FieldType, formatUnits, innerOps, Op, type OperandType, type OpFormat, type OpName, type OpRow, opRows, sizeNames } from "./ops.ts";
 export { type VectorOp, type VectorSignature, vectorOps } from "./vector-ops.ts";
+export { Helper, type HelperName, type HelperRow, helperRows } from "./helpers.ts";

@@ -1,0 +1,401 @@
+/**
+ * Lifting: guest instructions to IR, one block at a time.
+ *
+ * A rule says what one instruction does, in terms of operands (`read`, `write`, ...) and IR operations. It never asks
+ * where an operand lives: addressing, segments, sizes and byte registers are settled here.
+ *
+ * Law (see ir/ops.ts): a rule writes nothing architectural before its last operation that may leave. A store to what
+ * this instruction read with `readModify` does not leave.
+ */
+import { assert } from "#base";
+import { type IrBuilder, Op, type OpName } from "#ir";
+import { at, gpr, Mode, temp, vtemp } from "#vcpu";
+import { byteRegister, type Instruction, OPERANDS, type OperandShape, ripBase } from "#x86";
+
+export type Rule = (l: Lifter, i: Instruction) => void;
+
+export const rax = gpr(0);
+export const rcx = gpr(1);
+export const rdx = gpr(2);
+export const rbx = gpr(3);
+export const rsp = gpr(4);
+export const rbp = gpr(5);
+export const rsi = gpr(6);
+export const rdi = gpr(7);
+
+const isInt32 = (n: number): boolean => n === (n | 0);
+const shapes = OPERANDS as Record<string, OperandShape>;
+
+export class Lifter {
+  readonly ir: IrBuilder;
+  readonly i: Instruction;
+  /** Mode bits of the code being lifted. */
+  mode = 0;
+  /** Offsets from the block's start: of the current instruction, and of the one after it. */
+  position = 0;
+  next = 0;
+  /** Instructions before the current one in the block. */
+  count = 0;
+  /** Set by the rule that ended the block. */
+  ended = false;
+
+  #temps = 0;
+  #vtemps = 0;
+  // The memory operand, once resolved.
+  #resolved = false;
+  #base = 0;
+  #index = -1;
+  #scale = 0;
+  #displacement = 0;
+
+  constructor(ir: IrBuilder, instruction: Instruction) {
+    this.ir = ir;
+    this.i = instruction;
+  }
+
+  beginBlock(mode: number): void {
+    this.ir.reset();
+    this.mode = mode;
+    this.position = 0;
+    this.next = 0;
+    this.count = 0;
+    this.ended = false;
+  }
+  /** `this.i` holds the instruction at `position`. */
+  beginInstruction(position: number, count: number): void {
+    this.position = position;
+    this.next = position + this.i.length;
+    this.count = count;
+    this.#temps = 0;
+    this.#vtemps = 0;
+    this.#resolved = false;
+    this.ir.beginInstruction(position, count);
+  }
+
+  get long(): boolean {
+    return this.i.mode === 64;
+  }
+  /** Bytes that a push moves by default here: 8, 4 or 2. */
+  get stackSize(): number {
+    return this.i.mode === 64 ? 8 : this.i.mode === 32 ? 4 : 2;
+  }
+
+  /** A scratch field of this instruction. */
+  temp(): number {
+    assert(this.#temps < 16, "an instruction has 16 temporaries");
+    return temp(this.#temps++);
+  }
+  vtemp(): number {
+    assert(this.#vtemps < 8, "an instruction has 8 vector temporaries");
+    return vtemp(this.#vtemps++);
+  }
+
+  // Operands by their place in the row.
+
+  shape(n: number): OperandShape {
+    return shapes[this.i.row.operands[n]];
+  }
+
+  /** Bytes of operand n. For register-or-memory operands of two sizes: the one that applies. */
+  size(n: number): number {
+    const shape = this.shape(n);
+    if (shape.memorySize !== undefined && this.i.hasMemory) return shape.memorySize;
+    switch (shape.size) {
+      case "v":
+        return this.i.operandSize;
+      case "z":
+        return Math.min(this.i.operandSize, 4);
+      case "y":
+        return this.i.operandSize === 8 ? 8 : 4;
+      case "a":
+        return this.long ? 8 : 4;
+      default:
+        return shape.size;
+    }
+  }
+
+  isImmediate(n: number): boolean {
+    const place = this.shape(n).place;
+    return place === "immediate" || place === "one";
+  }
+  isMemory(n: number): boolean {
+    const place = this.shape(n).place;
+    return (place === "rm" || place === "memory" || place === "moffs" || place === "xmm-rm" || place === "mmx-rm") && this.i.hasMemory;
+  }
+
+  /** The field of general register `number` as an operand of `size` bytes: AH and its like are one byte further. */
+  register(number: number, size: number): number {
+    if (size !== 1) return gpr(number);
+    const byte = byteRegister(this.i, number);
+    return gpr(byte & 15) + (byte >> 4);
+  }
+
+  /** The field of operand n, which is a general register. */
+  registerOf(n: number): number {
+    const shape = this.shape(n);
+    const size = this.size(n);
+    switch (shape.place) {
+      case "rm":
+      case "rm-register":
+        return this.register(this.i.rm, size);
+      case "reg":
+        return this.register(this.i.reg, size);
+      case "opcode-register":
+        return this.register(this.i.opcodeReg, size);
+      case "fixed":
+        return gpr(shape.register ?? 0);
+      default:
+        throw new Error(`operand ${n} of ${this.i.row.mnemonic} is no general register`);
+    }
+  }
+
+  /** The field that holds operand n's value; memory is loaded, an immediate becomes a constant. */
+  read(n: number): number {
+    const size = this.size(n);
+    if (this.isImmediate(n)) return this.constant(this.immediateLow(n), this.immediateHigh(n));
+    if (!this.isMemory(n)) return this.registerOf(n);
+    const t = this.temp();
+    this.load(sized("ld8", size), t);
+    return t;
+  }
+
+  /** As `read`, for an operand that this instruction then writes by `write`. */
+  readModify(n: number): number {
+    if (!this.isMemory(n)) return this.registerOf(n);
+    const t = this.temp();
+    this.load(sized("ldm8", this.size(n)), t);
+    return t;
+  }
+
+  /** Where a result for operand n is computed: its register, or a temporary that `write` then stores. */
+  target(n: number): number {
+    return this.isMemory(n) ? this.temp() : this.registerOf(n);
+  }
+
+  /** Writes `field` to operand n. Nothing happens where the operand is that register already. */
+  write(n: number, field: number): void {
+    const size = this.size(n);
+    if (this.isMemory(n)) return this.store(sized("st8", size), field);
+    const register = this.registerOf(n);
+    if (register !== field) this.ir.rrr(sized("mov8", size), register, field);
+  }
+
+  immediateLow(n: number): number {
+    return this.shape(n).place === "one" ? 1 : this.i.immLow;
+  }
+  immediateHigh(n: number): number {
+    return this.shape(n).place === "one" ? 0 : this.i.immHigh;
+  }
+
+  constant(low: number, high = low >> 31): number {
+    const t = this.temp();
+    this.ir.rri(Op.const64, t, 0, low, high);
+    return t;
+  }
+
+  // Memory.
+
+  /** d = load of the memory operand; `op` is the unindexed member of an op pair. */
+  load(op: number, d: number): void {
+    this.#access(op, d);
+  }
+  /** Stores `field` to the memory operand. */
+  store(op: number, field: number): void {
+    this.#access(op, field);
+  }
+  /** As `load`, `offset` bytes further. */
+  loadAt(op: number, d: number, offset: number): void {
+    this.#access(op, d, offset);
+  }
+  storeAt(op: number, field: number, offset: number): void {
+    this.#access(op, field, offset);
+  }
+
+  /** Compare-and-exchange on the memory operand (see ir/ops.ts). */
+  exchange(op: number, v: number, replacement: number): void {
+    this.ir.mem2(op, v, this.address(), 0, replacement);
+  }
+
+  /** The linear address of the memory operand, in a field. */
+  address(): number {
+    this.resolve();
+    if (this.#index < 0 && this.#displacement === 0) return this.#base;
+    const t = this.temp();
+    this.#lea(Op.lea64, t);
+    this.#base = t;
+    this.#index = -1;
+    this.#displacement = 0;
+    return t;
+  }
+
+  /** The effective address without segment base (LEA), of addressSize, in field d as `op` (lea32 or lea64) leaves it. */
+  effectiveAddress(op: number, d: number): void {
+    const i = this.i;
+    if (i.addressSize === 2) {
+      this.#sixteenBit(d);
+      return;
+    }
+    this.#components(i.addressSize === 4 && !this.long ? 0 : undefined);
+    if (i.addressSize === 4 && op === Op.lea64) op = Op.lea32;
+    this.#lea(op, d);
+    this.#resolved = false;
+  }
+
+  /** Adds the segment's base to an offset (string instructions, far pointers); gives the field of the linear address. */
+  linear(offset: number, segment: number): number {
+    if (!this.#hasBase(segment)) return offset;
+    const t = this.temp();
+    this.ir.rrr(Op.add64, t, offset, at.SEG_BASE + 8 * segment);
+    return t;
+  }
+
+  /** Settles base, index and displacement of the memory operand, segment base included. */
+  resolve(): void {
+    if (this.#resolved) return;
+    this.#resolved = true;
+    const i = this.i;
+    const segmentBase = this.#hasBase(i.segment) ? at.SEG_BASE + 8 * i.segment : -1;
+    if (i.addressSize === 2) {
+      const t = this.temp();
+      this.#sixteenBit(t);
+      this.#place(t, segmentBase);
+    } else if (i.addressSize === 4) {
+      this.#components(this.long ? undefined : 0);
+      const plainField = this.#index < 0 && this.#base === at.ZERO && this.#displacement >= 0;
+      if (plainField) {
+        if (segmentBase >= 0) this.#base = segmentBase;
+        return;
+      }
+      const t = this.temp();
+      this.#lea(Op.lea32, t);
+      this.#place(t, segmentBase);
+    } else {
+      this.#components(undefined);
+      if (segmentBase < 0) return;
+      if (this.#base === at.ZERO) this.#base = segmentBase;
+      else if (this.#index < 0) {
+        this.#index = this.#base;
+        this.#scale = 0;
+        this.#base = segmentBase;
+      } else {
+        const t = this.temp();
+        this.#lea(Op.lea64, t);
+        this.#place(t, segmentBase);
+      }
+    }
+  }
+
+  // Ends of blocks. Offsets count from the block's start.
+
+  jump(target: number): void {
+    this.ended = true;
+    this.ir.jump(Op.jmp, target);
+  }
+  /** Jumps to `target` where condition cc holds, else goes on. */
+  branch(cc: number, target: number): void {
+    this.ended = true;
+    this.ir.branch(Op[`jcc${this.ir.knownFlags()}${cc}` as OpName], target, this.next);
+  }
+  /** Jumps to `target` where the i8 `field` is not zero. */
+  branchIfNonzero(field: number, target: number): void {
+    this.ended = true;
+    this.ir.branch(Op.jnz, target, this.next, field);
+  }
+  jumpTo(field: number): void {
+    this.ended = true;
+    this.ir.rrr(Op.jmpi, 0, field);
+  }
+  /** Goes on after this instruction, by a full look-up: for what changes mode, mappings or events. */
+  sync(target = this.next): void {
+    this.ended = true;
+    this.ir.jump(Op.sync, target);
+  }
+  /** A helper has written RIP. */
+  dispatch(): void {
+    this.ended = true;
+    this.ir.rrr(Op.dispatch, 0, 0);
+  }
+
+  /** d = condition cc, 0 or 1. */
+  condition(cc: number, d: number): void {
+    this.ir.rrr(Op[`cond${this.ir.knownFlags()}${cc}` as OpName], d, 0);
+  }
+  /** Field with the address of the next instruction. */
+  nextRip(): number {
+    return this.ripAt(this.next);
+  }
+  /** Field with the address of this instruction. */
+  thisRip(): number {
+    return this.ripAt(this.position);
+  }
+  ripAt(offset: number): number {
+    const t = this.temp();
+    this.ir.mem(this.long ? Op.lea64 : Op.lea32, t, at.RIP, offset);
+    return t;
+  }
+
+  #hasBase(segment: number): boolean {
+    return segment >= 4 || (this.mode & Mode.segmented) !== 0;
+  }
+  #place(offset: number, segmentBase: number): void {
+    this.#base = offset;
+    this.#index = -1;
+    this.#displacement = 0;
+    if (segmentBase < 0) return;
+    this.#base = segmentBase;
+    this.#index = offset;
+    this.#scale = 0;
+  }
+  /** Base, index and displacement as encoded; `high` is unused where the displacement is 32 bits. */
+  #components(high: number | undefined): void {
+    const i = this.i;
+    this.#index = i.index < 0 ? -1 : gpr(i.index);
+    this.#scale = i.scale;
+    this.#displacement = i.displacement;
+    this.#base = i.base < 0 ? at.ZERO : gpr(i.base);
+    if (i.base === ripBase) {
+      this.#base = at.RIP;
+      this.#displacement += this.next;
+      if (!isInt32(this.#displacement)) {
+        this.#base = this.ripAt(this.next);
+        this.#displacement = i.displacement;
+      }
+    } else if (high === undefined && i.base < 0 && i.index < 0 && i.displacementHigh !== i.displacement >> 31 && this.shapeIsMoffs()) {
+      this.#base = this.constant(i.displacement, i.displacementHigh);
+      this.#displacement = 0;
+    }
+  }
+  shapeIsMoffs(): boolean {
+    return this.i.addressSize === 8 && this.i.row.operands.some((kind) => shapes[kind].place === "moffs");
+  }
+  #sixteenBit(d: number): void {
+    const i = this.i;
+    const t = this.temp();
+    this.ir.rri(Op.const64, t, 0, i.displacement & 0xffff, 0);
+    if (i.base >= 0) this.ir.rrr(Op.add16, t, t, gpr(i.base));
+    if (i.index >= 0) this.ir.rrr(Op.add16, t, t, gpr(i.index));
+    this.ir.rrr(Op.mov64, d, t);
+  }
+  #lea(op: number, d: number): void {
+    if (this.#index < 0) this.ir.mem(op, d, this.#base, this.#displacement);
+    else this.ir.memx(op, d, this.#base, this.#index, this.#scale, this.#displacement);
+  }
+  #access(op: number, v: number, offset = 0): void {
+    this.resolve();
+    let displacement = this.#displacement + offset;
+    if (!isInt32(displacement)) {
+      this.address();
+      displacement = offset;
+    }
+    if (this.#index < 0) this.ir.mem(op, v, this.#base, displacement);
+    else this.ir.memx(op, v, this.#base, this.#index, this.#scale, displacement);
+  }
+}
+
+/** The member of an op family for operands of `size` bytes: `first` names its 8-bit member. */
+export function sized(first: OpName, size: number): number {
+  const step = size === 1 ? 0 : size === 2 ? 1 : size === 4 ? 2 : 3;
+  // A load or store is followed by its indexed form.
+  return Op[first] + step * (pairs.has(first) ? 2 : 1);
+}
+const pairs: ReadonlySet<string> = new Set(["ld8", "ldm8", "st8"]);

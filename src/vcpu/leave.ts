@@ -1,0 +1,33 @@
+/** Why the executor left translated code: the field LEAVE. */
+export const Leave = {
+  none: 0,
+  /** The instruction at RIP raised FAULT_VECTOR; nothing of it happened. */
+  fault: 1,
+  /** No block for RIP: it must be lifted. */
+  lift: 2,
+  /** LEAVE_ARG is a block that became hot. */
+  hot: 3,
+  /** EVENTS is nonzero. */
+  event: 4,
+  /** ICOUNT_LIMIT is near: fewer instructions are left than the next block has. */
+  limit: 5,
+  /** The instruction at RIP must run alone: MMIO, a store to code, an access across pages in compiled code. */
+  step: 6,
+  /** HLT was retired. */
+  halt: 7,
+  /** The instruction at RIP is to be started again: a long string operation gave way. */
+  again: 8,
+  /** A triple fault. */
+  shutdown: 9,
+} as const;
+export type Leave = (typeof Leave)[keyof typeof Leave];
+
+/** Bits of the field EVENTS. */
+export const Event = {
+  /** An interrupt, NMI or INIT may be deliverable. */
+  interrupt: 1,
+  /** The host wants the vCPU's attention: a message, a stop, the end of a time slice. */
+  host: 2,
+  /** A debug trap waits in PENDING_DB, or TF is set: step. */
+  debug: 4,
+} as const;
