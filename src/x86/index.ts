@@ -26,3 +26,6 @@ export {
   VM,
   ZF,
 } from "./flags.ts";
+export { rows } from "./instructions/index.ts";
+export { CONDITIONS } from "./instructions/define.ts";
+export { DECODED, decode, type DecodeResult, maxInstructionLength, TOO_LONG, TRUNCATED, UNDEFINED } from "./decode.ts";

@@ -18,6 +18,8 @@ export const nothing: InstructionRow = {
   lift: "(bad)",
   sizeRule: "d",
   feature: "none",
+  absent: true,
+  alignment: 1,
   flagsRead: 0,
   flagsWritten: 0,
   flagsUndefined: 0,

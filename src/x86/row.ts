@@ -12,8 +12,9 @@ export type OpcodeMap = 0 | 1 | 2 | 3;
  * `b` `w` `d` `q`: always 1, 2, 4, 8. `v`: 2, 4 or 8 by prefixes. `y`: 4, or 8 with REX.W. `z`: 2 or 4.
  * `d64`: as `v`, but 64-bit code has 8 without REX.W and cannot have 4 (PUSH, POP, ENTER, ...).
  * `f64`: as `v`, but always 8 in 64-bit code (near branches; AMD would let 66 make it 2).
+ * `a`: the natural width, 8 in 64-bit code and else 4.
  */
-export type SizeRule = "b" | "w" | "d" | "q" | "v" | "y" | "z" | "d64" | "f64";
+export type SizeRule = "b" | "w" | "d" | "q" | "v" | "y" | "z" | "d64" | "f64" | "a";
 
 export interface InstructionRow {
   /** Dense index into `rows`; tables by row are arrays. */
@@ -40,8 +41,12 @@ export interface InstructionRow {
   /** Key of the lifting rule. Rows with the same key differ in operands and sizes alone. */
   readonly lift: string;
   readonly sizeRule: SizeRule;
-  /** CPUID feature: "base" is every 64-bit processor; "none" names what this machine does not have: decodes as #UD. */
+  /** CPUID feature; "base" is every 64-bit processor. */
   readonly feature: string;
+  /** True for what this machine does not have: it is named, measured, and decodes as undefined. */
+  readonly absent: boolean;
+  /** The memory operand must be a multiple of this, else #GP; 1 where any address will do. */
+  readonly alignment: number;
   /** Flags read; changed to a defined value; left undefined by the manual (EFLAGS bit masks; the last two disjoint). */
   readonly flagsRead: number;
   readonly flagsWritten: number;

@@ -1,0 +1,183 @@
+/**
+ * The opcode maps, expanded once from the rows into flat arrays that `decode()` indexes.
+ *
+ * `roots[context | map | prefix | opcode]` is a row's id, or below zero: ~n, where `leaves[n * 256 + ModRM byte]` is the
+ * id. Context: 0 = 64-bit code without REX.W, 1 = with, 2 = other code. Prefix: 0 none, 1 = 66, 2 = F3, 3 = F2. Id 0 is
+ * `nothing`.
+ */
+import { rows } from "./instructions/index.ts";
+import { OPERANDS, type OperandShape } from "./operands.ts";
+import type { InstructionRow, SizeRule } from "./row.ts";
+
+export const CONTEXT_STRIDE = 4096;
+const mapStride = 1024;
+const prefixStride = 256;
+
+/** Bits of `rowBits[id]`; immediates and the size rule are small numbers at the shifts below. */
+export const HAS_MODRM = 1;
+export const MOD_IGNORED = 2;
+export const LOCKABLE = 4;
+export const ABSENT = 8;
+/** 66 is this row's mandatory prefix and says nothing about sizes. */
+export const TAKES_66 = 16;
+export const IMMEDIATE_SHIFT = 8;
+export const SIZE_SHIFT = 12;
+
+/** What follows ModRM, SIB and displacement. */
+export const IMMEDIATE = {
+  none: 0,
+  byte: 1,
+  signedByte: 2,
+  word: 3,
+  /** Two bytes with operand size 2, else four. */
+  sized: 4,
+  /** operandSize bytes. */
+  full: 5,
+  moffs: 6,
+  wordByte: 7,
+  farPointer: 8,
+} as const;
+
+const sizeRules: readonly SizeRule[] = ["b", "w", "d", "q", "v", "y", "z", "d64", "f64", "a"];
+
+function immediateOf(row: InstructionRow): number {
+  const has = (...kinds: string[]): boolean => row.operands.some((kind) => kinds.includes(kind));
+  if (has("Ib2")) return IMMEDIATE.wordByte;
+  if (has("Ob", "Ov")) return IMMEDIATE.moffs;
+  if (has("Ap")) return IMMEDIATE.farPointer;
+  if (has("Iv")) return IMMEDIATE.full;
+  if (has("Iz", "Jz")) return IMMEDIATE.sized;
+  if (has("Ibs", "Jb")) return IMMEDIATE.signedByte;
+  if (has("Iw")) return IMMEDIATE.word;
+  return has("Ib") ? IMMEDIATE.byte : IMMEDIATE.none;
+}
+
+function bitsOf(row: InstructionRow): number {
+  const places = row.operands.map((kind) => (OPERANDS[kind] as OperandShape).place);
+  const modIgnored = places.includes("control-reg") || places.includes("debug-reg");
+  return (
+    (row.hasModrm ? HAS_MODRM : 0) |
+    (modIgnored ? MOD_IGNORED : 0) |
+    (row.lockable ? LOCKABLE : 0) |
+    (row.absent ? ABSENT : 0) |
+    (row.prefix === 0x66 ? TAKES_66 : 0) |
+    (immediateOf(row) << IMMEDIATE_SHIFT) |
+    (sizeRules.indexOf(row.sizeRule) << SIZE_SHIFT)
+  );
+}
+
+export const rowBits = Int32Array.from(rows, bitsOf);
+
+/** Effective operand size at `rule * 16 + mode * 4 + REX.W * 2 + (66 ? 1 : 0)`, mode 0 = 64, 1 = 32, 2 = 16. */
+export const operandSizes = new Uint8Array(sizeRules.length * 16);
+
+function operandSizeOf(rule: SizeRule, mode: number, wide: boolean, has66: boolean): number {
+  const usual = wide && mode === 0 ? 8 : has66 !== (mode === 2) ? 2 : 4;
+  switch (rule) {
+    case "b":
+      return 1;
+    case "w":
+      return 2;
+    case "d":
+      return 4;
+    case "q":
+      return 8;
+    case "v":
+      return usual;
+    case "y":
+      return usual === 8 ? 8 : 4;
+    case "z":
+      return usual === 8 ? 4 : usual;
+    case "d64":
+      return mode === 0 && usual === 4 ? 8 : usual;
+    case "f64":
+      return mode === 0 ? 8 : usual;
+    case "a":
+      return mode === 0 ? 8 : 4;
+  }
+}
+
+for (const [n, rule] of sizeRules.entries()) {
+  for (let state = 0; state < 12; state++) {
+    operandSizes[n * 16 + state] = operandSizeOf(rule, state >> 2, (state & 2) !== 0, (state & 1) !== 0);
+  }
+}
+
+export const roots = new Int32Array(3 * CONTEXT_STRIDE);
+const leafRows: Int32Array[] = [];
+
+/** How narrowly a row matches; narrower rows overwrite wider ones. */
+function narrowness(row: InstructionRow): number {
+  return (
+    (row.prefix >= 0 ? 16 : 0) +
+    (row.fixedRm >= 0 ? 8 : 0) +
+    (row.digit >= 0 ? 4 : 0) +
+    (row.form !== "any" ? 2 : 0) +
+    (row.registerInOpcode ? 0 : 1)
+  );
+}
+
+function contextsOf(row: InstructionRow): number[] {
+  const in64 = row.rexW < 0 ? [0, 1] : [row.rexW];
+  const in32 = row.rexW === 1 ? [] : [2];
+  return row.modes === "64" ? in64 : row.modes === "32" ? in32 : [...in64, ...in32];
+}
+
+function prefixesOf(row: InstructionRow): number[] {
+  switch (row.prefix) {
+    case -1:
+      return [0, 1, 2, 3];
+    case 0:
+      return [0];
+    case 0x66:
+      return [1];
+    case 0xf3:
+      return [2];
+    case 0xf2:
+      return [3];
+  }
+}
+
+function matchesModrm(row: InstructionRow, modrm: number): boolean {
+  if (row.form === "register" && modrm < 0xc0) return false;
+  if (row.form === "memory" && modrm >= 0xc0) return false;
+  if (row.digit >= 0 && ((modrm >> 3) & 7) !== row.digit) return false;
+  return row.fixedRm < 0 || (modrm & 7) === row.fixedRm;
+}
+
+function enter(row: InstructionRow, root: number): void {
+  const whole = row.digit < 0 && row.fixedRm < 0 && row.form === "any";
+  const before = roots[root] as number;
+  if (whole) {
+    roots[root] = row.id;
+    return;
+  }
+  let leaf = before < 0 ? leafRows[~before] : undefined;
+  if (!leaf) {
+    leaf = new Int32Array(256).fill(before);
+    roots[root] = ~leafRows.length;
+    leafRows.push(leaf);
+  }
+  for (let modrm = 0; modrm < 256; modrm++) if (matchesModrm(row, modrm)) leaf[modrm] = row.id;
+}
+
+for (const row of rows.slice(1).sort((a, b) => narrowness(a) - narrowness(b))) {
+  for (const context of contextsOf(row)) {
+    for (const prefix of prefixesOf(row)) {
+      for (let n = 0; n < (row.registerInOpcode ? 8 : 1); n++) {
+        enter(row, context * CONTEXT_STRIDE + row.map * mapStride + prefix * prefixStride + row.opcode + n);
+      }
+    }
+  }
+}
+
+export const leaves = new Int32Array(leafRows.length * 256);
+for (const [n, leaf] of leafRows.entries()) leaves.set(leaf, n * 256);
+
+const find = (code: string, mnemonic: string): number =>
+  rows.findIndex((row) => row.code === code && row.mnemonic === mnemonic);
+
+/** 90 is a NOP by name, but with REX.B it exchanges r8. */
+export const nopRow = find("90", "nop");
+export const pauseRow = find("F3 90", "pause");
+export const exchangeRow = find("90+r", "xchg");
