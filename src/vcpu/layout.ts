@@ -13,6 +13,8 @@
  * - Arithmetic flags live in CC_KIND, CC_A, CC_B, CC_C (see ir/flags.ts); EFLAGS holds all the others, with zeros there.
  */
 
+import { generateArenaLayout } from "#memory";
+
 type FieldType = "u8" | "u16" | "u32" | "u64" | "v128";
 
 export interface Field {
@@ -109,6 +111,7 @@ const rows = [
   ["MMIO_DATA", "u64", 1, "value of the MMIO access in flight"],
   ["SPACE", "u32", 1, "arena offset of the VM's address-space header (memory/)"],
   ["ASID", "u32", 1, "jump-cache generation"],
+  ["GLOBAL_ASID", "u32", 1, "jump-cache generation of global pages; even, where ASID is odd"],
   ["TLB_MISSES", "u64", 1, "statistics"],
   ["TLB_FLUSHES", "u64", 1, "statistics"],
   ["INTERPRETED", "u64", 1, "statistics: instructions retired by the interpreter"],
@@ -166,10 +169,12 @@ export const area = {
   /** u32 each: offset in the area of a non-global TLB entry that was filled. */
   fillLog: 0x2000 + 8 * tlbBytes + jumpCacheEntries * jumpCacheEntryBytes,
   fillLogEntries: 2048,
+  /** One bit for each hash of a 2 MiB range that some entry was filled from as part of a large page. */
+  largeFilter: 0x1800,
   bytes: 0x40000,
 } as const;
 
-if (placed.size > area.tlb) throw new Error("the vCPU record outgrew its place in the area");
+if (placed.size > area.largeFilter) throw new Error("the vCPU record outgrew its place in the area");
 if (area.fillLog + 4 * area.fillLogEntries > area.bytes) throw new Error("the vCPU area is too small");
 
 /** AssemblyScript constants of the record, for the Wasm runtime. */
@@ -185,8 +190,9 @@ export function generateRuntimeLayout(): string {
     JUMP_CACHE_ENTRIES: jumpCacheEntries,
     FILL_LOG: area.fillLog,
     FILL_LOG_ENTRIES: area.fillLogEntries,
+    LARGE_FILTER: area.largeFilter,
     VCPU_AREA_BYTES: area.bytes,
   };
   for (const [name, value] of Object.entries(constants)) lines.push(`export const ${name}: u32 = ${value};`);
-  return `// Generated from src/vcpu/layout.ts by tools/build-runtime.ts. Do not edit.\n${lines.join("\n")}\n`;
+  return `// Generated from src/vcpu/layout.ts by tools/build-runtime.ts. Do not edit.\n${lines.join("\n")}\n${generateArenaLayout()}\n`;
 }

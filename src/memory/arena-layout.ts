@@ -1,0 +1,87 @@
+/**
+ * Where everything lies in the arena, the one shared WebAssembly.Memory of a process, and the records of memory
+ * management in it. Untouched parts of a WebAssembly.Memory cost no host memory, so tables have their full size at once.
+ *
+ *   0x0000_0000  never used: offset 0 means "nothing"
+ *   0x0000_1000  static data of the Wasm runtime
+ *   0x0010_0000  process header
+ *   0x0020_0000  block hash table: u32 block, by (HPA, mode)
+ *   0x0030_0000  allotted once: address-space headers and tables, vCPU areas
+ *   0x0100_0000  frame records, 16 bytes for each of 2^20 frames
+ *   0x0200_0000  blocks: headers and IR
+ *   0x0600_0000  frames
+ */
+export const arenaLayout = {
+  PROCESS: 0x100000,
+  BLOCK_HASH: 0x200000,
+  BLOCK_HASH_ENTRIES: 1 << 17,
+  ALLOTTED: 0x300000,
+  FRAME_RECORDS: 0x1000000,
+  FRAME_RECORD_BYTES: 16,
+  BLOCKS: 0x2000000,
+  BLOCKS_END: 0x6000000,
+  FRAMES: 0x6000000,
+} as const;
+
+/** Process header: byte offsets of u32 fields from PROCESS. */
+export const processFields = {
+  /** First frame never used yet. */
+  P_FRAME_NEXT: 0,
+  /** Head of the list of frames given back; the next one's HPA is in the frame's first word. */
+  P_FRAME_FREE: 4,
+  P_FRAMES_USED: 8,
+  /** End of the arena's committed part. */
+  P_ARENA_END: 12,
+  /** First free byte of the block cache. */
+  P_BLOCK_NEXT: 16,
+  /** Frames the host allows, all VMs together. */
+  P_FRAME_LIMIT: 20,
+} as const;
+
+/** Frame record: byte offsets. */
+export const frameRecord = {
+  /** First block lifted from this frame, a list by B_PAGE_NEXT; nonzero keeps the frame out of write TLBs. */
+  F_BLOCKS: 0,
+} as const;
+
+/** Address-space header of a VM: byte offsets of u32 fields. */
+export const spaceFields = {
+  /** Arena offset of the first-level table: u32 each, arena offset of a second-level table or 0. */
+  S_TABLE: 0,
+  /** Guest frame numbers at and above this one are nothing. */
+  S_GFN_END: 4,
+  S_FRAMES: 8,
+} as const;
+
+/**
+ * Guest-frame entry, u32, 1024 in a second-level table (one per 4 MiB): the frame's HPA in bits 31..12, and
+ * E_RAM memory is there; E_PRESENT a frame holds it; E_READONLY writes are dropped; E_ACCESSED, E_DIRTY since last harvested.
+ */
+export const entryFlags = { E_PRESENT: 1, E_RAM: 2, E_READONLY: 4, E_ACCESSED: 8, E_DIRTY: 16 } as const;
+
+/** Block header, then its IR. */
+export const blockHeader = {
+  B_HPA: 0,
+  B_MODE: 4,
+  B_HASH_NEXT: 8,
+  B_PAGE_NEXT: 12,
+  /** Entries left until the block is hot; 0 makes every entry ask (see B_REGION and B_VALID). */
+  B_COUNTER: 16,
+  /** Index of the compiled region that starts here, or 0. */
+  B_REGION: 20,
+  /** Guest instructions. */
+  B_COUNT: 24,
+  /** HPA of the second page where the block's last instruction crosses into it, else 0. */
+  B_HPA2: 28,
+  B_IR_BYTES: 32,
+  B_VALID: 36,
+  /** Bytes of guest code. */
+  B_BYTES: 40,
+  B_PAGE2_NEXT: 44,
+  B_IR: 48,
+} as const;
+
+export function generateArenaLayout(): string {
+  const all = { ...arenaLayout, ...processFields, ...frameRecord, ...spaceFields, ...entryFlags, ...blockHeader };
+  return Object.entries(all).map(([name, value]) => `export const ${name}: u32 = ${value};`).join("\n");
+}
