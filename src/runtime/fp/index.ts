@@ -22,16 +22,16 @@
  *   x87_fbld(vp, low: i64, high: i32)               packed BCD: bytes 0-7, bytes 8-9
  * Stores
  *   x87_fst_f32(vp): i32   x87_fst_f64(vp): i64
- *   x87_fst_f80(vp): i64                            mantissa; then x87_high(): i32 is sign and exponent (FSTP m80)
+ *   x87_fst_f80(vp): i64                            mantissa; then x87_high(vp): i32 is sign and exponent (FSTP m80)
  *   x87_fist_i16(vp, truncate): i32   x87_fist_i32(vp, truncate): i32   x87_fist_i64(vp, truncate): i64   (truncate 1: FISTTP)
- *   x87_fbstp(vp): i64                              bytes 0-7; then x87_high(): i32 is bytes 8-9
+ *   x87_fbstp(vp): i64                              bytes 0-7; then x87_high(vp): i32 is bytes 8-9
  *   x87_store_blocked(vp): i32                      1: an unmasked exception keeps memory unwritten (and x87_pop does nothing)
  *   x87_pop(vp)
  *   x87_fst_sti(vp, i, pop)
- * Arithmetic; op is the opcode's /r field: 0 ADD, 1 MUL, 4 SUB, 5 SUBR, 6 DIV, 7 DIVR (as D8 /op; for DC and DE C0+ forms
- * pass op ^ 1 for 4-7, because there the encodings of SUB/SUBR and DIV/DIVR are exchanged: dest = dest op source)
+ * Arithmetic; op is the opcode's /r field as it stands: 0 ADD, 1 MUL, 4 SUB, 5 SUBR, 6 DIV, 7 DIVR. Every form computes
+ * ST(0) op source, R forms source op ST(0); that is also how DC and DE encode theirs (DC E0+i: ST(i) = ST(0) - ST(i))
  *   x87_arith_sti(vp, op, i)                        ST(0) = ST(0) op ST(i)                 D8 C0+
- *   x87_arith_to_sti(vp, op, i, pop)                ST(i) = ST(i) op ST(0)                 DC C0+, DE C0+
+ *   x87_arith_to_sti(vp, op, i, pop)                ST(i) = ST(0) op ST(i)                 DC C0+, DE C0+
  *   x87_arith_f32(vp, op, bits: i32)   x87_arith_f64(vp, op, bits: i64)   x87_arith_int(vp, op, value: i32)
  * Comparison; pops is 0, 1 or 2
  *   x87_com_sti(vp, i, quiet, pops)                 FCOM(P)(P) quiet 0, FUCOM(P)(P) quiet 1
@@ -62,3 +62,28 @@
  *   sse_i32_to_f32(vp, a: i32): i32   sse_i64_to_f32(vp, a: i64): i32   sse_i64_to_f64(vp, a: i64): i64   (i32 → f64 is exact: inline)
  *   sse_F_to_i32(vp, a, truncate): i32   sse_F_to_i64(vp, a, truncate): i64
  */
+export { emms, mmx_enter, mmx_write } from "./x87-state";
+export {
+  x87_check_pending, x87_fldcw, x87_fldenv, x87_fnclex, x87_fninit, x87_fnsave, x87_fnstcw, x87_fnstenv, x87_fnstsw, x87_frstor,
+  x87_fxrstor, x87_fxsave, x87_restore_legacy, x87_save_legacy,
+} from "./x87-state";
+export {
+  x87_fbld, x87_fbstp, x87_fild, x87_fist_i16, x87_fist_i32, x87_fist_i64, x87_fld_f32, x87_fld_f64, x87_fld_f80, x87_fld_sti,
+  x87_fst_f32, x87_fst_f64, x87_fst_f80, x87_fst_sti, x87_high, x87_pop, x87_store_blocked,
+} from "./x87-memory";
+export {
+  x87_arith_f32, x87_arith_f64, x87_arith_int, x87_arith_sti, x87_arith_to_sti, x87_com_f32, x87_com_f64, x87_com_int,
+  x87_com_sti, x87_comi, x87_fcmov, x87_ffree, x87_fxch,
+} from "./x87-arithmetic";
+export { x87_d9_group } from "./x87-d9";
+export {
+  sse_add_f32, sse_add_f64, sse_div_f32, sse_div_f64, sse_mul_f32, sse_mul_f64, sse_sqrt_f32, sse_sqrt_f64, sse_sub_f32,
+  sse_sub_f64,
+} from "./sse";
+export {
+  sse_cmp_f32, sse_cmp_f64, sse_comi_f32, sse_comi_f64, sse_max_f32, sse_max_f64, sse_min_f32, sse_min_f64,
+} from "./sse-compare";
+export {
+  sse_f32_to_f64, sse_f32_to_i32, sse_f32_to_i64, sse_f64_to_f32, sse_f64_to_i32, sse_f64_to_i64, sse_i32_to_f32,
+  sse_i64_to_f32, sse_i64_to_f64, sse_rcp_f32, sse_round_f32, sse_round_f64, sse_rsqrt_f32,
+} from "./sse-convert";

@@ -1,0 +1,195 @@
+/**
+ * SSE arithmetic under MXCSR, one lane at a time, and comparisons. Signatures and their use: index.ts. (SDM 1,
+ * "SIMD Floating-Point Exceptions"; tininess is found after rounding.)
+ *
+ * The code is written once for both formats: values are raw bits in a u64 and F is the number of fraction bits.
+ */
+import { FP_TRAP, MXCSR } from "../layout";
+import {
+  exponentOf, indefiniteOf, infinityOf, isDenormal, isNan, isSignaling, magnitudeOf, quietBit, roundZ, significandOf, signOf,
+  signShift,
+} from "./binary";
+import { DE, DOWN, Env, IE, stopped, ZE } from "./environment";
+import { add, div, mul, sqrt } from "./unpacked";
+
+const DAZ: u32 = 0x40;
+const FTZ: u32 = 0x8000;
+
+/** Takes rounding and masks from MXCSR, which is the value. */
+export function begin(vp: u32): u32 {
+  const mxcsr = load<u32>(vp + MXCSR);
+  Env.rounding = (mxcsr >> 13) & 3;
+  Env.masked = (mxcsr >> 7) & 63;
+  Env.raised = 0;
+  return mxcsr;
+}
+
+/** Folds the exceptions of the operation into MXCSR, and asks for a trap if one is unmasked. */
+export function end(vp: u32): void {
+  if (Env.raised == 0) return;
+  store<u32>(vp + MXCSR, load<u32>(vp + MXCSR) | Env.raised);
+  if ((Env.raised & ~Env.masked) != 0) store<u32>(vp + FP_TRAP, 1);
+}
+
+/** The operand as arithmetic sees it: under DAZ a denormal is a zero of its sign. */
+// @ts-ignore: decorator
+@inline
+export function operand(a: u64, F: u32, mxcsr: u32): u64 {
+  return (mxcsr & DAZ) != 0 && isDenormal(a, F) ? (a >> signShift(F)) << signShift(F) : a;
+}
+
+// @ts-ignore: decorator
+@inline
+export function flushes(mxcsr: u32): bool {
+  return (mxcsr & FTZ) != 0;
+}
+
+function invalid(F: u32): u64 {
+  Env.raised |= IE;
+  return indefiniteOf(F);
+}
+
+/** The result when a or b is a NaN: the first NaN, made quiet. */
+function propagate2(a: u64, b: u64, F: u32): u64 {
+  if (isSignaling(a, F) || isSignaling(b, F)) Env.raised |= IE;
+  return (isNan(a, F) ? a : b) | quietBit(F);
+}
+
+// @ts-ignore: decorator
+@inline
+function isInfinite(a: u64, F: u32): bool {
+  return magnitudeOf(a, F) == infinityOf(0, F);
+}
+
+/** Raises DE for denormal operands; true when that stops the operation. */
+export function denormals(a: u64, b: u64, F: u32): bool {
+  if (isDenormal(a, F) || isDenormal(b, F)) Env.raised |= DE;
+  return stopped();
+}
+
+function signed(sign: u32, F: u32): u64 {
+  return u64(sign) << signShift(F);
+}
+
+function addBits(a: u64, b: u64, F: u32, mxcsr: u32): u64 {
+  if (isNan(a, F) || isNan(b, F)) return propagate2(a, b, F);
+  if (isInfinite(a, F) && isInfinite(b, F) && a != b) return invalid(F);
+  if (denormals(a, b, F)) return 0;
+  if (isInfinite(a, F)) return a;
+  if (isInfinite(b, F)) return b;
+  const aSign = signOf(a, F);
+  const bSign = signOf(b, F);
+  if (magnitudeOf(a, F) == 0) {
+    if (magnitudeOf(b, F) == 0) return aSign == bSign ? a : signed(u32(Env.rounding == DOWN), F);
+    add(bSign, exponentOf(b, F), significandOf(b, F), 0, -0x10000, 0);
+  } else if (magnitudeOf(b, F) == 0) add(aSign, exponentOf(a, F), significandOf(a, F), 0, -0x10000, 0);
+  else add(aSign, exponentOf(a, F), significandOf(a, F), bSign, exponentOf(b, F), significandOf(b, F));
+  return roundZ(F, flushes(mxcsr));
+}
+
+function subBits(a: u64, b: u64, F: u32, mxcsr: u32): u64 {
+  // A NaN keeps its sign: only numbers are negated.
+  return addBits(a, isNan(b, F) ? b : b ^ signed(1, F), F, mxcsr);
+}
+
+function mulBits(a: u64, b: u64, F: u32, mxcsr: u32): u64 {
+  if (isNan(a, F) || isNan(b, F)) return propagate2(a, b, F);
+  const sign = signOf(a ^ b, F);
+  const endless = isInfinite(a, F) || isInfinite(b, F);
+  const nothing = magnitudeOf(a, F) == 0 || magnitudeOf(b, F) == 0;
+  if (endless && nothing) return invalid(F);
+  if (denormals(a, b, F)) return 0;
+  if (endless) return infinityOf(sign, F);
+  if (nothing) return signed(sign, F);
+  mul(signOf(a, F), exponentOf(a, F), significandOf(a, F), signOf(b, F), exponentOf(b, F), significandOf(b, F));
+  return roundZ(F, flushes(mxcsr));
+}
+
+function divBits(a: u64, b: u64, F: u32, mxcsr: u32): u64 {
+  if (isNan(a, F) || isNan(b, F)) return propagate2(a, b, F);
+  const sign = signOf(a ^ b, F);
+  if (isInfinite(a, F) && isInfinite(b, F)) return invalid(F);
+  if (magnitudeOf(a, F) == 0 && magnitudeOf(b, F) == 0) return invalid(F);
+  if (isInfinite(a, F)) {
+    denormals(a, b, F);
+    return infinityOf(sign, F);
+  }
+  if (magnitudeOf(b, F) == 0) {
+    Env.raised |= ZE;
+    return infinityOf(sign, F);
+  }
+  if (denormals(a, b, F)) return 0;
+  if (isInfinite(b, F) || magnitudeOf(a, F) == 0) return signed(sign, F);
+  div(signOf(a, F), exponentOf(a, F), significandOf(a, F), signOf(b, F), exponentOf(b, F), significandOf(b, F));
+  return roundZ(F, flushes(mxcsr));
+}
+
+function sqrtBits(a: u64, F: u32, mxcsr: u32): u64 {
+  if (isNan(a, F)) return propagate2(a, a, F);
+  if (magnitudeOf(a, F) == 0) return a;
+  if (signOf(a, F)) return invalid(F);
+  if (isInfinite(a, F)) return a;
+  if (denormals(a, a, F)) return 0;
+  sqrt(exponentOf(a, F), significandOf(a, F));
+  return roundZ(F, flushes(mxcsr));
+}
+
+const ADD: u32 = 0;
+const SUB: u32 = 1;
+const MUL: u32 = 2;
+const DIV: u32 = 3;
+const SQRT: u32 = 4;
+
+function compute(vp: u32, op: u32, a: u64, b: u64, F: u32): u64 {
+  const mxcsr = begin(vp);
+  a = operand(a, F, mxcsr);
+  b = operand(b, F, mxcsr);
+  let result: u64;
+  if (op == ADD) result = addBits(a, b, F, mxcsr);
+  else if (op == SUB) result = subBits(a, b, F, mxcsr);
+  else if (op == MUL) result = mulBits(a, b, F, mxcsr);
+  else if (op == DIV) result = divBits(a, b, F, mxcsr);
+  else result = sqrtBits(a, F, mxcsr);
+  end(vp);
+  return result;
+}
+
+export function sse_add_f32(vp: u32, a: u32, b: u32): u32 {
+  return u32(compute(vp, ADD, a, b, 23));
+}
+
+export function sse_add_f64(vp: u32, a: u64, b: u64): u64 {
+  return compute(vp, ADD, a, b, 52);
+}
+
+export function sse_sub_f32(vp: u32, a: u32, b: u32): u32 {
+  return u32(compute(vp, SUB, a, b, 23));
+}
+
+export function sse_sub_f64(vp: u32, a: u64, b: u64): u64 {
+  return compute(vp, SUB, a, b, 52);
+}
+
+export function sse_mul_f32(vp: u32, a: u32, b: u32): u32 {
+  return u32(compute(vp, MUL, a, b, 23));
+}
+
+export function sse_mul_f64(vp: u32, a: u64, b: u64): u64 {
+  return compute(vp, MUL, a, b, 52);
+}
+
+export function sse_div_f32(vp: u32, a: u32, b: u32): u32 {
+  return u32(compute(vp, DIV, a, b, 23));
+}
+
+export function sse_div_f64(vp: u32, a: u64, b: u64): u64 {
+  return compute(vp, DIV, a, b, 52);
+}
+
+export function sse_sqrt_f32(vp: u32, a: u32): u32 {
+  return u32(compute(vp, SQRT, a, 0, 23));
+}
+
+export function sse_sqrt_f64(vp: u32, a: u64): u64 {
+  return compute(vp, SQRT, a, 0, 52);
+}
