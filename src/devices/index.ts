@@ -1,1 +1,28 @@
-export type { AccessSize, Alarm, DeviceClock, IrqLine, MmioDevice, PortDevice } from "./bus.ts";
+export type { AcpiOptions, AcpiTables } from "./acpi/index.ts";
+export { buildAcpiTables } from "./acpi/index.ts";
+export type { AccessSize, Alarm, Claim, DeviceClock, IrqLine, MmioDevice, PortDevice } from "./bus.ts";
+export { MmioBus, PortBus } from "./bus.ts";
+export type { TscSource, VcpuSignals } from "./lapic/index.ts";
+export { ApicBus, Lapic, tscOf } from "./lapic/index.ts";
+export { ManualClock } from "./manual-clock.ts";
+export type { MemoryKind, MemoryMapEntry, MemoryRange } from "./memory-map.ts";
+export {
+  acpiArea,
+  ecam,
+  highRamBase,
+  ioapicPage,
+  lapicPage,
+  lowRamLimit,
+  memoryMap,
+  pciWindow64,
+  ramRanges,
+} from "./memory-map.ts";
+export type { PciBar, PciConfigHooks, PciIdentity } from "./pci/index.ts";
+export { PciBus, PciFunction } from "./pci/index.ts";
+export type { PlatformOptions, PlatformState } from "./platform.ts";
+export { Platform } from "./platform.ts";
+export type { PowerHost } from "./power/index.ts";
+export type { SerialHost } from "./serial/index.ts";
+export { Serial } from "./serial/index.ts";
+export type { DeviceState, Stateful } from "./state.ts";
+export { copyState, encodeState, restoreState, StateError } from "./state.ts";

@@ -1,0 +1,2 @@
+export type { AcpiOptions, AcpiTables } from "./tables.ts";
+export { buildAcpiTables } from "./tables.ts";

@@ -1,0 +1,1 @@
+export { DebugPort, debugPorts } from "./device.ts";

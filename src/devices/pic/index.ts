@@ -1,0 +1,2 @@
+export { Pic, picPorts } from "./device.ts";
+export type { PicState } from "./persist.ts";

@@ -1,0 +1,2 @@
+export { centuryRegister, Rtc, rtcPorts } from "./device.ts";
+export type { RtcState } from "./persist.ts";
