@@ -87,6 +87,7 @@ function segmentAt(view: DataView, header: number): ElfSegment {
   const fileBytes = number64(view, header + 32);
   const memoryBytes = number64(view, header + 40);
   if (fileBytes > memoryBytes) throw new BootError("an ELF segment of the kernel is larger in the file than in memory");
+  if (fileOffset + fileBytes > addressLimit) throw new BootError("an ELF segment of the kernel has an impossible size");
   if (fileOffset + fileBytes > view.byteLength) {
     throw new BootError(
       `the kernel is truncated: it needs ${sizeText(fileOffset + fileBytes)}, the file has ${sizeText(view.byteLength)}`,

@@ -26,7 +26,7 @@ export interface KernelImage {
 export interface UnpackOptions {
   /** What the unpacked kernel may take. The guest's memory is the natural bound. */
   readonly limitBytes?: number;
-  /** Faster decoders of the host, by compression. A RangeError or TypeError of theirs counts as corrupt data. */
+  /** Faster decoders of the host, by compression. What they throw counts as corrupt data. */
   readonly decoders?: Partial<Record<Compression, Decoder>>;
 }
 
@@ -67,10 +67,10 @@ export function unpackKernel(file: Uint8Array, options: UnpackOptions = {}): Ker
       `the kernel needs at least ${sizeText(unpackedBytes)} of memory unpacked, and may take ${sizeText(limit)}`,
     );
   }
-  const vmlinux = new Uint8Array(unpackedBytes);
+  const vmlinux = allocate(unpackedBytes);
   // gzip's own trailer ends with the size; for the others the build appended it.
   const packed = compression === "gzip" || compression === "none" ? payload : payload.subarray(0, payload.length - 4);
-  const written = (options.decoders?.[compression] ?? kind.decode)(packed, vmlinux);
+  const written = decode(options.decoders?.[compression] ?? kind.decode, packed, vmlinux, kind.name);
   if (written !== unpackedBytes) {
     throw new BootError(`the kernel's ${kind.name} data is corrupt: ${written} of ${unpackedBytes} bytes came out`);
   }
@@ -120,4 +120,22 @@ function guess(file: Uint8Array): string {
 function copy(input: Uint8Array, output: Uint8Array): number {
   output.set(input);
   return input.length;
+}
+
+function allocate(sizeBytes: number): Uint8Array {
+  try {
+    return new Uint8Array(sizeBytes);
+  } catch {
+    throw new BootError(`the host has no ${sizeText(sizeBytes)} of memory for the unpacked kernel`);
+  }
+}
+
+function decode(decoder: Decoder, input: Uint8Array, output: Uint8Array, name: string): number {
+  try {
+    return decoder(input, output);
+  } catch (error) {
+    if (error instanceof BootError) throw error;
+    const [why] = (error instanceof Error ? error.message : String(error)).split("\n");
+    throw new BootError(`the kernel's ${name} data is corrupt: ${why}`);
+  }
 }

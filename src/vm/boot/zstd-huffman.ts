@@ -99,7 +99,10 @@ export function decodeHuffman(
   size: number,
   fourStreams: boolean,
 ): void {
-  if (!fourStreams) return decodeStream(table, input, start, end, literals, 0, size);
+  if (!fourStreams) {
+    decodeStream(table, input, start, end, literals, 0, size);
+    return;
+  }
   if (start + 6 > end || size < 6) throw corrupt("literals are cut off");
   const quarter = (size + 3) >>> 2;
   let at = start + 6;
