@@ -13,6 +13,22 @@ export interface HelperRow {
 
 const table = {
   // Filled by the instruction families: name → touches.
+  // Integer: runtime/integer.ts.
+  div: "gt",
+  idiv: "gt",
+  crc32: "gt",
+  decimal: "gt",
+  locked_neg: "t",
+  cmpxchg16b: "gt",
+  fence: "",
+  // Flags: runtime/system.
+  sys_popf: "tf",
+  // Strings: runtime/string.ts.
+  rep_movs: "g",
+  rep_cmps: "gf",
+  rep_stos: "g",
+  rep_lods: "g",
+  rep_scas: "gf",
 } as const satisfies Record<string, string>;
 
 export type HelperName = keyof typeof table;

@@ -211,6 +211,10 @@ export class Lifter {
     this.#access(op, field, offset);
   }
 
+  /** An atomic read-modify-write of the memory operand; these operations have no indexed form. */
+  atomic(op: number, v: number): void {
+    this.ir.mem(op, v, this.address(), 0);
+  }
   /** Compare-and-exchange on the memory operand (see ir/ops.ts). */
   exchange(op: number, v: number, replacement: number): void {
     this.ir.mem2(op, v, this.address(), 0, replacement);
@@ -245,7 +249,8 @@ export class Lifter {
   linear(offset: number, segment: number): number {
     if (!this.#hasBase(segment)) return offset;
     const t = this.temp();
-    this.ir.rrr(Op.add64, t, offset, at.SEG_BASE + 8 * segment);
+    // Outside 64-bit code linear addresses are 32 bits: a TLS offset of -4 wraps.
+    this.ir.rrr(this.long ? Op.add64 : Op.add32, t, offset, at.SEG_BASE + 8 * segment);
     return t;
   }
 
@@ -261,8 +266,8 @@ export class Lifter {
       this.#place(t, segmentBase);
     } else if (i.addressSize === 4) {
       this.#components(this.long ? undefined : 0);
-      const plainField = this.#index < 0 && this.#base === at.ZERO && this.#displacement >= 0;
-      if (plainField) {
+      const absolute = this.#index < 0 && this.#base === at.ZERO && this.#displacement >= 0;
+      if (absolute && (segmentBase < 0 || this.long)) {
         if (segmentBase >= 0) this.#base = segmentBase;
         return;
       }
@@ -342,6 +347,10 @@ export class Lifter {
     this.#index = -1;
     this.#displacement = 0;
     if (segmentBase < 0) return;
+    if (!this.long) {
+      this.ir.rrr(Op.add32, offset, offset, segmentBase);
+      return;
+    }
     this.#base = segmentBase;
     this.#index = offset;
     this.#scale = 0;
@@ -391,6 +400,9 @@ export class Lifter {
     else this.ir.memx(op, v, this.#base, this.#index, this.#scale, displacement);
   }
 }
+
+/** log2 of an operand's bytes: from a family's 8-bit member to the one of that size. */
+export const log2 = (size: number): number => (size === 8 ? 3 : size >> 1);
 
 /** The member of an op family for operands of `size` bytes: `first` names its 8-bit member. */
 export function sized(first: OpName, size: number): number {
