@@ -2,7 +2,7 @@
  * The IEEE formats f32 and f64 (raw bits in a u64): unpacking, and rounding into them. `F` is the number of fraction bits,
  * 23 or 52; the rest follows from it.
  */
-import { Env, DOWN, NEAREST, OE, PE, roundsAway, UE, UP } from "./environment";
+import { Env, DOWN, NEAREST, OE, PE, roundsAway, UE, UP, ZERO } from "./environment";
 import { shiftRightSticky, W } from "./wide";
 import { Z } from "./unpacked";
 
@@ -141,7 +141,7 @@ function overflowed(sign: u32, F: u32): u64 {
   const mode = Env.rounding;
   Env.raised |= OE;
   if ((Env.masked & OE) == 0) return 0;
-  const inward = mode != NEAREST && (mode == UP) != (sign == 0);
+  const inward = mode == ZERO || (mode != NEAREST && (mode == UP) != (sign == 0));
   Env.raised |= PE;
   Env.up = u32(!inward);
   return infinityOf(sign, F) - u64(inward);

@@ -58,13 +58,13 @@ export function f80Div(am: u64, ase: u32, bm: u64, bse: u32): u64 {
   const sign = (ase ^ bse) >> 15;
   if (isInfinite(am, ase) && isInfinite(bm, bse)) return invalid();
   if (isZero(am, ase) && isZero(bm, bse)) return invalid();
+  if (isZero(bm, bse) && !isInfinite(am, ase)) {
+    Env.raised = ZE; // and not DE, whatever a is
+    return infinity(sign);
+  }
   if (denormals(am, ase, bm, bse)) return 0;
   if (isInfinite(am, ase)) return infinity(sign);
   if (isInfinite(bm, bse) || isZero(am, ase)) return zero(sign);
-  if (isZero(bm, bse)) {
-    Env.raised |= ZE;
-    return infinity(sign);
-  }
   div(ase >> 15, exponentOf(am, ase), significandOf(am), bse >> 15, exponentOf(bm, bse), significandOf(bm));
   return roundZ(F80.precision);
 }

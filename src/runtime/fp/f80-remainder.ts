@@ -12,6 +12,8 @@ export class Remainder {
   static quotient: u32 = 0;
   /** 1: only a part of the exponent difference was removed; the instruction is to be repeated (C2). */
   static partial: u32 = 0;
+  /** There is no quotient: a NaN or an invalid operation, which leaves C0, C2 and C3 alone. */
+  static none: bool = false;
 }
 
 function invalid(): u64 {
@@ -23,10 +25,12 @@ function invalid(): u64 {
 export function f80Remainder(am: u64, ase: u32, bm: u64, bse: u32, nearest: bool): u64 {
   Remainder.quotient = 0;
   Remainder.partial = 0;
+  Remainder.none = true;
   if (isOdd(am, ase) || isOdd(bm, bse)) return propagate2(am, ase, bm, bse);
   if (isInfinite(am, ase) || isZero(bm, bse)) return invalid();
   if (isDenormal(am, ase) || isDenormal(bm, bse)) Env.raised |= DE;
   if (stopped()) return 0;
+  Remainder.none = false;
   if (isZero(am, ase)) return give(ase, am);
   let sign = ase >> 15;
   const ae = exponentOf(am, ase);

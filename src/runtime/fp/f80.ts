@@ -4,7 +4,7 @@
  * A value is a mantissa (u64 with the explicit integer bit J at 63) and `se`, 15 bits of exponent with the sign above.
  * Functions that give a value back return the mantissa and leave `se` in `F80.se`.
  */
-import { Env, IE, OE, PE, roundsAway, UE, UP, DOWN, NEAREST } from "./environment";
+import { Env, IE, OE, PE, roundsAway, UE, UP, DOWN, NEAREST, ZERO } from "./environment";
 import { shiftRightSticky, W } from "./wide";
 import { Z } from "./unpacked";
 
@@ -127,7 +127,7 @@ export function propagate2(am: u64, ase: u32, bm: u64, bse: u32): u64 {
 /** The result of an overflow with the exception masked: infinity, or the largest number where rounding points inward. */
 function overflowed(sign: u32, low: u64): u64 {
   const mode = Env.rounding;
-  const inward = mode != NEAREST && (mode == UP) != (sign == 0);
+  const inward = mode == ZERO || (mode != NEAREST && (mode == UP) != (sign == 0));
   Env.raised |= OE | PE;
   Env.up = u32(!inward);
   if (!inward) return infinity(sign);
@@ -150,9 +150,8 @@ export function round(sign: u32, exponent: i32, high: u64, low: u64, bits: u32):
         biased += 24576;
         if (biased <= 0) {
           // Only FSCALE reaches this far: nothing is left even after scaling.
-          high = shiftRightSticky(high, low, min(1 - biased, 200));
-          low = W.low;
-          biased = 0;
+          Env.raised |= PE;
+          return zero(sign);
         }
       } else {
         high = shiftRightSticky(high, low, min(1 - biased, 200));
@@ -184,7 +183,12 @@ export function round(sign: u32, exponent: i32, high: u64, low: u64, bits: u32):
     if ((Env.masked & OE) != 0) return overflowed(sign, mask);
     Env.raised |= OE;
     biased -= 24576;
-    if (biased >= 0x7fff) return infinity(sign);
+    if (biased >= 0x7fff) {
+      // FSCALE again: an infinity whatever the rounding mode.
+      Env.raised |= PE;
+      Env.up = 1;
+      return infinity(sign);
+    }
   }
   return give((sign << 15) | u32(biased), high);
 }

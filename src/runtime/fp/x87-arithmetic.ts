@@ -1,11 +1,11 @@
 /** x87 arithmetic, comparison and register instructions on the vCPU record. Signatures and their use: index.ts. */
 import { Env, IE, stopped } from "./environment";
-import { F80, give, indefinite, isDenormal, isInfinite, isNan, isUnsupported, isZero } from "./f80";
+import { F80, give, indefinite, isDenormal, isInfinite, isNan, isOdd, isUnsupported, isZero, QUIET } from "./f80";
 import { EQUAL, f80Add, f80Compare, f80Div, f80Mul, f80Sqrt, LESS, UNORDERED } from "./f80-arithmetic";
 import { fromBinary, fromInteger } from "./f80-convert";
 import { Extracted, f80Extract, f80Remainder, f80RoundToInteger, f80Scale, Remainder } from "./f80-remainder";
 import {
-  begin, C0, C1, C2, C3, CONDITIONS, EMPTY, end, finish, fsw, isEmpty, mantissa, needs, needs0, pop, put, push, setFsw, setTag,
+  begin, C0, C1, C2, C3, CONDITIONS, EMPTY, end, endKeepingC1, finish, fsw, isEmpty, mantissa, needs, needs0, pop, put, push, setFsw, setTag,
   setTop, signExp, st, stackFault, topOf,
 } from "./x87-stack";
 
@@ -46,18 +46,19 @@ export function x87_arith_to_sti(vp: u32, op: u32, i: u32, popping: u32): void {
   if (popping && !stopped()) pop(vp);
 }
 
-export function x87_arith_f32(vp: u32, op: u32, bits: u32): void {
+function arithmeticWithMemory(vp: u32, op: u32, bits: u64, F: u32): void {
   begin(vp);
   if (!needs0(vp)) return;
-  const m = fromMemory(bits, 23);
+  const m = fromMemory(vp, bits, F);
   finish(vp, 0, operate(vp, op, m, F80.se));
 }
 
+export function x87_arith_f32(vp: u32, op: u32, bits: u32): void {
+  arithmeticWithMemory(vp, op, bits, 23);
+}
+
 export function x87_arith_f64(vp: u32, op: u32, bits: u64): void {
-  begin(vp);
-  if (!needs0(vp)) return;
-  const m = fromMemory(bits, 52);
-  finish(vp, 0, operate(vp, op, m, F80.se));
+  arithmeticWithMemory(vp, op, bits, 52);
 }
 
 export function x87_arith_int(vp: u32, op: u32, value: i32): void {
@@ -68,15 +69,16 @@ export function x87_arith_int(vp: u32, op: u32, value: i32): void {
 }
 
 /**
- * A memory operand as an 80-bit value that the operation looks at once more: its NaN stays signalling. DE of a memory
- * denormal, whose 80-bit form is normal, counts only if the operation gets as far as looking for denormals.
+ * A memory operand as an 80-bit value that the operation looks at once more: its NaN stays signalling. Its being a denormal,
+ * which the 80-bit form does not show, raises DE here, unless a NaN in ST(0) goes first.
  */
-function fromMemory(bits: u64, F: u32): u64 {
+function fromMemory(vp: u32, bits: u64, F: u32): u64 {
   const m = fromBinary(bits, F);
-  if ((Env.raised & IE) != 0) {
-    Env.raised = 0;
-    return m & ~(u64(1) << 62);
-  }
+  const raised = Env.raised;
+  Env.raised = 0;
+  if ((raised & IE) != 0) return m & ~QUIET;
+  const at = st(vp, 0);
+  if (!isOdd(mantissa(at), signExp(at))) Env.raised = raised;
   return m;
 }
 
@@ -93,15 +95,17 @@ function compare(vp: u32, m: u64, se: u32, quiet: u32, pops: u32): void {
   const at = st(vp, 0);
   const order = f80Compare(mantissa(at), signExp(at), m, se, quiet);
   end(vp);
-  if (stopped()) return;
+  // The order is there even when an unmasked exception stops the pops.
   setConditions(vp, order);
+  if (stopped()) return;
   for (; pops; pops--) pop(vp);
 }
 
 /** The masked response of a comparison to an empty register is "unordered". */
 function compareEmpty(vp: u32, pops: u32): void {
-  if (!stackFault(vp, false)) return;
+  const masked = stackFault(vp, false);
   setConditions(vp, UNORDERED);
+  if (!masked) return;
   for (; pops; pops--) pop(vp);
 }
 
@@ -115,14 +119,14 @@ export function x87_com_sti(vp: u32, i: u32, quiet: u32, pops: u32): void {
 export function x87_com_f32(vp: u32, bits: u32, pops: u32): void {
   begin(vp);
   if (isEmpty(vp, 0)) return compareEmpty(vp, pops);
-  const m = fromMemory(bits, 23);
+  const m = fromMemory(vp, bits, 23);
   compare(vp, m, F80.se, 0, pops);
 }
 
 export function x87_com_f64(vp: u32, bits: u64, pops: u32): void {
   begin(vp);
   if (isEmpty(vp, 0)) return compareEmpty(vp, pops);
-  const m = fromMemory(bits, 52);
+  const m = fromMemory(vp, bits, 52);
   compare(vp, m, F80.se, 0, pops);
 }
 
@@ -149,7 +153,7 @@ export function x87_comi(vp: u32, i: u32, quiet: u32, popping: u32): u32 {
   const a = st(vp, 0);
   const b = st(vp, i);
   const order = f80Compare(mantissa(a), signExp(a), mantissa(b), signExp(b), quiet);
-  end(vp);
+  endKeepingC1(vp);
   if (popping && !stopped()) pop(vp);
   return flagsOf(order);
 }
@@ -173,12 +177,12 @@ export function x87_fxch(vp: u32, i: u32): void {
 export function x87_fcmov(vp: u32, i: u32, condition: u32): void {
   begin(vp);
   if (!needs(vp, i, 0)) return;
-  end(vp);
   const at = st(vp, i);
   if (condition) put(vp, 0, give(signExp(at), mantissa(at)));
 }
 
 export function x87_ffree(vp: u32, i: u32, popping: u32): void {
+  setFsw(vp, fsw(vp) & ~C1);
   setTag(vp, i, EMPTY);
   if (popping) pop(vp);
 }
@@ -244,12 +248,12 @@ export function fscale(vp: u32): void {
 
 export function fprem(vp: u32, nearest: bool): void {
   begin(vp);
-  setFsw(vp, fsw(vp) & ~CONDITIONS);
+  setFsw(vp, fsw(vp) & ~C2);
   if (!needs(vp, 1, 0)) return;
   const a = st(vp, 0);
   const b = st(vp, 1);
   const rest = f80Remainder(mantissa(a), signExp(a), mantissa(b), signExp(b), nearest);
-  if (!finish(vp, 0, rest)) return;
+  if (!finish(vp, 0, rest) || Remainder.none) return;
   const q = Remainder.quotient;
   let bits: u32 = Remainder.partial ? C2 : 0;
   if (q & 1) bits |= C1;

@@ -1,8 +1,8 @@
 /** x87 loads and stores: between the register stack and raw bits. Signatures and their use: index.ts. */
-import { Env, IE, OE, stopped, UE } from "./environment";
+import { Env, IE, OE, PE, stopped, UE } from "./environment";
 import { F80, give, indefinite } from "./f80";
 import { fromBcd, fromBinary, fromInteger, toBcd, toBinary, toInteger } from "./f80-convert";
-import { begin, end, isEmpty, mantissa, pop, push, put, signExp, st, stackFault } from "./x87-stack";
+import { begin, end, grow, isEmpty, mantissa, pop, push, put, signExp, st, stackFault } from "./x87-stack";
 
 /** The high part of the last 80-bit store. */
 let high: u32 = 0;
@@ -14,13 +14,9 @@ export function x87_high(vp: u32): u32 {
 export function x87_fld_sti(vp: u32, i: u32): void {
   begin(vp);
   if (isEmpty(vp, i)) {
-    // An empty source underflows, whatever the top of the stack is.
-    if (isEmpty(vp, 7)) {
-      if (!stackFault(vp, false)) return;
-      push(vp, indefinite());
-      stackFault(vp, false);
-      return;
-    }
+    // An empty source underflows, whatever the register above the top holds.
+    if (stackFault(vp, false)) grow(vp, indefinite());
+    return;
   }
   const at = st(vp, i);
   push(vp, give(signExp(at), mantissa(at)));
@@ -67,8 +63,12 @@ function storeBinary(vp: u32, F: u32, nan: u64): u64 {
   if (storesNothing(vp)) return nan;
   const at = st(vp, 0);
   const bits = toBinary(mantissa(at), signExp(at), F);
+  if ((Env.raised & ~Env.masked & (IE | OE | UE)) != 0) {
+    blocked = 1;
+    Env.raised &= ~PE;
+    Env.up = 0;
+  }
   end(vp);
-  if ((Env.raised & ~Env.masked & (IE | OE | UE)) != 0) blocked = 1;
   return bits;
 }
 

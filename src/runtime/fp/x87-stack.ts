@@ -105,6 +105,13 @@ export function end(vp: u32): void {
   setFsw(vp, value);
 }
 
+/** As `end`, for FCOMI and its kin, which leave C1 alone. (Undefined; so the CPUs of the judge do.) */
+export function endKeepingC1(vp: u32): void {
+  const c1 = fsw(vp) & C1;
+  end(vp);
+  setFsw(vp, fsw(vp) | c1);
+}
+
 /** A stack fault: C1 tells overflow from underflow. True when it is masked, so the indefinite takes the result's place. */
 export function stackFault(vp: u32, overflow: bool): bool {
   Env.raised |= IE;
@@ -136,17 +143,19 @@ export function finish(vp: u32, i: u32, m: u64): bool {
   return true;
 }
 
-/** Pushes (m, F80.se) as the result of the operation in progress. */
+/** Moves TOP and writes (m, F80.se) there. */
+export function grow(vp: u32, m: u64): void {
+  setTop(vp, topOf(vp) - 1);
+  put(vp, 0, m);
+}
+
+/** Pushes (m, F80.se) as the result of the operation in progress. DE of a load is no reason not to. */
 export function push(vp: u32, m: u64): void {
   if (!isEmpty(vp, 7)) {
     Env.raised = 0;
-    if (!stackFault(vp, true)) return;
-    setTop(vp, topOf(vp) - 1);
-    put(vp, 0, indefinite());
+    if (stackFault(vp, true)) grow(vp, indefinite());
     return;
   }
   end(vp);
-  if (stopped()) return;
-  setTop(vp, topOf(vp) - 1);
-  put(vp, 0, m);
+  if ((Env.raised & ~Env.masked & IE) == 0) grow(vp, m);
 }
