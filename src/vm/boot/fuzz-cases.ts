@@ -1,7 +1,7 @@
 /**
  * Hostile kernels for tests: small valid images of every kind, and a seeded way to damage them.
  *
- * The images are a tiny ELF vmlinux and bzImages of it, with the streams recorded in packed-tiny-vmlinux.ts; half of
+ * The images are a tiny ELF vmlinux and bzImages of it, packed as recorded in packed-tiny-vmlinux.ts; half of
  * the damage is blind, the other half aims at sizes, offsets and headers, with checksums mended so that it gets in.
  */
 import { type Gpa, gpa } from "#address";
