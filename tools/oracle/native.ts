@@ -85,7 +85,7 @@ export class NativeCpu implements Executor {
     if (!stdin || !stdout) throw new Error("the harness has no pipes");
     return new Promise((resolve, reject) => {
       const ends: EndState[] = [];
-      let rest = Buffer.alloc(0);
+      let rest: Buffer = Buffer.alloc(0);
       const finish = (error?: Error): void => {
         stdout.off("data", onData);
         child.off("exit", onExit);

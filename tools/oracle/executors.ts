@@ -1,0 +1,29 @@
+/** The executors by name. Each is made when it is asked for; an entry may say that it is not available. */
+import type { EndState, Executor, OracleCase } from "./case.ts";
+import { NativeCpu } from "./native.ts";
+
+/** The real CPU with one deliberate mistake, to see that differences are found: after SUB the carry is wrong. */
+class BrokenCpu implements Executor {
+  readonly name = "broken";
+  readonly #cpu = new NativeCpu();
+
+  async run(cases: readonly OracleCase[]): Promise<EndState[]> {
+    const ends = await this.#cpu.run(cases);
+    for (const [n, end] of ends.entries()) {
+      if (end.stop.kind === "end" && cases[n].code.includes(0x29)) end.state.rflags ^= 1;
+    }
+    return ends;
+  }
+
+  close(): void {
+    this.#cpu.close();
+  }
+}
+
+export const executors: Readonly<Record<string, () => Promise<Executor>>> = {
+  native: async () => new NativeCpu(),
+  broken: async () => new BrokenCpu(),
+};
+
+/** The executors that are memvisor: what is judged. */
+export const judged: readonly string[] = Object.keys(executors).filter((name) => name !== "native" && name !== "broken");
