@@ -173,6 +173,8 @@ add("jmpi", "rrr", { ends: true, a: "i64" });
 add("sync", "jump", { ends: true });
 /** RIP was written by a helper; on by a full look-up. */
 add("dispatch", "rrr", { ends: true });
+/** Sets Event.stop, so that what runs is left at the next boundary: the first operation of an instruction run alone. */
+add("stop", "rrr", {});
 /** Calls helper `id` with (vp, a, b, imm); a nonzero answer leaves at the instruction's start. */
 add("call", "call", { leaves: true });
 
@@ -188,7 +190,7 @@ export type IntegerOp =
   | `${"cond" | "jcc"}${"" | "sub" | "logic"}${(typeof conditions)[number]}` | `select${Size}`
   | `${(typeof loads)[number][0] | (typeof stores)[number][0] | "lea32" | "lea64"}${"" | "x"}`
   | "push64" | "pop64" | "pushpc" | `atomic_${(typeof atomics)[number] | "cmpxchg"}${Size}`
-  | "jmp" | "jnz" | "jmpi" | "sync" | "dispatch" | "call";
+  | "jmp" | "jnz" | "jmpi" | "sync" | "dispatch" | "stop" | "call";
 
 // Vector and floating-point operations: see vector-ops.ts for what each means.
 for (const [name, signature] of Object.entries<VectorSignature>(vectorOps)) {

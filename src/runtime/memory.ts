@@ -604,3 +604,24 @@ export function forget_blocks(vp: u32): void {
   store<u32>(vp, load<u32>(vp, L.ASID) + 2, L.ASID);
   store<u32>(vp, load<u32>(vp, L.GLOBAL_ASID) + 2, L.GLOBAL_ASID);
 }
+
+/**
+ * For an atomic update that the TLB does not serve: as `access` for reading and writing, but what is not naturally aligned is
+ * always given as the bounce buffer, since a misaligned atomic traps in WebAssembly.
+ */
+export function access_exclusive(vp: u32, va: u64, size: u32): u32 {
+  const at = access(vp, va, size, MODIFY);
+  if (at == 0 || (at & (size - 1)) == 0) return at;
+  memory.copy(vp + L.BOUNCE, at, size);
+  return vp + L.BOUNCE;
+}
+
+/** #GP: an address that must be a multiple of 16 is not. */
+export function raise_alignment(vp: u32): u32 {
+  return raise(vp, 13, 0);
+}
+
+/** Ends a run after the current instruction (Event.stop). */
+export function stop(vp: u32): void {
+  store<u32>(vp, load<u32>(vp, L.EVENTS) | 8, L.EVENTS);
+}

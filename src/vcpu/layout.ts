@@ -114,7 +114,7 @@ const rows = [
   ["GLOBAL_ASID", "u32", 1, "jump-cache generation of global pages; even, where ASID is odd"],
   ["TLB_MISSES", "u64", 1, "statistics"],
   ["TLB_FLUSHES", "u64", 1, "statistics"],
-  ["INTERPRETED", "u64", 1, "statistics: instructions retired by the interpreter"],
+  ["COMPILED", "u64", 1, "statistics: instructions retired in compiled regions"],
   ["REGION_ENTRIES", "u64", 1, "statistics"],
   ["FILL_COUNT", "u32", 1, "non-global TLB fills since the last flush, indices in the fill log"],
   ["PENDING_DB", "u32", 1, "DR6 bits of a debug trap to deliver at the next boundary"],

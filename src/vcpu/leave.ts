@@ -30,4 +30,6 @@ export const Event = {
   host: 2,
   /** A debug trap waits in PENDING_DB, or TF is set: step. */
   debug: 4,
+  /** One instruction was run alone (the operation `stop`). */
+  stop: 8,
 } as const;

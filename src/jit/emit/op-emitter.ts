@@ -1,0 +1,73 @@
+/**
+ * What the meaning of an IR operation is written against.
+ *
+ * Each operation's semantics exist once, as a function that writes WebAssembly through this interface; the interpreter
+ * (operands looked up at run time) and the region compiler (operands known, state in locals) implement it.
+ *
+ * On the WebAssembly stack i8, i16, i32 and w32 are an i32 (zero-extended), i64 and v128 themselves.
+ */
+import type { FieldType, SizeLog2 } from "#ir";
+import type { Code, Local } from "#wasm";
+import type { FlagsClass } from "#ir";
+
+/** What an access wants; as in runtime/memory.ts. */
+export const Intent = { read: 0, write: 1, modify: 2 } as const;
+export type Intent = (typeof Intent)[keyof typeof Intent];
+
+/** Functions of the runtime that semantics call by name. All take and give values, so that no state needs to be written back, but for `vp` ones that touch MXCSR, FP_TRAP and the x87 state. */
+export type RuntimeCall = string;
+
+export interface OpEmitter {
+  readonly code: Code;
+  /** Parameter: the vCPU area. */
+  readonly vp: Local;
+  /** Scratch. `x` and `p` are also used by memory accesses; none survives the operation. */
+  readonly x: Local;
+  readonly y: Local;
+  readonly z: Local;
+  readonly p: Local;
+  readonly q: Local;
+  readonly r: Local;
+  readonly u: Local;
+  readonly v: Local;
+
+  pushA(type: FieldType): void;
+  pushB(type: FieldType): void;
+  /** The destination's old value. */
+  pushD(type: FieldType): void;
+  /** The extra operand of mem2. */
+  pushC(type: FieldType): void;
+  /** The immediate: low 32 bits as i32, or all 64 as i64. */
+  pushImm32(): void;
+  pushImm64(): void;
+  /** Writes d with what `value` pushes. */
+  write(type: FieldType, value: () => void): void;
+  /** Writes the operand `a` (a stack pointer). */
+  writeA(type: FieldType, value: () => void): void;
+
+  /** Records the flags lazily; each closure pushes an i64 whose low bits count (see ir/flags.ts). */
+  setFlags(cls: FlagsClass, size: SizeLog2, a: () => void, b?: () => void, c?: () => void): void;
+  /** Pushes condition cc as an i32, 0 or 1. */
+  pushCondition(cc: number, known: "" | "sub" | "logic"): void;
+  /** Pushes CF as an i32. */
+  pushCarry(): void;
+  /** Pushes the arithmetic flags at their places in EFLAGS, an i32. */
+  pushFlags(): void;
+
+  /** Leaves the effective address, base + (index << scale) + displacement, in local x. */
+  address(): void;
+  /** With the address in x: pushes the value at it. `load` turns the arena address on the stack into the value. */
+  load(bytes: number, intent: Intent, load: () => void): void;
+  /** With the address in x: stores. `store` finds the arena address on the stack, then pushes the value and stores. */
+  store(bytes: number, store: () => void): void;
+  /** With the address in x: `update` finds an arena address with natural alignment on the stack and leaves nothing. */
+  exclusive(bytes: number, update: () => void): void;
+  /** Leaves at the instruction's start when the i32 on the stack is not zero; LEAVE says why. */
+  leaveIf(): void;
+
+  /** Calls a function of the runtime; its arguments are on the stack. */
+  callRuntime(name: RuntimeCall): void;
+}
+
+/** What an operation means. */
+export type Semantics = (e: OpEmitter) => void;

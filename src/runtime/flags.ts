@@ -1,0 +1,86 @@
+/** Arithmetic flags from their lazy form (ir/flags.ts): operands stand at the top of 64 bits. */
+import * as L from "./layout";
+
+const CF: u32 = 0x001;
+const PF: u32 = 0x004;
+const AF: u32 = 0x010;
+const ZF: u32 = 0x040;
+const SF: u32 = 0x080;
+const OF: u32 = 0x800;
+
+function parity(low: u32): u32 {
+  return (popcnt<u32>(low & 0xff) & 1) == 0 ? PF : 0;
+}
+
+/** The six flags at their places in EFLAGS. */
+export function flags(vp: u32): u32 {
+  const kind = <u32>load<u64>(vp, L.CC_KIND);
+  const a = load<u64>(vp, L.CC_A);
+  const cls = kind >> 2;
+  if (cls == 0) return <u32>a;
+  const shift = <u64>(64 - (8 << (kind & 3)));
+  if (cls >= 5) {
+    const result = (a == 0 ? ZF : 0) | (<i64>a < 0 ? SF : 0) | parity(<u32>(a >> shift));
+    return cls == 5 ? result : result | <u32>load<u64>(vp, L.CC_C);
+  }
+  const b = load<u64>(vp, L.CC_B);
+  const carryIn = cls >= 3 ? load<u64>(vp, L.CC_C) << shift : 0;
+  let result: u64;
+  let carryOut: bool;
+  let overflow: u64;
+  if (cls == 1 || cls == 3) {
+    result = a + b + carryIn;
+    carryOut = result < a || (carryIn != 0 && result == a);
+    overflow = ~(a ^ b) & (a ^ result);
+  } else {
+    result = a - b - carryIn;
+    carryOut = a < b || (carryIn != 0 && a == b);
+    overflow = (a ^ b) & (a ^ result);
+  }
+  const auxiliary = <u32>((a ^ b ^ result) >> shift) & AF;
+  return (
+    (carryOut ? CF : 0) | parity(<u32>(result >> shift)) | auxiliary | (result == 0 ? ZF : 0) | (<i64>result < 0 ? SF : 0) | (<i64>overflow < 0 ? OF : 0)
+  );
+}
+
+export function carry(vp: u32): u32 {
+  return flags(vp) & CF;
+}
+
+/** Condition cc in x86's numbering (SDM 1, appendix B), 0 or 1. */
+export function condition(vp: u32, cc: u32): u32 {
+  const f = flags(vp);
+  let holds: bool;
+  switch (cc >> 1) {
+    case 0:
+      holds = (f & OF) != 0;
+      break;
+    case 1:
+      holds = (f & CF) != 0;
+      break;
+    case 2:
+      holds = (f & ZF) != 0;
+      break;
+    case 3:
+      holds = (f & (CF | ZF)) != 0;
+      break;
+    case 4:
+      holds = (f & SF) != 0;
+      break;
+    case 5:
+      holds = (f & PF) != 0;
+      break;
+    case 6:
+      holds = ((f >> 7) & 1) != ((f >> 11) & 1);
+      break;
+    default:
+      holds = (f & ZF) != 0 || ((f >> 7) & 1) != ((f >> 11) & 1);
+  }
+  return (holds ? 1 : 0) ^ (cc & 1);
+}
+
+/** Writes the arithmetic flags from their places in EFLAGS. */
+export function setFlags(vp: u32, value: u32): void {
+  store<u64>(vp, 0, L.CC_KIND);
+  store<u64>(vp, <u64>(value & 0x8d5), L.CC_A);
+}
