@@ -63,7 +63,9 @@ export class Platform {
   constructor(options: PlatformOptions) {
     const { clock } = options;
     this.apicBus = new ApicBus((vector) => this.ioapic.endOfInterrupt(vector));
-    this.ioapic = new Ioapic((...message) => this.apicBus.deliver(...message));
+    this.ioapic = new Ioapic((destination, logical, mode, vector, level) =>
+      this.apicBus.deliver(destination, logical, mode, vector, level),
+    );
     this.pic = new Pic((level) => {
       for (const lapic of this.lapics) lapic.setLint0(level);
     });

@@ -55,7 +55,8 @@ export function path(name: string): Aml {
     assert(/^[A-Z_][A-Z0-9_]{0,3}$/.test(segment), `an ACPI name segment: ${segment}`);
     return ascii(segment.padEnd(4, "_"));
   });
-  const prefix = segments.length === 0 ? [0] : segments.length === 1 ? [] : segments.length === 2 ? [0x2e] : [0x2f, segments.length];
+  const prefix =
+    segments.length === 0 ? [0] : segments.length === 1 ? [] : segments.length === 2 ? [0x2e] : [0x2f, segments.length];
   return concat(root ? ascii("\\") : bytes(), bytes(...prefix), ...encoded);
 }
 
@@ -96,9 +97,7 @@ export function eisaId(id: string): Aml {
   const letter = (i: number): number => id.charCodeAt(i) - 0x40;
   const digit = (i: number): number => Number.parseInt(id[i], 16);
   const vendor = (letter(0) << 10) | (letter(1) << 5) | letter(2);
-  return concat(
-    bytes(0x0c, vendor >> 8, vendor & 0xff, (digit(3) << 4) | digit(4), (digit(5) << 4) | digit(6)),
-  );
+  return concat(bytes(0x0c, vendor >> 8, vendor & 0xff, (digit(3) << 4) | digit(4), (digit(5) << 4) | digit(6)));
 }
 
 /** A UUID in the mixed order that ToUUID gives. */

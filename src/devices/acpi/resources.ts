@@ -21,8 +21,7 @@ export const memory32 = (base: number, length: number): Uint8Array =>
 /** What a bridge hands on: minimum and maximum fixed, positive decode, producer. */
 const producer = 0x0c;
 
-export const busNumbers = (first: number, last: number): Uint8Array =>
-  addressSpace(0x88, 2, 2, 0, first, last);
+export const busNumbers = (first: number, last: number): Uint8Array => addressSpace(0x88, 2, 2, 0, first, last);
 export const ioWindow = (first: number, last: number): Uint8Array => addressSpace(0x88, 2, 1, 3, first, last);
 /** Read-write, uncached. */
 export const memoryWindow32 = (first: number, last: number): Uint8Array => addressSpace(0x87, 4, 0, 1, first, last);

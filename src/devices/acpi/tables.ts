@@ -47,11 +47,7 @@ export function buildAcpiTables(options: AcpiOptions): AcpiTables {
   };
   const facs = place("FACS", facsTable());
   const dsdt = place("DSDT", table("DSDT", 2, dsdtBody({ cpus: options.cpus, ecamBase })));
-  const listed = [
-    place("FACP", fadt(facs, dsdt)),
-    place("APIC", madt(options.cpus)),
-    place("MCFG", mcfg(ecamBase)),
-  ];
+  const listed = [place("FACP", fadt(facs, dsdt)), place("APIC", madt(options.cpus)), place("MCFG", mcfg(ecamBase))];
   const xsdt = place("XSDT", table("XSDT", 1, concat(...listed.map((address) => little(address, 8)))));
   tables.set("RSDP", { offset: 0, length: 36 });
   const head = new Uint8Array(64);

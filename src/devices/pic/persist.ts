@@ -35,7 +35,12 @@ export type PicState = {
   slave: Uint8Array;
 };
 
-export const newPicState = (): PicState => ({
-  master: new Uint8Array(picFieldCount),
-  slave: new Uint8Array(picFieldCount),
-});
+/** As firmware leaves it: every input masked, vectors where real mode has them. */
+function newChip(base: number): Uint8Array {
+  const chip = new Uint8Array(picFieldCount);
+  chip[picField.imr] = 0xff;
+  chip[picField.base] = base;
+  return chip;
+}
+
+export const newPicState = (): PicState => ({ master: newChip(0x08), slave: newChip(0x70) });

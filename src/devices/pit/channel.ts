@@ -176,4 +176,4 @@ const toBcd = (value: number): number =>
   (Math.floor(value / 1000) << 12) |
   (Math.floor((value / 100) % 10) << 8) |
   (Math.floor((value / 10) % 10) << 4) |
-  value % 10;
+  (value % 10);

@@ -156,8 +156,7 @@ export class Serial implements PortDevice, Stateful<SerialState> {
     s.rxHead &= fifoSize - 1;
     s.rxCount = Math.min(Math.max(s.rxCount, 0), fifoSize);
     s.txCount = Math.min(Math.max(s.txCount, 0), fifoSize);
-    this.#irq.set(false);
-    this.#update();
+    // The line's level is in the records of the interrupt controllers.
     if (s.rxCount === 0) this.#offerAlarm.set(this.#clock.now() + offerNs);
   }
 
@@ -266,8 +265,7 @@ export class Serial implements PortDevice, Stateful<SerialState> {
   #readLsr(): number {
     const s = this.#state;
     // A break is told when its zero byte is next to be read, which here is at once.
-    const value =
-      (s.rxCount > 0 ? lsr.dataReady : 0) | s.lsrErrors | (s.txCount === 0 ? lsr.thrEmpty | lsr.idle : 0);
+    const value = (s.rxCount > 0 ? lsr.dataReady : 0) | s.lsrErrors | (s.txCount === 0 ? lsr.thrEmpty | lsr.idle : 0);
     s.lsrErrors = 0;
     this.#update();
     if (s.rxCount === 0 && (s.ier & ier.received) === 0) this.#offerSpace();
