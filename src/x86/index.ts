@@ -146,3 +146,4 @@ export {
   SEG_FS,
   SEG_GS,
 } from "./registers.ts";
+export { disassemble, registerName } from "./disassemble.ts";

@@ -50,7 +50,7 @@ const registerOnly: ReadonlySet<OperandPlace> = new Set<OperandPlace>(["rm-regis
 const shapeOf = (kind: OperandKind): OperandShape => OPERANDS[kind];
 
 function deriveSizeRule(kinds: readonly OperandKind[]): SizeRule {
-  const shapes = kinds.map(shapeOf).filter((s) => !/xmm|mmx|segment|st/.test(s.place) || s.place.startsWith("string"));
+  const shapes = kinds.map(shapeOf).filter((shape) => !/^(xmm|mmx|segment|st[0i])/.test(shape.place));
   if (kinds.includes("Jb") || kinds.includes("Jz")) return "f64";
   for (const rule of ["v", "z", "y", "a"] as const) if (shapes.some((s) => s.size === rule)) return rule;
   const first = shapes.find((s) => s.place !== "immediate" && s.place !== "one") ?? shapes[0];

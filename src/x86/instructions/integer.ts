@@ -153,7 +153,7 @@ const moves = [
   row("0F BE", "movsx Gv Eb"),
   row("0F BF", "movsx Gv Ew"),
   row("NP 0F C3", "movnti My Gy", { feature: "sse2" }),
-  row("0F C8+r", "bswap Zy", size("v")),
+  row("0F C8+r", "bswap Zv"),
   row("D7", "xlat", size("b")),
   // CBW CWDE CDQE; CWD CDQ CQO.
   row("98", "cbw", size("v")),

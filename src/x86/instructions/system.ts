@@ -66,6 +66,7 @@ const caches = [
   row("66 0F 38 82", "invpcid Ga Mo", privileged, aligned(1), { feature: "invpcid" }),
   row("0F 08", "invd", privileged),
   row("0F 09", "wbinvd", privileged),
+  row("F3 0F 09", "wbnoinvd", privileged, lift("wbinvd")),
   row("NP 0F AE /7", "clflush Mb", { feature: "clflush" }),
   row("NP 0F AE /5 reg", "lfence", { feature: "sse2" }),
   row("NP 0F AE /6 reg", "mfence", { feature: "sse2" }),
