@@ -10,7 +10,8 @@ const read = (register: number): number => t.platform.mmioBus.read(page + 16 * r
 const pending = (cpu = 0): number => t.platform.lapics[cpu].pendingVector();
 const take = (cpu = 0): number => t.platform.lapics[cpu].acknowledge();
 const toX2apic = (cpu = 0): boolean => t.platform.lapics[cpu].writeMsr(0x1b, BigInt(page) | 0xc00n);
-const x2 = (register: number, value: bigint, cpu = 0): boolean => t.platform.lapics[cpu].writeMsr(0x800 + register, value);
+const x2 = (register: number, value: bigint, cpu = 0): boolean =>
+  t.platform.lapics[cpu].writeMsr(0x800 + register, value);
 
 beforeEach(() => {
   t = newTestPlatform(3);
@@ -189,7 +190,14 @@ describe("the timer", () => {
 describe("LINT0", () => {
   test("the 8259 pair's interrupt comes through the boot processor's virtual wire, with the 8259's vector", () => {
     const out = (port: number, value: number): void => t.platform.portBus.write(port, 1, value);
-    for (const [port, value] of [[0x20, 0x11], [0x21, 0x30], [0x21, 4], [0x21, 1], [0x21, 0xfe]]) out(port, value);
+    for (const [port, value] of [
+      [0x20, 0x11],
+      [0x21, 0x30],
+      [0x21, 4],
+      [0x21, 1],
+      [0x21, 0xfe],
+    ])
+      out(port, value);
     t.platform.isaIrq(0).set(true);
     expect([0, 1, 2].map(pending)).toEqual([0x30, -1, -1]);
     expect([take(), pending()]).toEqual([0x30, -1]);

@@ -91,7 +91,7 @@ export class Power implements PortDevice, Stateful<PowerState> {
 
   restore(saved: PowerState): void {
     restoreState(this.#state, saved);
-    this.#update();
+    this.#arm();
   }
 
   #writePm(offset: number, size: AccessSize, value: number): void {
@@ -128,7 +128,12 @@ export class Power implements PortDevice, Stateful<PowerState> {
     }
     s.status &= statusBits;
     this.#sci.set((s.status & s.enable) !== 0);
-    if ((s.enable & timerStatus) === 0) {
+    this.#arm();
+  }
+
+  /** While its event is enabled, an alarm at the next change of the timer's top bit. */
+  #arm(): void {
+    if ((this.#state.enable & timerStatus) === 0) {
       this.#alarm.set(undefined);
       return;
     }
