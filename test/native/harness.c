@@ -78,7 +78,7 @@ struct entry {
 struct entry entry __attribute__((aligned(64)));
 uint8_t entry_fx[512] __attribute__((aligned(64)));
 uint64_t entry_fs, entry_gs, host_rsp, host_fs, end_fs, end_gs;
-uint32_t have_fsgsbase, entry_is_32;
+uint32_t have_fsgsbase, entry_is_32, end_ds, end_es, end_fs_selector, end_gs_selector;
 void enter_case(void);
 void on_signal_entry(int, siginfo_t *, void *);
 
@@ -118,12 +118,14 @@ __asm__(
   ".size enter_case, .-enter_case\n"
   ".globl on_signal_entry\n.type on_signal_entry,@function\n"
   "on_signal_entry:\n"
+  "  pushq $2\n  popfq\n" /* AC and NT are the case's, too */
   "  movl %edi, %ebx\n  movq %rsi, %r12\n  movq %rdx, %r13\n"
   "  cmpl $0, have_fsgsbase(%rip)\n  je 4f\n"
   "  rdfsbase %rax\n  movq %rax, end_fs(%rip)\n  rdgsbase %rax\n  movq %rax, end_gs(%rip)\n"
-  "  cmpl $0, entry_is_32(%rip)\n  je 7f\n"
+  "  movl %ds, %eax\n  movl %eax, end_ds(%rip)\n  movl %es, %eax\n  movl %eax, end_es(%rip)\n"
+  "  movl %fs, %eax\n  movl %eax, end_fs_selector(%rip)\n  movl %gs, %eax\n  movl %eax, end_gs_selector(%rip)\n"
   "  xorl %eax, %eax\n  movl %eax, %fs\n  movl %eax, %gs\n  movl %eax, %ds\n  movl %eax, %es\n"
-  "7: movq host_fs(%rip), %rax\n  wrfsbase %rax\n"
+  "  movq host_fs(%rip), %rax\n  wrfsbase %rax\n"
   "  jmp 5f\n"
   "4: movl $0x1003, %edi\n  leaq end_fs(%rip), %rsi\n  movl $158, %eax\n  syscall\n"
   "  movl $0x1004, %edi\n  leaq end_gs(%rip), %rsi\n  movl $158, %eax\n  syscall\n"
@@ -136,11 +138,31 @@ __asm__(
   "  cld\n  ret\n"
   /* An alarm for a case that is still young: the bases of the case again, then sigreturn. */
   "6: cmpl $0, have_fsgsbase(%rip)\n  je 8f\n"
-  "  cmpl $0, entry_is_32(%rip)\n  je 9f\n"
-  "  movl $0x2b, %eax\n  movl %eax, %ds\n  movl %eax, %es\n  movl %eax, %fs\n  movl %eax, %gs\n"
-  "9: movq end_fs(%rip), %rax\n  wrfsbase %rax\n  movq end_gs(%rip), %rax\n  wrgsbase %rax\n"
+  "  movl end_ds(%rip), %eax\n  movl %eax, %ds\n  movl end_es(%rip), %eax\n  movl %eax, %es\n"
+  "  movl end_fs_selector(%rip), %eax\n  movl %eax, %fs\n  movl end_gs_selector(%rip), %eax\n  movl %eax, %gs\n"
+  "  movq end_fs(%rip), %rax\n  wrfsbase %rax\n  movq end_gs(%rip), %rax\n  wrgsbase %rax\n"
   "8: ret\n"
   ".size on_signal_entry, .-on_signal_entry\n");
+
+/*
+ * Takes x87 and SSE state from the frame. What is in its initial state need not have been written there: XSTATE_BV
+ * (byte 512, valid with FP_XSTATE_MAGIC1 at 464) tells. MXCSR is written always.
+ */
+static void note_fx(const uint8_t *frame) {
+  uint32_t magic;
+  uint64_t present = 3;
+  memcpy(&magic, frame + 464, 4);
+  if (magic == 0x46505853) memcpy(&present, frame + 512, 8);
+  memcpy(end.fx, frame, 416);
+  memset(end.fx + 416, 0, 96);
+  if (!(present & 1)) {
+    memset(end.fx, 0, 24);
+    memset(end.fx + 32, 0, 128);
+    end.fx[0] = 0x7f;
+    end.fx[1] = 0x03;
+  }
+  if (!(present & 2)) memset(end.fx + 160, 0, 256);
+}
 
 /* Runs on the alternate stack. Gives 1 when the case is over. */
 __attribute__((used)) int note_signal(int signal, siginfo_t *info, void *context) {
@@ -154,8 +176,7 @@ __attribute__((used)) int note_signal(int signal, siginfo_t *info, void *context
       return 0;
     }
   } else if (!in_case) {
-    static const char text[] = "harness: signal outside of a case\n";
-    (void)!write(2, text, sizeof text - 1);
+    fprintf(stderr, "harness: signal %d (trap %d) at %llx outside of a case\n", signal, (int)g[REG_TRAPNO], g[REG_RIP]);
     _exit(3);
   }
   in_case = 0;
@@ -170,8 +191,7 @@ __attribute__((used)) int note_signal(int signal, siginfo_t *info, void *context
   end.rflags = (uint64_t)g[REG_EFL];
   end.fs_base = end_fs;
   end.gs_base = end_gs;
-  memcpy(end.fx, uc->uc_mcontext.fpregs, 416);
-  memset(end.fx + 416, 0, 96);
+  note_fx((const uint8_t *)uc->uc_mcontext.fpregs);
   return 1;
 }
 

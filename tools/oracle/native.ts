@@ -144,8 +144,10 @@ function encodeCase(c: OracleCase): Uint8Array {
   return bytes;
 }
 
-function decodeEnd(c: OracleCase, bytes: Uint8Array): EndState {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+function decodeEnd(c: OracleCase, record: Uint8Array): EndState {
+  // A plain array of its own: a Buffer's slice() would share its bytes.
+  const bytes = new Uint8Array(record);
+  const view = new DataView(bytes.buffer);
   const trap = bytes[5];
   const gpr = new BigUint64Array(16);
   for (let i = 0; i < 16; i++) gpr[i] = view.getBigUint64(32 + 8 * i, true);

@@ -1,15 +1,19 @@
 /** A failing case in words: the code, the state it starts from, and each thing that differs. */
+import { decode, disassemble, Instruction } from "#x86";
 import type { EndState, OracleCase } from "./case.ts";
 import type { Difference } from "./compare.ts";
 import { placesOf } from "./flags.ts";
 import { printCase, printEnd } from "./text.ts";
 
-/** One line for each instruction: address, bytes, name. */
+/** One line for each instruction: address, bytes, assembly. */
 export function listing(c: OracleCase): string[] {
+  const instruction = new Instruction();
   return placesOf(c).map((p) => {
+    decode(c.code, p.offset, c.code.length, c.mode, instruction);
+    const text = disassemble(instruction, c.start.rip + BigInt(p.offset), c.code, p.offset);
     const bytes = Buffer.from(c.code.subarray(p.offset, p.offset + p.length)).toString("hex");
     const address = (c.start.rip + BigInt(p.offset)).toString(16);
-    return `  ${address}  ${bytes.padEnd(24)} ${[p.row.mnemonic, ...p.row.operands].join(" ")}`;
+    return `  ${address}  ${bytes.padEnd(24)} ${text}`;
   });
 }
 
