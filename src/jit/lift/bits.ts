@@ -104,9 +104,24 @@ function bitAddress(l: Lifter, n: number): number {
   return l.linear(base, l.i.segment);
 }
 
-function scan(name: "bsf" | "bsr" | "popcnt"): Rule {
+/** A source of zero leaves the whole destination as it was, the upper half of a 32-bit one included. */
+function scan(name: "bsf" | "bsr"): Rule {
   const op = Op[`${name}8f`];
-  return (l) => l.ir.rrr(op + log2(l.size(0)), l.registerOf(0), l.read(1));
+  return (l) => {
+    const size = l.size(0);
+    const source = l.read(1);
+    if (size !== 4) return l.ir.rrr(op + log2(size), l.registerOf(0), source);
+    const t = l.temp();
+    const found = l.temp();
+    l.ir.rri(Op.const64, t, 0, 0);
+    l.ir.rrr(op + 2, t, source);
+    l.condition(5, found);
+    l.ir.rrr(Op.select64, l.registerOf(0), found, t);
+  };
+}
+
+function popcnt(l: Lifter): void {
+  l.ir.rrr(Op.popcnt8f + log2(l.size(0)), l.registerOf(0), l.read(1));
 }
 
 export const bitRules: Record<string, Rule> = {
@@ -125,6 +140,6 @@ export const bitRules: Record<string, Rule> = {
   btc: bitTest("btc"),
   bsf: scan("bsf"),
   bsr: scan("bsr"),
-  popcnt: scan("popcnt"),
+  popcnt,
   crc32: (l) => l.ir.call(Helper.crc32, l.registerOf(0), l.read(1), l.size(1)),
 };

@@ -254,6 +254,11 @@ export class Lifter {
     return t;
   }
 
+  /** The field with the base that counts for a segment: ZERO where none does. */
+  segmentBase(segment: number): number {
+    return this.#hasBase(segment) ? at.SEG_BASE + 8 * segment : at.ZERO;
+  }
+
   /** Settles base, index and displacement of the memory operand, segment base included. */
   resolve(): void {
     if (this.#resolved) return;
