@@ -5,10 +5,16 @@ const recorder = () => {
   const log: string[] = [];
   return {
     log,
-    readPort: (port: number, size: number) => (log.push(`in ${port.toString(16)} ${size}`), -1),
+    readPort: (port: number, size: number) => {
+      log.push(`in ${port.toString(16)} ${size}`);
+      return -1;
+    },
     writePort: (port: number, size: number, value: number) =>
       void log.push(`out ${port.toString(16)} ${size} ${value}`),
-    readMmio: (offset: number, size: number) => (log.push(`read ${offset.toString(16)} ${size}`), -1),
+    readMmio: (offset: number, size: number) => {
+      log.push(`read ${offset.toString(16)} ${size}`);
+      return -1;
+    },
     writeMmio: (offset: number, size: number, value: number) => void log.push(`write ${offset} ${size} ${value}`),
   };
 };

@@ -176,7 +176,7 @@ export class Platform {
     this.#claimPorts(rtcPorts, this.rtc);
     this.#claimPorts(powerPorts, this.power);
     this.#claimPorts(pciPorts, this.pci);
-    comPorts.forEach(({ port }, n) => this.#claimPorts([[port, 8]], this.serial[n]));
+    for (const [n, { port }] of comPorts.entries()) this.#claimPorts([[port, 8]], this.serial[n]);
     if (options.onDebugByte !== undefined) this.#claimPorts(debugPorts, new DebugPort(options.onDebugByte));
     this.#claimPage(ioapicPage, this.ioapic);
     this.#claimPage(lapicPage, this.apicBus);
@@ -195,13 +195,13 @@ export class Platform {
 
   /** The order is that of a restore: interrupt controllers first, then what drives them. */
   #nameAll(): void {
-    this.lapics.forEach((lapic, n) => this.register(`lapic${n}`, lapic as Stateful));
+    for (const [n, lapic] of this.lapics.entries()) this.register(`lapic${n}`, lapic as Stateful);
     this.register("ioapic", this.ioapic as Stateful);
     this.register("pic", this.pic as Stateful);
     this.register("pit", this.pit as Stateful);
     this.register("rtc", this.rtc as Stateful);
     this.register("power", this.power as Stateful);
-    this.serial.forEach((serial, n) => this.register(`com${n + 1}`, serial as Stateful));
+    for (const [n, serial] of this.serial.entries()) this.register(`com${n + 1}`, serial as Stateful);
     this.register("pci", this.pci);
   }
 }

@@ -96,9 +96,15 @@ export class LapicTimer {
   /** Sets the alarm anew; also to be called when the counter was changed under a set deadline. */
   armDeadline(): void {
     if (this.mode !== timerMode.tscDeadline) return;
-    if (this.#state.tscDeadline === 0n) return this.#arm(-1);
+    if (this.#state.tscDeadline === 0n) {
+      this.#arm(-1);
+      return;
+    }
     const at = this.#tsc.timeOf(this.#state.tscDeadline);
-    if (at > this.#clock.now()) return this.#arm(at);
+    if (at > this.#clock.now()) {
+      this.#arm(at);
+      return;
+    }
     this.#fireDeadline();
   }
 
@@ -120,11 +126,20 @@ export class LapicTimer {
 
   #armCount(): void {
     const s = this.#state;
-    if (s.initialCount === 0) return this.#arm(-1);
+    if (s.initialCount === 0) {
+      this.#arm(-1);
+      return;
+    }
     const period = s.initialCount * this.#nsPerTick;
-    if (this.mode === timerMode.oneShot) return this.#arm(s.timerStartNs + period);
+    if (this.mode === timerMode.oneShot) {
+      this.#arm(s.timerStartNs + period);
+      return;
+    }
     // A masked periodic timer counts but wakes nobody.
-    if ((this.#lvt[lvtIndex.timer] & lvtMasked) !== 0) return this.#arm(-1);
+    if ((this.#lvt[lvtIndex.timer] & lvtMasked) !== 0) {
+      this.#arm(-1);
+      return;
+    }
     const earliest = this.#clock.now() + (period < minPeriodNs ? minPeriodNs : 1);
     this.#arm(s.timerStartNs + Math.ceil((earliest - s.timerStartNs) / period) * period);
   }
@@ -134,8 +149,12 @@ export class LapicTimer {
     if (s.timerExpiryNs < 0) return;
     if (this.mode === timerMode.tscDeadline) {
       // The counter may have been set back meanwhile.
-      if (this.#tsc.read() < s.tscDeadline) return this.#arm(Math.max(this.#deadlineNs(), this.#clock.now() + 1));
-      return this.#fireDeadline();
+      if (this.#tsc.read() < s.tscDeadline) {
+        this.#arm(Math.max(this.#deadlineNs(), this.#clock.now() + 1));
+        return;
+      }
+      this.#fireDeadline();
+      return;
     }
     if (this.mode === timerMode.periodic) this.#armCount();
     else this.#arm(-1);

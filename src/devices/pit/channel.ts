@@ -53,7 +53,10 @@ export class PitChannel {
 
   control(value: number, now: number): void {
     const access = (value >> 4) & 3;
-    if (access === 0) return this.#latchCount(now);
+    if (access === 0) {
+      this.#latchCount(now);
+      return;
+    }
     const s = this.#s;
     const mode = (value >> 1) & 7;
     s[f.mode] = mode > 5 ? mode - 4 : mode;

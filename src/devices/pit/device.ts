@@ -91,7 +91,10 @@ export class Pit implements PortDevice, Stateful<PitState> {
     const channel = this.#channels[0];
     if (channel.mode === 0 || channel.mode === 4) this.#irq.set(channel.mode === 4);
     // Modes 1 and 5 wait for a gate that channel 0 has not.
-    if (channel.mode === 1 || channel.mode === 5) return this.#arm(-1);
+    if (channel.mode === 1 || channel.mode === 5) {
+      this.#arm(-1);
+      return;
+    }
     this.#arm(now + nsOf(channel.period));
   }
 
@@ -100,7 +103,10 @@ export class Pit implements PortDevice, Stateful<PitState> {
     if (this.#state.edgeNs < 0) return;
     this.#irq.set(false);
     this.#irq.set(true);
-    if (!channel.periodic) return this.#arm(-1);
+    if (!channel.periodic) {
+      this.#arm(-1);
+      return;
+    }
     const from = Math.max(this.#clock.now(), this.#state.edgeNs) + 1;
     const earliest = nsOf(channel.period) < minPeriodNs ? from + minPeriodNs : from;
     const periods = Math.floor(ticksIn(earliest - channel.startNs) / channel.period) + 1;
