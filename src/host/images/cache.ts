@@ -1,0 +1,195 @@
+/**
+ * The user's folder of images.
+ *
+ *   images/NAME/          kernel, initrd.cpio, image.json: there whole or not at all
+ *   packages/SHA256.deb   verified downloads, kept so that an interrupted preparation goes on
+ *   apt/SUITE, lists/     what each way to an archive remembers
+ *   lock                  the process that prepares
+ *
+ * Law: a name in `images/` or `packages/` is only ever given to a finished thing (written aside, then renamed).
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { mkdir, readdir, readFile, rename, rm, statfs, unlink, writeFile } from "node:fs/promises";
+import { homedir, hostname } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type BuiltImage, ImageError, type ImageRecord, type OnProgress } from "#images";
+
+export function cacheFolder(environment: NodeJS.ProcessEnv = process.env, platform = process.platform): string {
+  if (environment.MEMVISOR_CACHE) return environment.MEMVISOR_CACHE;
+  if (environment.XDG_CACHE_HOME) return join(environment.XDG_CACHE_HOME, "memvisor");
+  if (platform === "darwin") return join(homedir(), "Library", "Caches", "memvisor");
+  if (platform === "win32") return join(environment.LOCALAPPDATA ?? join(homedir(), "AppData", "Local"), "memvisor");
+  return join(homedir(), ".cache", "memvisor");
+}
+
+export interface StoredImage extends ImageRecord {
+  readonly kernelPath: string;
+  readonly initrdPath: string;
+}
+
+export class ImageCache {
+  readonly folder: string;
+
+  constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  path(...parts: string[]): string {
+    return join(this.folder, ...parts);
+  }
+
+  /** A folder below the cache, made if need be. */
+  async makeFolder(...parts: string[]): Promise<string> {
+    const path = this.path(...parts);
+    await onDisk(path, () => mkdir(path, { recursive: true }));
+    return path;
+  }
+
+  async readImage(name: string): Promise<StoredImage | undefined> {
+    const folder = this.path("images", name);
+    try {
+      const record = JSON.parse(await readFile(join(folder, "image.json"), "utf8")) as ImageRecord;
+      return { ...record, kernelPath: join(folder, "kernel"), initrdPath: join(folder, "initrd.cpio") };
+    } catch {
+      // Absent, or written by a version that we do not understand: either way it is to be prepared.
+      return undefined;
+    }
+  }
+
+  async imageNames(): Promise<string[]> {
+    const entries = await readdir(this.path("images"), { withFileTypes: true }).catch(() => []);
+    return entries.filter((each) => each.isDirectory() && !each.name.startsWith(".")).map((each) => each.name);
+  }
+
+  async writeImage(name: string, image: BuiltImage): Promise<void> {
+    const images = await this.makeFolder("images");
+    const aside = join(images, `.${name}.${randomBytes(4).toString("hex")}`);
+    try {
+      await onDisk(images, async () => {
+        await mkdir(aside);
+        await writeFile(join(aside, "kernel"), image.kernel, { flush: true });
+        await writeFile(join(aside, "initrd.cpio"), image.initrd, { flush: true });
+        await writeFile(join(aside, "image.json"), `${JSON.stringify(image.record, null, 2)}\n`, { flush: true });
+        await this.removeImage(name);
+        await rename(aside, join(images, name));
+      });
+    } finally {
+      await rm(aside, { recursive: true, force: true });
+    }
+  }
+
+  /** Renamed before it is deleted: no half an image is ever seen under its name. */
+  async removeImage(name: string): Promise<boolean> {
+    const aside = this.path("images", `.removed.${randomBytes(4).toString("hex")}`);
+    try {
+      await rename(this.path("images", name), aside);
+    } catch {
+      return false;
+    }
+    await rm(aside, { recursive: true, force: true });
+    return true;
+  }
+
+  /** A package that is here already; one that no longer has its checksum is deleted. */
+  async readPackage(sha256: string): Promise<Uint8Array | undefined> {
+    const path = this.path("packages", `${sha256}.deb`);
+    const bytes = await readFile(path).catch(() => undefined);
+    if (!bytes) return undefined;
+    if (sha256Of(bytes) === sha256) return bytes;
+    await unlink(path);
+    return undefined;
+  }
+
+  /** Keeps a verified package. Requires: `bytes` have that checksum. */
+  async keepPackage(sha256: string, bytes: Uint8Array): Promise<void> {
+    await this.replaceFile(bytes, "packages", `${sha256}.deb`);
+  }
+
+  async replaceFile(bytes: Uint8Array | string, folder: string, name: string): Promise<string> {
+    const path = join(await this.makeFolder(folder), name);
+    const aside = `${path}.${randomBytes(4).toString("hex")}`;
+    await onDisk(path, async () => {
+      try {
+        await writeFile(aside, bytes);
+        await rename(aside, path);
+      } finally {
+        await rm(aside, { force: true });
+      }
+    });
+    return path;
+  }
+
+  /** Deletes downloads that no image is made of. */
+  async dropUnusedPackages(): Promise<void> {
+    const images = await Promise.all((await this.imageNames()).map((name) => this.readImage(name)));
+    const used = new Set(images.flatMap((image) => image?.packages.map((each) => `${each.sha256}.deb`) ?? []));
+    for (const name of await readdir(this.path("packages")).catch(() => [])) {
+      if (!used.has(name)) await rm(this.path("packages", name), { force: true, recursive: true });
+    }
+  }
+
+  /** Only one process prepares at a time; another waits for it. A lock whose process is gone counts for nothing. */
+  async lock(onProgress: OnProgress, signal?: AbortSignal): Promise<AsyncDisposable> {
+    await this.makeFolder();
+    const path = this.path("lock");
+    const mine = JSON.stringify({ pid: process.pid, host: hostname(), token: randomBytes(8).toString("hex") });
+    while (!(await this.#tryLock(path, mine))) {
+      signal?.throwIfAborted();
+      onProgress({ phase: "waiting", what: "another memvisor that prepares an image", doneBytes: 0, totalBytes: 0 });
+      await sleep(200, undefined, { signal });
+    }
+    return {
+      [Symbol.asyncDispose]: async () => {
+        if ((await readFile(path, "utf8").catch(() => "")) === mine) await unlink(path);
+      },
+    };
+  }
+
+  async #tryLock(path: string, mine: string): Promise<boolean> {
+    try {
+      await onDisk(path, () => writeFile(path, mine, { flag: "wx" }));
+      return true;
+    } catch (error) {
+      if (!isCode(error, "EEXIST")) throw error;
+    }
+    const held = await readFile(path, "utf8").catch(() => "");
+    if (held && !isStale(held)) return false;
+    // An empty lock is about to be written, unless its process died just then.
+    if (!held) await sleep(100);
+    if ((await readFile(path, "utf8").catch(() => "")) === held) await unlink(path).catch(() => {});
+    return false;
+  }
+}
+
+export const sha256Of = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
+/** Runs a write; a full disk becomes an error that says how much room there is. */
+export async function onDisk<T>(path: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    if (!isCode(error, "ENOSPC") && !isCode(error, "EDQUOT")) throw error;
+    throw await diskFull(path, error);
+  }
+}
+
+export async function diskFull(path: string, cause?: unknown): Promise<ImageError> {
+  const room = await statfs(join(path, "..")).then((each) => each.bavail * each.bsize, () => 0);
+  const text = `the disk is full (${Math.floor(room / 2 ** 20)} MiB free) at ${path}`;
+  return new ImageError("disk-full", `${text}: make room, or set MEMVISOR_CACHE to a folder elsewhere`, cause);
+}
+
+export const isCode = (error: unknown, code: string): boolean =>
+  error instanceof Error && "code" in error && error.code === code;
+
+function isStale(held: string): boolean {
+  try {
+    const { pid, host } = JSON.parse(held) as { pid: number; host: string };
+    if (host !== hostname()) return false;
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return !isCode(error, "EPERM");
+  }
+}

@@ -1,0 +1,10 @@
+export {
+  type Image,
+  type ListedImage,
+  listImages,
+  openImage,
+  type PrepareOptions,
+  prepareImage,
+  removeImage,
+} from "./prepare.ts";
+export { cacheFolder, type StoredImage } from "./cache.ts";

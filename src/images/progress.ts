@@ -1,0 +1,15 @@
+/** What a preparation tells while it runs: enough for a progress bar. */
+export interface Progress {
+  /**
+   * waiting: another process prepares; index: lists of packages are fetched and verified; download: packages;
+   * unpack: their files are taken out; write: the image is written.
+   */
+  readonly phase: "waiting" | "index" | "download" | "unpack" | "write";
+  /** A package's name, for a person. */
+  readonly what: string;
+  readonly doneBytes: number;
+  /** 0 where it is not known. */
+  readonly totalBytes: number;
+}
+
+export type OnProgress = (progress: Progress) => void;
