@@ -15,24 +15,41 @@ export const SSE_BYTES = 64;
 
 type Run = (kind: 0 | 1, code: readonly number[], cases: Uint8Array) => Uint8Array;
 
-/** Runs cases on the CPU; undefined where there is no x86-64 CPU or no C compiler. */
-export function nativeJudge(): Run | undefined {
+/** A program of test/native compiled with the system's compiler, as a filter from stdin to stdout; undefined without either. */
+function filter(source: string, ...libraries: string[]): ((input: Uint8Array, most: number) => Uint8Array) | undefined {
   if (process.arch !== "x64") return undefined;
   const folder = mkdtempSync(join(tmpdir(), "fp-judge-"));
-  const binary = join(folder, "judge");
-  const compiled = spawnSync("cc", ["-O1", "-o", binary, join(root, "test/native/fp-judge.c")]);
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const binary = join(folder, "judge");
+  const compiled = spawnSync("cc", ["-O1", "-o", binary, join(root, "test/native", source), ...libraries]);
   if (compiled.status !== 0) return undefined;
+  return (input, most) => {
+    const done = spawnSync(binary, [], { input, maxBuffer: most });
+    if (done.status !== 0) throw new Error(`${source} ended with ${done.status ?? done.signal}`);
+    return new Uint8Array(done.stdout);
+  };
+}
+
+/** Runs cases on the CPU; undefined where there is no x86-64 CPU or no C compiler. */
+export function nativeJudge(): Run | undefined {
+  const judge = filter("fp-judge.c");
+  if (!judge) return undefined;
   return (kind, code, cases) => {
     const size = kind === 0 ? X87_BYTES : SSE_BYTES;
     const header = new Uint8Array(32);
     new Uint32Array(header.buffer, 0, 3).set([kind, code.length, cases.length / size]);
     header.set(code, 12);
-    const input = Buffer.concat([header, cases]);
-    const done = spawnSync(binary, [], { input, maxBuffer: input.length + 65536 });
-    if (done.status !== 0) throw new Error(`the native judge ended with ${done.status ?? done.signal}`);
-    return new Uint8Array(done.stdout);
+    return judge(Buffer.concat([header, cases]), cases.length + 65536);
   };
+}
+
+export const REFERENCE_BYTES = 56;
+
+/** Errors in ulp of the records that test/native/fp-reference.c describes; undefined without libquadmath. */
+export function reference(): ((records: Uint8Array) => Float64Array) | undefined {
+  const errors = filter("fp-reference.c", "-lquadmath");
+  if (!errors) return undefined;
+  return (records) => new Float64Array(errors(records, records.length).slice().buffer);
 }
 
 /** The runtime's exported functions; i64 values are bigint. */

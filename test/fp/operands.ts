@@ -1,5 +1,10 @@
 /** Random operands that meet the edges of the formats often. Everything follows from one seed. */
 
+/** The seed of a form's cases; FP_SEED asks for others. */
+export function seedOf(name: string): number {
+  return [...name].reduce((h, ch) => (h * 31 + ch.charCodeAt(0)) | 0, Number(process.env.FP_SEED ?? 1));
+}
+
 /** A seeded generator of 32-bit values (xorshift128). */
 export class Random {
   readonly #s: Uint32Array;

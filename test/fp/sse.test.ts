@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { loadRuntime, nativeJudge, SSE_BYTES } from "./judge.ts";
-import { binary, Random } from "./operands.ts";
+import { binary, Random, seedOf } from "./operands.ts";
 
 const run = nativeJudge();
 const { functions: f, memory } = loadRuntime();
@@ -97,7 +97,7 @@ function show(c: DataView): string {
 
 describe.skipIf(!run)("SSE instructions do what the CPU does", () => {
   test.each(forms)("%s", (name, code, source, execute) => {
-    const random = new Random([...name].reduce((h, ch) => (h * 31 + ch.charCodeAt(0)) | 0, Number(process.env.FP_SEED ?? 1)));
+    const random = new Random(seedOf(name));
     const setsFlags = name.includes("COMI");
     let differences = 0;
     let first = "";

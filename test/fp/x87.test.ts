@@ -1,30 +1,17 @@
 import { describe, expect, test } from "vitest";
-import { loadRuntime, nativeJudge, X87_BYTES } from "./judge.ts";
-import { binary, f80, Random } from "./operands.ts";
+import { nativeJudge, X87_BYTES } from "./judge.ts";
+import { Random, seedOf } from "./operands.ts";
+import { call, type Execute, makeCase, type Operand, runtimeExecutes, show } from "./x87-cases.ts";
 
 const run = nativeJudge();
-const { functions: f, memory } = loadRuntime();
-const bytes = new Uint8Array(memory.buffer);
-const view = new DataView(memory.buffer);
-const VP = 0x100000;
-const IMAGE = 0x110000;
-
 const CASES = Number(process.env.FP_CASES ?? 4000);
 
-/** How the runtime executes a form: from the operand's bytes and flags, to new operand bytes or flags. */
-type Execute = (operand: DataView, rflags: number) => number | void;
-type Form = readonly [name: string, code: readonly number[], execute: Execute, operand?: "f32" | "f64" | "int" | "bcd"];
+type Form = readonly [name: string, code: readonly number[], execute: Execute, operand?: Operand];
 
 const at = (i: number) => i; // ST(i) reads better
 const u64 = (v: DataView) => v.getBigUint64(0, true);
 const i64 = (v: DataView) => v.getBigInt64(0, true);
 const u32 = (v: DataView) => v.getUint32(0, true);
-
-function call(name: string, ...values: (number | bigint)[]): number | bigint | undefined {
-  const fn = f[name];
-  if (!fn) throw new Error(`${name} is not exported`);
-  return fn(VP, ...values);
-}
 
 /** A store: the bits, then memory unless blocked, then the pop. */
 function stores(name: string, size: 2 | 4 | 8 | 10, pop: boolean, ...more: number[]): Execute {
@@ -41,7 +28,7 @@ function stores(name: string, size: 2 | 4 | 8 | 10, pop: boolean, ...more: numbe
 }
 
 const forms: Form[] = [];
-const add = (name: string, code: number[], execute: Execute, operand?: Form[3]) => forms.push([name, code, execute, operand]);
+const add = (name: string, code: number[], execute: Execute, operand?: Operand) => forms.push([name, code, execute, operand]);
 
 const OPS = [[0, "FADD"], [1, "FMUL"], [4, "FSUB"], [5, "FSUBR"], [6, "FDIV"], [7, "FDIVR"]] as const;
 for (const [op, name] of OPS) {
@@ -118,72 +105,12 @@ add("FNSTCW", [0xd9, 0x3e], (v) => v.setUint16(0, Number(call("x87_fnstcw")), tr
 add("FNSTSW", [0xdd, 0x3e], (v) => v.setUint16(0, Number(call("x87_fnstsw")), true));
 add("EMMS", [0x0f, 0x77], () => void call("emms"));
 
-/** One case: an FSAVE image, a memory operand and flags. */
-function makeCase(random: Random, c: DataView, operand: Form[3]): void {
-  const masks = random.one(2) ? 0x3f : random.u32() & 0x3f;
-  const fcw = 0x40 | masks | (random.below(4) << 10) | (random.pick([3, 3, 3, 2, 0, 1]) << 8);
-  const raised = random.one(2) ? 0 : random.u32() & masks;
-  const sf = random.one(4) ? 0x40 : 0;
-  const fsw = raised | (raised & 1 ? sf : 0) | (random.u32() & 0x4700) | (random.below(8) << 11);
-  const empties = random.below(4);
-  let tags = 0xffff0000;
-  // Physical registers: mostly ST(0..3) full and ST(7) empty, sometimes anything.
-  const top = (fsw >> 11) & 7;
-  for (let i = 0; i < 8; i++) {
-    const empty = empties === 0 ? random.one(3) : i >= 4 + random.below(4) || (empties === 1 && i === 7);
-    if (empty) tags |= 3 << (((top + i) & 7) * 2);
-  }
-  c.setUint32(0, 0xffff0000 | fcw, true);
-  c.setUint32(4, 0xffff0000 | fsw, true);
-  c.setUint32(8, tags, true);
-  for (let i = 12; i < 28; i += 4) c.setUint32(i, 0, true);
-  for (let i = 0; i < 8; i++) {
-    const [m, se] = f80(random);
-    c.setBigUint64(28 + i * 10, m, true);
-    c.setUint16(36 + i * 10, se, true);
-  }
-  if (random.one(12)) for (let i = 0; i < 10; i++) c.setUint8(38 + i, c.getUint8(28 + i)); // ST(1) = ST(0)
-  const [m, se] = f80(random);
-  c.setBigUint64(112, m, true);
-  c.setBigUint64(120, BigInt(se), true);
-  if (operand === "f32") c.setUint32(112, Number(binary(random, 23)), true);
-  else if (operand === "f64") c.setBigUint64(112, binary(random, 52), true);
-  else if (operand === "int") c.setBigInt64(112, BigInt.asIntN(64, random.u64()) >> BigInt(random.below(64)), true);
-  else if (operand === "bcd") {
-    const digits = random.below(19);
-    for (let i = 0; i < 9; i++) c.setUint8(112 + i, 0);
-    for (let i = 0; i < digits; i++) c.setUint8(112 + (i >> 1), c.getUint8(112 + (i >> 1)) | (random.below(10) << ((i & 1) * 4)));
-    c.setUint16(121, random.one(2) ? 0x80 : 0, true);
-  }
-  c.setUint32(128, 0x202 | (random.u32() & 0x8d5), true);
-}
-
-function show(c: DataView): string {
-  const hex = (v: number | bigint, n: number) => v.toString(16).padStart(n, "0");
-  const st = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => `${hex(c.getUint16(36 + i * 10, true), 4)}:${hex(c.getBigUint64(28 + i * 10, true), 16)}`);
-  return (
-    `fcw=${hex(c.getUint16(0, true), 4)} fsw=${hex(c.getUint16(4, true), 4)} tag=${hex(c.getUint16(8, true), 4)} ` +
-    `mem=${hex(c.getUint16(120, true), 4)}:${hex(c.getBigUint64(112, true), 16)} rflags=${hex(c.getUint32(128, true), 4)}\n    ${st.join(" ")}`
-  );
-}
-
-function runtimeExecutes(c: DataView, execute: Execute): void {
-  bytes.set(new Uint8Array(c.buffer, c.byteOffset, 108), IMAGE);
-  call("x87_frstor", IMAGE, 0);
-  const rflags = c.getUint32(128, true);
-  const operand = new DataView(c.buffer, c.byteOffset + 112, 16);
-  const newFlags = execute(operand, rflags);
-  if (typeof newFlags === "number") c.setUint32(128, newFlags, true);
-  call("x87_fnsave", IMAGE, 0);
-  for (let i = 0; i < 108; i++) c.setUint8(i, view.getUint8(IMAGE + i));
-}
-
 /** Bytes that are compared: all but the instruction and operand pointers. */
 const compared = (i: number) => i < 12 || (i >= 28 && i < 136 && !(i >= 108 && i < 112));
 
 describe.skipIf(!run)("x87 instructions do what the CPU does", () => {
   test.each(forms)("%s", (name, code, execute, operand) => {
-    const random = new Random([...name].reduce((h, ch) => (h * 31 + ch.charCodeAt(0)) | 0, Number(process.env.FP_SEED ?? 1)));
+    const random = new Random(seedOf(name));
     let differences = 0;
     let first = "";
     for (let done = 0; done < CASES; done += 50000) {
