@@ -4,7 +4,7 @@
  *   node tools/sweep.ts [--coverage] [--show N] [--raw 64|32] FILE...
  *
  * objdump says where each instruction begins and how it reads; ours are decoded at the same places. Counted apart:
- * VEX, EVEX and XOP forms (not in this machine), bytes that neither side takes for an instruction, and FWAIT, which
+ * VEX, EVEX, XOP and 3DNow! forms (not in this machine), bytes that neither side takes for an instruction, and FWAIT, which
  * objdump joins to the instruction after it. Status 1 if a length, a mnemonic or an operand differs, or if a form is not
  * in the table. `--raw` takes files without structure, as code of that size; `--coverage` lists forms not seen.
  */
@@ -23,6 +23,7 @@ interface Findings {
   wide: number;
   neither: number;
   joined: number;
+  alone: number;
   /** How often each row was met, by id. */
   readonly seen: Uint32Array;
   /** Kind of disagreement, then what it says, with its count and the first places. */
@@ -104,12 +105,15 @@ const namePart = (text: string): string =>
     .replace(/ (?:[-*%$(]|0x|[a-z]*:?0x|%?[a-z]s:)\S*$/, "")
     .trim();
 
-/** VEX, EVEX or XOP behind the legacy prefixes. */
+const legacyPrefixes = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3]);
+
+/** VEX, EVEX, XOP or 3DNow! behind the prefixes. */
 function isWide(bytes: Uint8Array, start: number, mode: 64 | 32): boolean {
   let at = start;
-  while (/^(26|2e|36|3e|64|65|66|67|f0|f2|f3)$/.test((bytes[at] ?? 0).toString(16).padStart(2, "0"))) at++;
+  while (legacyPrefixes.has(bytes[at] ?? 0) || (mode === 64 && ((bytes[at] ?? 0) & 0xf0) === 0x40)) at++;
   const byte = bytes[at] ?? 0;
   const next = bytes[at + 1] ?? 0;
+  if (byte === 0x0f && next === 0x0f) return true;
   if (byte === 0x8f) return (next & 0x1f) >= 8;
   return (byte === 0xc4 || byte === 0xc5 || byte === 0x62) && (mode === 64 || next >= 0xc0);
 }
@@ -123,7 +127,12 @@ function note(findings: Findings, kind: string, what: string, example: string): 
 }
 
 /** Processors have these twins of other codes; objdump calls them bad. */
-const undocumented = new Set(["DD /1", "DF /1", "DF /2", "DF /3", "D9 /3", "DC /2", "DC /3", "DE /2", "0F 0D"]);
+const undocumented = new Set(["DD /1", "DF /1", "DF /2", "DF /3", "D9 /3", "DC /2", "DC /3", "DE /2", "0F 0D", "0F 1A", "0F 1B", "D6"]);
+
+/** objdump names these hints after MPX, which is gone. */
+const mpx = new Set(["0F 1A", "0F 1B"]);
+/** A line of prefixes only: objdump lists a REX apart that another prefix follows. */
+const prefixesAlone = /^(?:(?:rex(?:\.[WRXB]+)?|data16|data32|addr32|addr16|lock|repz|repnz|[cdefgs]s)\s*)+$/;
 
 const instruction = new Instruction();
 
@@ -135,15 +144,21 @@ function compare(section: Section, offset: number, length: number, text: string,
     found.wide++;
     return;
   }
-  if (bytes[offset] === 0x9b && length > 1) {
-    // FWAIT joined to a waiting form: FSTCW is FWAIT, FNSTCW.
-    found.joined++;
+  if (prefixesAlone.test(text)) {
+    found.alone++;
     return;
   }
   const result = decode(bytes, offset, bytes.length, mode, instruction);
+  if (instruction.row.mnemonic === "fwait" && length > instruction.length) {
+    // A waiting form: FSTCW is FWAIT, FNSTCW.
+    found.joined++;
+    return;
+  }
   const bad = text.includes("(bad)") || text.startsWith(".byte");
   if (bad) {
-    if (result === DECODED && !undocumented.has(instruction.row.code)) {
+    // A symbol within the instruction makes objdump stop there.
+    const cut = instruction.length > length;
+    if (result === DECODED && !cut && !undocumented.has(instruction.row.code)) {
       const code = Buffer.from(bytes.subarray(offset, offset + instruction.length)).toString("hex");
       note(found, "objdump knows none", instruction.row.code + " " + instruction.row.mnemonic, code);
     } else found.neither++;
@@ -161,7 +176,7 @@ function compare(section: Section, offset: number, length: number, text: string,
   const theirs = normalize(text);
   if (instruction.length !== length) {
     note(found, "length", `${namePart(ours)} ${instruction.length}, objdump ${namePart(theirs)} ${length}`, where);
-  } else if (ours === theirs) return;
+  } else if (ours === theirs || mpx.has(instruction.row.code)) return;
   else if (namePart(ours) !== namePart(theirs)) {
     note(found, "mnemonic", `${namePart(ours)}, objdump ${namePart(theirs)}`, `${where}  ours ${ours}`);
   } else note(found, "operands", `${instruction.row.code} ${instruction.row.mnemonic}`, `${where}  ours ${ours}`);
@@ -200,7 +215,7 @@ function report(path: string, found: Findings, show: number, coverage: boolean):
   const forms = found.seen.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0);
   console.log(
     `${path}: ${found.instructions} instructions, ${forms} of ${rows.length - 1} forms; ` +
-      `${found.wide} VEX/EVEX/XOP, ${found.joined} joined FWAIT, ${found.neither} bad on both sides`,
+      `${found.wide} VEX/EVEX/XOP/3DNow!, ${found.joined} joined FWAIT, ${found.alone} prefixes alone, ${found.neither} bad on both sides`,
   );
   for (const [kind, entries] of found.differences) {
     const total = [...entries.values()].reduce((sum, entry) => sum + entry.count, 0);
@@ -235,6 +250,7 @@ for (const path of args) {
     wide: 0,
     neither: 0,
     joined: 0,
+    alone: 0,
     seen: new Uint32Array(rows.length),
     differences: new Map(),
   };

@@ -46,7 +46,7 @@ const renamed: Readonly<Record<string, string>> = {
   fneni: "fneni(8087 only)",
   fndisi: "fndisi(8087 only)",
   fnsetpm: "fnsetpm(287 only)",
-  "movq-xmm": "movq",
+  frstpm: "frstpm(287 only)",
 };
 
 /** Stack and branch instructions take a suffix only where 66 changed their size. */
@@ -81,9 +81,14 @@ function registerShowsSize(instruction: Instruction): boolean {
 export function attName(instruction: Instruction): string {
   const { row, operandSize, hasMemory } = instruction;
   const name = row.mnemonic;
+  if (instruction.mode !== 64 && /^sys(ret|exit)$/.test(name)) return name;
+  if (instruction.mode !== 64 && row.operands[0] === "Ms") return `${name}l`;
   const bySizeNames = bySize[name];
   if (bySizeNames) return bySizeNames[operandSize === 2 ? 0 : operandSize === 8 ? 2 : 1];
   if (name === "jcxz") return instruction.addressSize === 8 ? "jrcxz" : instruction.addressSize === 4 ? "jecxz" : "jcxz";
+  if (name.startsWith("loop") && instruction.addressSize * 8 < instruction.mode) {
+    return name + suffixOf(instruction.addressSize);
+  }
   if (name === "movzx" || name === "movsx") {
     const from = row.operands[1] === "Eb" ? "b" : "w";
     return `${name.slice(0, 4)}${from}${suffixOf(operandSize)}`;
@@ -98,6 +103,9 @@ export function attName(instruction: Instruction): string {
   if (predicate && row.operands.length === 3 && instruction.immLow < 8) {
     return `cmp${predicates[instruction.immLow]}${predicate[1]}`;
   }
+  if (name === "pclmulqdq" && (instruction.immLow & 0xee) === 0) {
+    return `pclmul${instruction.immLow & 1 ? "h" : "l"}q${instruction.immLow & 16 ? "h" : "l"}qdq`;
+  }
   if (row.feature === "fpu" || row.feature === "sse3") {
     if (hasMemory && x87Sized.test(name)) {
       const shape = OPERANDS[row.operands[0] ?? "M"] as OperandShape;
@@ -109,7 +117,7 @@ export function attName(instruction: Instruction): string {
   }
   if (row.operands[0] === "Mp" && operandSize === 8 && renamed[name]) return `${renamed[name]}q`;
   if (suffixOnlyNarrow.has(name)) {
-    const registerOperand = registerShowsSize(instruction) || (row.hasModrm && !hasMemory);
+    const registerOperand = registerShowsSize(instruction) || (row.hasModrm && !hasMemory) || row.operands[0] === "Jb";
     return (renamed[name] ?? name) + (operandSize === 2 && !registerOperand ? "w" : "");
   }
   if (suffixedStrings.has(name)) return name + suffixOf(operandSize);

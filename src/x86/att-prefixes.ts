@@ -18,7 +18,7 @@ const plainNames: Readonly<Record<number, string>> = {
 const shapes = (instruction: Instruction): OperandShape[] =>
   instruction.row.operands.map((kind) => OPERANDS[kind] as OperandShape);
 
-/** The bits of REX that an operand or the size made use of; 0x40 itself where a byte register did. */
+/** The bits of REX that an operand or the size made use of; 0x40 itself where SPL, BPL, SIL or DIL did. */
 function usedRex(instruction: Instruction): number {
   const { row, rex } = instruction;
   let used = 0;
@@ -36,11 +36,11 @@ function usedRex(instruction: Instruction): number {
     if ((instruction.rm & 7) === 4) use(2);
   }
   for (const shape of shapes(instruction)) {
-    const byteRegister = shape.size === 1 && !instruction.hasMemory;
+    const isByte = shape.size === 1;
     switch (shape.place) {
       case "reg":
         use(4);
-        if (shape.size === 1) use(0);
+        if (isByte && instruction.reg & 4) use(0);
         break;
       case "xmm-reg":
       case "control-reg":
@@ -50,7 +50,7 @@ function usedRex(instruction: Instruction): number {
       case "rm":
         if (instruction.hasMemory) break;
         use(1);
-        if (byteRegister) use(0);
+        if (isByte && instruction.rm & 4) use(0);
         break;
       case "xmm-rm":
         if (!instruction.hasMemory) use(1);
@@ -61,10 +61,7 @@ function usedRex(instruction: Instruction): number {
         break;
       case "opcode-register":
         use(1);
-        if (shape.size === 1) use(0);
-        break;
-      case "fixed":
-        if (shape.size === 1 && shape.register === 0) use(0);
+        if (isByte && instruction.opcodeReg & 4) use(0);
         break;
       default:
         break;
@@ -111,7 +108,7 @@ function shows66(instruction: Instruction): boolean {
     case "d64":
       return !wide;
     case "f64":
-      return instruction.mode !== 64;
+      return instruction.mode !== 64 && !row.operands.includes("Jb");
     case "w":
     case "b":
     case "d":
@@ -125,17 +122,16 @@ function shows66(instruction: Instruction): boolean {
 function shows67(instruction: Instruction): boolean {
   if (instruction.hasMemory) return instruction.row.hasModrm;
   const { row } = instruction;
-  if (row.mnemonic === "jcxz" || row.mnemonic === "xlat") return true;
+  if (row.mnemonic === "jcxz" || row.lift.startsWith("loop") || row.mnemonic === "xlat") return true;
   if (row.mnemonic.startsWith("maskmov")) return true;
   return shapes(instruction).some((shape) => shape.place.startsWith("string"));
 }
 
-/** True where the operands show the segment. */
-function showsSegment(instruction: Instruction, byte: number): boolean {
+/** True where the operands show a segment. */
+function showsSegment(instruction: Instruction): boolean {
   const source = shapes(instruction).some((shape) => shape.place === "string-source");
   const implied = source || instruction.row.mnemonic === "xlat" || instruction.row.mnemonic.startsWith("maskmov");
-  if (implied) return instruction.mode !== 64 || byte >= 0x64 || byte === 0x3e;
-  return instruction.hasMemory && (instruction.mode !== 64 || byte >= 0x64);
+  return implied || (instruction.hasMemory && instruction.segmentOverride >= 0);
 }
 
 /** Prefix names in order, each followed by a space, and the hint that belongs to a conditional branch. */
@@ -157,11 +153,11 @@ export function attPrefixes(instruction: Instruction, bytes: Uint8Array, offset:
   if (row.prefix === 0xf2 || row.prefix === 0xf3) hidden.add(repeated);
   if ((row.mnemonic === "bsf" || row.mnemonic === "bsr") && list[repeated] === 0xf3) hidden.add(repeated);
   const segment = last((b) => b in plainNames && b !== 0xf0);
-  const segmentByte = list[segment] ?? 0;
-  if (segment >= 0 && showsSegment(instruction, segmentByte)) hidden.add(segment);
-  if (row.lift === "jcc" && (segmentByte === 0x2e || segmentByte === 0x3e)) {
+  if (segment >= 0 && showsSegment(instruction)) hidden.add(segment);
+  const hinted = row.lift === "jcc" || row.lift.startsWith("loop") || row.lift === "jcxz";
+  if (hinted && list.includes(0x2e) !== list.includes(0x3e)) {
     hidden.add(segment);
-    hint = segmentByte === 0x2e ? ",pn" : ",pt";
+    hint = list.includes(0x2e) ? ",pn" : ",pt";
   }
   const rexAt = list.length - 1;
   if (instruction.rex !== 0 && (usedRex(instruction) ^ instruction.rex) === 0) hidden.add(rexAt);
@@ -172,7 +168,7 @@ export function attPrefixes(instruction: Instruction, bytes: Uint8Array, offset:
     if (mode === 64 && (byte & 0xf0) === 0x40) text += printRex(byte);
     else if (byte === 0x66) text += mode === 16 ? "data32" : "data16";
     else if (byte === 0x67) text += mode === 64 ? "addr32" : mode === 32 ? "addr16" : "addr32";
-    else if (byte === 0xf2 || byte === 0xf3) text += repeatName(instruction, byte);
+    else if (byte === 0xf2 || byte === 0xf3) text += n === repeated ? repeatName(instruction, byte) : byte === 0xf3 ? "repz" : "repnz";
     else if (byte === 0x3e && row.code === "FF /4") text += "notrack";
     else if (byte === 0x3e && row.code === "FF /2") text += "notrack";
     else text += plainNames[byte] ?? "";

@@ -6,7 +6,7 @@
  * `nothing`.
  */
 import { rows } from "./instructions/index.ts";
-import { OPERANDS, type OperandShape } from "./operands.ts";
+import { OPERANDS, type OperandPlace, type OperandShape } from "./operands.ts";
 import type { InstructionRow, SizeRule } from "./row.ts";
 
 export const CONTEXT_STRIDE = 4096;
@@ -20,6 +20,11 @@ export const LOCKABLE = 4;
 export const ABSENT = 8;
 /** 66 is this row's mandatory prefix and says nothing about sizes. */
 export const TAKES_66 = 16;
+/** ModRM.reg, or rm, names one of eight registers, and REX has no say: segment, MMX and x87 registers. */
+export const LOW_REG = 32;
+export const LOW_RM = 64;
+/** Only the registers in `registersOf[id]` exist. */
+export const SOME_REGISTERS = 128;
 export const IMMEDIATE_SHIFT = 8;
 export const SIZE_SHIFT = 12;
 
@@ -52,21 +57,35 @@ function immediateOf(row: InstructionRow): number {
   return has("Ib") ? IMMEDIATE.byte : IMMEDIATE.none;
 }
 
+/** Bit n: ModRM.reg may be n. -1 where all may. CS is never loaded by MOV; CR1, CR5 and so on do not exist. */
+function registersAllowed(row: InstructionRow): number {
+  const places = row.operands.map((kind) => (OPERANDS[kind] as OperandShape).place);
+  if (places.includes("control-reg")) return (1 << 0) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 8);
+  if (places.includes("debug-reg")) return 0xff;
+  if (places.includes("segment-reg")) return row.lift === "mov-to-sreg" ? 0b111101 : 0b111111;
+  return -1;
+}
+
 function bitsOf(row: InstructionRow): number {
   const places = row.operands.map((kind) => (OPERANDS[kind] as OperandShape).place);
-  const modIgnored = places.includes("control-reg") || places.includes("debug-reg");
+  const has = (...some: OperandPlace[]): boolean => some.some((place) => places.includes(place));
+  const modIgnored = has("control-reg", "debug-reg");
   return (
     (row.hasModrm ? HAS_MODRM : 0) |
     (modIgnored ? MOD_IGNORED : 0) |
     (row.lockable ? LOCKABLE : 0) |
     (row.absent ? ABSENT : 0) |
     (row.prefix === 0x66 ? TAKES_66 : 0) |
+    (has("segment-reg", "mmx-reg") ? LOW_REG : 0) |
+    (has("mmx-rm", "mmx-rm-register", "sti") ? LOW_RM : 0) |
+    (registersAllowed(row) >= 0 ? SOME_REGISTERS : 0) |
     (immediateOf(row) << IMMEDIATE_SHIFT) |
     (sizeRules.indexOf(row.sizeRule) << SIZE_SHIFT)
   );
 }
 
 export const rowBits = Int32Array.from(rows, bitsOf);
+export const registersOf = Int32Array.from(rows, registersAllowed);
 
 /** Effective operand size at `rule * 16 + mode * 4 + REX.W * 2 + (66 ? 1 : 0)`, mode 0 = 64, 1 = 32, 2 = 16. */
 export const operandSizes = new Uint8Array(sizeRules.length * 16);

@@ -18,22 +18,27 @@ import {
   IMMEDIATE_SHIFT,
   leaves,
   LOCKABLE,
+  LOW_REG,
+  LOW_RM,
   MOD_IGNORED,
   nopRow,
   operandSizes,
   pauseRow,
+  registersOf,
   roots,
   rowBits,
   SIZE_SHIFT,
+  SOME_REGISTERS,
   TAKES_66,
 } from "./decode-maps.ts";
 import { type Instruction, ripBase } from "./instruction.ts";
 import { rows } from "./instructions/index.ts";
 
+/** How a decode ends. */
 export const DECODED = 0;
 /** The bytes end before the instruction does. */
 export const TRUNCATED = 1;
-/** #UD. `row` names the form where it is known but absent or wrongly locked. */
+/** #UD. `row` names the form where it is known but absent, wrongly locked, or has a register that does not exist. */
 export const UNDEFINED = 2;
 /** Longer than 15 bytes: #GP(0). */
 export const TOO_LONG = 3;
@@ -169,7 +174,8 @@ export function decode(
           ? address16(bytes, at, limit, modrm, out)
           : address32(bytes, at, limit, modrm, rex, codeSize, out);
       if (at < 0) return stop(out, limit - offset, short);
-    }
+    } else if ((bits & LOW_RM) !== 0) out.rm &= 7;
+    if ((bits & LOW_REG) !== 0) out.reg &= 7;
   }
 
   const immediate = (bits >> IMMEDIATE_SHIFT) & 15;
@@ -180,6 +186,7 @@ export function decode(
 
   out.length = at - offset;
   if ((bits & ABSENT) !== 0) return UNDEFINED;
+  if ((bits & SOME_REGISTERS) !== 0 && ((registersOf[id] as number) & (1 << out.reg)) === 0) return UNDEFINED;
   if (out.lock && ((bits & LOCKABLE) === 0 || !out.hasMemory)) return UNDEFINED;
   return DECODED;
 }

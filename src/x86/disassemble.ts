@@ -58,7 +58,9 @@ function segmentText(instruction: Instruction): string {
 function relativeTarget(instruction: Instruction, address: bigint, displacement: bigint): bigint {
   const target = address + BigInt(instruction.length) + displacement;
   if (instruction.mode === 64) return BigInt.asUintN(64, target);
-  return BigInt.asUintN(instruction.operandSize === 2 ? 16 : 32, target);
+  // objdump takes no notice of 66 before a short branch.
+  const narrow = instruction.operandSize === 2 && !instruction.row.operands.includes("Jb");
+  return BigInt.asUintN(narrow ? 16 : 32, target);
 }
 
 function memory(instruction: Instruction): string {
@@ -66,7 +68,7 @@ function memory(instruction: Instruction): string {
   const { base, index, displacement, addressSize, mod, mode } = instruction;
   const rm = instruction.rm & 7;
   if (addressSize === 2) {
-    if (base < 0) return `${segment}${hex(BigInt(displacement & 0xffff))}`;
+    if (base < 0) return `${segment}${signedHex(displacement)}`;
     const shown = mod === 0 ? "" : signedHex(displacement);
     return `${segment}${shown}(${pairs16[rm]})`;
   }
@@ -74,7 +76,9 @@ function memory(instruction: Instruction): string {
   const name = (n: number): string => `%${registerName(n, addressSize)}`;
   const hasSib = rm === 4;
   const placeholder = mode === 64 && addressSize === 8 ? "%riz" : "%eiz";
-  const showsIndex = hasSib && (instruction.scale !== 0 || index >= 0 || (base >= 0 && (base & 7) !== 4));
+  // A SIB without index is shown by a name that is no register, unless it is the only way to say what is meant.
+  const needed = base >= 0 ? (base & 7) !== 4 : addressSize === 4;
+  const showsIndex = hasSib && (instruction.scale !== 0 || index >= 0 || needed);
   if (base < 0 && !showsIndex) {
     const bits = mode === 64 && addressSize === 8 ? 64 : 32;
     // Without base and index the displacement is an address.
@@ -104,7 +108,7 @@ const takesSelector = new Set(["lar", "lsl", "mov-to-sreg"]);
 function operand(instruction: Instruction, kind: OperandKind, address: bigint): string {
   const { row } = instruction;
   const shape = OPERANDS[kind] as OperandShape;
-  const size = sizeIn(instruction, shape);
+  const size = row.mnemonic === "movsxd" && instruction.operandSize === 2 ? 2 : sizeIn(instruction, shape);
   switch (shape.place) {
     case "rm":
       if (instruction.hasMemory) return memory(instruction);
@@ -181,10 +185,6 @@ function impliedOperands(instruction: Instruction): string {
       return "%eax,%ecx,%ebx";
     case "xlat":
       return `${segmentText(instruction) || "%ds:"}(%${registerName(3, instruction.addressSize)})`;
-    case "vmrun":
-    case "vmload":
-    case "vmsave":
-      return instruction.mode === 64 ? "%rax" : "%eax";
     default:
       return "";
   }
@@ -195,6 +195,7 @@ function operands(instruction: Instruction, address: bigint): string {
   let kinds = row.operands;
   // A predicate that became part of the name is no operand any more.
   if (/^cmp[ps][sd]$/.test(row.mnemonic) && kinds.length === 3 && instruction.immLow < 8) kinds = kinds.slice(0, 2);
+  if (row.mnemonic === "pclmulqdq" && (instruction.immLow & 0xee) === 0) kinds = kinds.slice(0, 2);
   // FADD and its like name both registers, comparisons with ST(i) only the other one.
   if (/^fu?comp?$/.test(row.mnemonic) && kinds.includes("STi")) kinds = ["STi"];
   const texts = kinds.map((kind) => operand(instruction, kind, address)).filter((text) => text !== "");

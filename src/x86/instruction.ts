@@ -37,9 +37,9 @@ export class Instruction {
   segmentOverride = -1;
 
   mod = 0;
-  /** ModRM.reg with REX.R. */
+  /** ModRM.reg with REX.R; 0..7 where it names a segment or MMX register. */
   reg = 0;
-  /** ModRM.rm with REX.B: the register where mod is 3. */
+  /** ModRM.rm with REX.B: the register where mod is 3; 0..7 where that is an MMX or x87 register. */
   rm = 0;
   /** Low three bits of the opcode with REX.B. */
   opcodeReg = 0;

@@ -146,8 +146,8 @@ const uinterrupts = group("uintr", [
   row("F3 0F C7 /6 reg", "senduipi Ra", only64),
 ]);
 
-/** AMD's 3DNow! had these beside PREFETCH, which every 64-bit processor keeps. */
-const gone = group("3dnow", [row("0F 0E", "femms")]);
+/** AMD's 3DNow! had FEMMS beside PREFETCH, which every 64-bit processor keeps. The 80287 left its mode by FRSTPM. */
+const gone = [...group("3dnow", [row("0F 0E", "femms")]), ...group("287", [row("DB E5", "frstpm")])];
 
 export const absent: RowSource[] = [
   ...crypto,

@@ -50,7 +50,11 @@ const registerOnly: ReadonlySet<OperandPlace> = new Set<OperandPlace>(["rm-regis
 const shapeOf = (kind: OperandKind): OperandShape => OPERANDS[kind];
 
 function deriveSizeRule(kinds: readonly OperandKind[]): SizeRule {
-  const shapes = kinds.map(shapeOf).filter((shape) => !/^(xmm|mmx|segment|st[0i])/.test(shape.place));
+  // DX is always a port, and vector registers say nothing about general ones.
+  const shapes = kinds
+    .filter((kind) => kind !== "DX")
+    .map(shapeOf)
+    .filter((shape) => !/^(xmm|mmx|segment|st[0i])/.test(shape.place));
   if (kinds.includes("Jb") || kinds.includes("Jz")) return "f64";
   for (const rule of ["v", "z", "y", "a"] as const) if (shapes.some((s) => s.size === rule)) return rule;
   const first = shapes.find((s) => s.place !== "immediate" && s.place !== "one") ?? shapes[0];

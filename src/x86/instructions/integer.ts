@@ -189,8 +189,9 @@ const exchanges = [
   row("0F B1", "cmpxchg Ev Gv", arithmetic, lockable),
   row("0F C0", "xadd Eb Gb", arithmetic, lockable),
   row("0F C1", "xadd Ev Gv", arithmetic, lockable),
-  row("0F C7 /1 W0", "cmpxchg8b Mq", writes(ZF), lockable, { feature: "cx8" }),
-  row("0F C7 /1 W1", "cmpxchg16b Mo", writes(ZF), lockable, { feature: "cx16" }),
+  // Two registers of operandSize make one operand.
+  row("0F C7 /1 W0", "cmpxchg8b Mq", size("y"), writes(ZF), lockable, { feature: "cx8" }),
+  row("0F C7 /1 W1", "cmpxchg16b Mo", size("y"), writes(ZF), lockable, { feature: "cx16" }),
 ];
 
 const bits = [
