@@ -3,3 +3,5 @@ export { arithmeticFlags, FlagsClass, flagsKind, type SizeLog2 } from "./flags.t
 export { type FieldType, formatUnits, innerOps, Op, type OperandType, type OpFormat, type OpName, type OpRow, opRows, sizeNames } from "./ops.ts";
 export { type VectorOp, type VectorSignature, vectorOps } from "./vector-ops.ts";
 export { Helper, type HelperName, type HelperRow, helperRows } from "./helpers.ts";
+export { fieldName, print, printOp } from "./print.ts";
+export { verify } from "./verify.ts";
