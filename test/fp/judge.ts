@@ -12,8 +12,9 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 
 export const X87_BYTES = 144;
 export const SSE_BYTES = 64;
+export const IMAGE_BYTES = 640;
 
-type Run = (kind: 0 | 1, code: readonly number[], cases: Uint8Array) => Uint8Array;
+type Run = (kind: 0 | 1 | 2, code: readonly number[], cases: Uint8Array) => Uint8Array;
 
 /** A program of test/native compiled with the system's compiler, as a filter from stdin to stdout; undefined without either. */
 function filter(source: string, ...libraries: string[]): ((input: Uint8Array, most: number) => Uint8Array) | undefined {
@@ -35,7 +36,7 @@ export function nativeJudge(): Run | undefined {
   const judge = filter("fp-judge.c");
   if (!judge) return undefined;
   return (kind, code, cases) => {
-    const size = kind === 0 ? X87_BYTES : SSE_BYTES;
+    const size = [X87_BYTES, SSE_BYTES, IMAGE_BYTES][kind] as number;
     const header = new Uint8Array(32);
     new Uint32Array(header.buffer, 0, 3).set([kind, code.length, cases.length / size]);
     header.set(code, 12);

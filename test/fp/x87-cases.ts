@@ -3,10 +3,11 @@ import { loadRuntime } from "./judge.ts";
 import { binary, f80, Random } from "./operands.ts";
 
 const { functions: f, memory } = loadRuntime();
-const bytes = new Uint8Array(memory.buffer);
+/** The runtime's memory, and where the vCPU record and a scratch image lie in it. */
+export const bytes = new Uint8Array(memory.buffer);
 const view = new DataView(memory.buffer);
-const VP = 0x100000;
-const IMAGE = 0x110000;
+export const VP = 0x100000;
+export const IMAGE = 0x110000;
 
 /** How the runtime executes a form: from the operand's bytes and flags, to new operand bytes or flags. */
 export type Execute = (operand: DataView, rflags: number) => number | void;

@@ -5,6 +5,7 @@
  * instruction; its memory operand, if any, is [rsi], the case's `operand` field.
  *   kind 0 (x87), case and result: FSAVE image (112 bytes), operand (16), rflags (8), unused (8).
  *   kind 1 (SSE), case and result: xmm0 (16), xmm1 (16), rax (8), rflags (4), mxcsr (4), trapped (4), unused (12).
+ *   kind 2 (x87 with a memory image), case and result: FSAVE image (112), unused (16), the image at [rsi] (512).
  * An unmasked SSE exception arrives as SIGFPE: then `trapped` is 1 and mxcsr is what the handler saw.
  */
 #define _GNU_SOURCE
@@ -30,6 +31,10 @@ struct sse {
   uint32_t rflags, mxcsr, trapped, unused[3];
 };
 
+struct image {
+  uint8_t image[112], unused[16], area[512];
+};
+
 static sigjmp_buf out;
 static uint32_t trapped_mxcsr;
 
@@ -46,6 +51,15 @@ static uint8_t *put(uint8_t *at, const void *bytes, size_t n) {
 #define PUT(...) at = put(at, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 
 /* rdi: the case. rsi: its operand. */
+static void assemble_image(uint8_t *at, const uint8_t *code, uint32_t length) {
+  PUT(0x48, 0x8d, 0xb7, 128, 0, 0, 0);       /* lea rsi, [rdi+128] */
+  PUT(0xdb, 0xe3);                           /* fninit */
+  PUT(0xdd, 0x27);                           /* frstor [rdi] */
+  at = put(at, code, length);
+  PUT(0xdd, 0x37);                           /* fnsave [rdi] */
+  PUT(0xc3);
+}
+
 static void assemble_x87(uint8_t *at, const uint8_t *code, uint32_t length) {
   PUT(0x48, 0x8d, 0x77, 112);                /* lea rsi, [rdi+112] */
   PUT(0xdb, 0xe3);                           /* fninit */
@@ -84,10 +98,10 @@ int main(void) {
   static uint32_t header[8];
   const uint32_t normal = 0x1f80;
   while (read_all(header, sizeof header)) {
-    volatile size_t size = header[0] ? sizeof(struct sse) : sizeof(struct x87);
+    volatile size_t size = header[0] == 2 ? sizeof(struct image) : header[0] ? sizeof(struct sse) : sizeof(struct x87);
     uint8_t *cases = malloc(size * header[2]);
     if (!cases || header[1] > 20 || !read_all(cases, size * header[2])) return 3;
-    (header[0] ? assemble_sse : assemble_x87)(page, (uint8_t *)(header + 3), header[1]);
+    (header[0] == 2 ? assemble_image : header[0] ? assemble_sse : assemble_x87)(page, (uint8_t *)(header + 3), header[1]);
     void (*run)(void *) = (void (*)(void *))page;
     for (volatile uint32_t i = 0; i < header[2]; i++) {
       uint8_t *one = cases + size * i;
@@ -96,7 +110,7 @@ int main(void) {
         if (header[0]) __asm__ volatile("ldmxcsr %0" ::"m"(normal));
       } else {
         __asm__ volatile("fninit; ldmxcsr %0" ::"m"(normal));
-        if (!header[0]) return 4;
+        if (header[0] != 1) return 4;
         ((struct sse *)one)->mxcsr = trapped_mxcsr;
         ((struct sse *)one)->trapped = 1;
       }
