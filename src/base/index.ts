@@ -1,1 +1,2 @@
 export { assert, assertNever, Bug } from "./assert.ts";
+export { allocateByteRing, ByteRingReader, ByteRingWriter } from "./byte-ring.ts";
