@@ -17,7 +17,11 @@ import { parseVectors, printCase, printEnd, printVectors, type Vector } from "..
 
 const folder = fileURLToPath(new URL("./vectors/", import.meta.url));
 const filesIn = (path: string): string[] =>
-  existsSync(path) ? readdirSync(path).filter((name) => name.endsWith(".txt")).sort() : [];
+  existsSync(path)
+    ? readdirSync(path)
+        .filter((name) => name.endsWith(".txt"))
+        .sort()
+    : [];
 const files = [...filesIn(folder), ...filesIn(`${folder}found`).map((name) => `found/${name}`)];
 const textOf = (file: string): string => readFileSync(folder + file, "utf8");
 
@@ -53,7 +57,9 @@ describe("recorded vectors", () => {
     describe(name, async () => {
       const executor = await executors[name]();
       afterAll(() => executor.close?.());
-      it.each(files)(`the ${name} ends every case of %s as the CPU did`, { timeout: 120_000 }, (file) => checkFile(executor, file));
+      it.each(files)(`the ${name} ends every case of %s as the CPU did`, { timeout: 120_000 }, (file) =>
+        checkFile(executor, file),
+      );
     });
   }
 
@@ -77,7 +83,9 @@ describe("recorded vectors", () => {
 
 describe("the oracle", () => {
   // Features are named so that the host does not matter.
-  const features = new Set("fpu mmx sse sse2 pni ssse3 sse4_1 sse4_2 popcnt cx8 cx16 fxsr clflush fsgsbase xsave".split(" "));
+  const features = new Set(
+    "fpu mmx sse sse2 pni ssse3 sse4_1 sse4_2 popcnt cx8 cx16 fxsr clflush fsgsbase xsave".split(" "),
+  );
   const make = (seed: number, n: number): OracleCase[] => {
     const generator = new Generator({ seed, features });
     return Array.from({ length: n }, () => generator.next().case);
@@ -89,7 +97,11 @@ describe("the oracle", () => {
 
   it("reads back what it prints", () => {
     for (const c of make(8, 300)) {
-      const end: EndState = { stop: { kind: "exception", vector: 14, error: 6, cr2: 0x10003000n }, state: c.start, memory: [] };
+      const end: EndState = {
+        stop: { kind: "exception", vector: 14, error: 6, cr2: 0x10003000n },
+        state: c.start,
+        memory: [],
+      };
       const [back] = parseVectors(printVectors([{ case: c, end }]));
       expect(printCase(back.case)).toBe(printCase(c));
       expect(printEnd(back.case, back.end)).toBe(printEnd(c, end));
@@ -100,7 +112,8 @@ describe("the oracle", () => {
     const [native, broken] = [await executors.native(), await executors.broken()];
     const cases = make(9, 2000);
     const [expected, again, wrong] = [await native.run(cases), await native.run(cases), await broken.run(cases)];
-    const differing = (ends: EndState[]): number => cases.filter((c, n) => compareStates(c, expected[n], ends[n]).length > 0).length;
+    const differing = (ends: EndState[]): number =>
+      cases.filter((c, n) => compareStates(c, expected[n], ends[n]).length > 0).length;
     expect(differing(again)).toBe(0);
     expect(differing(wrong)).toBeGreaterThan(0);
     native.close?.();

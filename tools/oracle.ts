@@ -52,7 +52,9 @@ function differs(c: OracleCase, expected: EndState, actual: EndState): boolean {
 async function present(cpu: NativeCpu, executor: Executor, c: OracleCase): Promise<void> {
   const small = await shrink(c, async (candidates) => {
     const [expected, actual] = [await cpu.run(candidates), await executor.run(candidates)];
-    return candidates.map((candidate, n) => expected[n].stop.kind !== "timeout" && differs(candidate, expected[n], actual[n]));
+    return candidates.map(
+      (candidate, n) => expected[n].stop.kind !== "timeout" && differs(candidate, expected[n], actual[n]),
+    );
   });
   const [expected] = await cpu.run([small]);
   const [actual] = await executor.run([small]);
@@ -61,11 +63,19 @@ async function present(cpu: NativeCpu, executor: Executor, c: OracleCase): Promi
   if (!judged.includes(executor.name)) return;
   mkdirSync(`${vectorsFolder}found`, { recursive: true });
   const file = `${vectorsFolder}found/${small.name}.txt`;
-  writeFileSync(file, printVectors([{ case: small, end: expected }], [`cpu: ${cpuModel()}`, `found by: ${executor.name}`]));
+  writeFileSync(
+    file,
+    printVectors([{ case: small, end: expected }], [`cpu: ${cpuModel()}`, `found by: ${executor.name}`]),
+  );
 }
 
 /** Runs a batch everywhere. Gives the CPU's end states and the number of differing cases. */
-async function judge(cpu: NativeCpu, subjects: readonly Executor[], cases: OracleCase[], limit: number): Promise<[EndState[], number]> {
+async function judge(
+  cpu: NativeCpu,
+  subjects: readonly Executor[],
+  cases: OracleCase[],
+  limit: number,
+): Promise<[EndState[], number]> {
   const expected = await cpu.run(cases);
   let failures = 0;
   for (const executor of subjects) {
@@ -95,7 +105,12 @@ async function runRandom(cpu: NativeCpu, subjects: readonly Executor[]): Promise
   let done = 0;
   while (done < total && failures < limit) {
     const batch = Array.from({ length: Math.min(batchSize, total - done) }, () => generator.next());
-    const [ends, failed] = await judge(cpu, subjects, batch.map((g) => g.case), limit - failures);
+    const [ends, failed] = await judge(
+      cpu,
+      subjects,
+      batch.map((g) => g.case),
+      limit - failures,
+    );
     for (const [n, generated] of batch.entries()) coverage.note(generated, ends[n]);
     failures += failed;
     done += batch.length;
@@ -125,7 +140,10 @@ async function main(): Promise<number> {
   const subjects = await Promise.all(names.map((name) => executors[name]()));
   try {
     if (options.record !== undefined) {
-      const comments = [`cpu: ${cpuModel()}`, `made by: npm run oracle -- --record ${options.record} --seed ${options.seed}`];
+      const comments = [
+        `cpu: ${cpuModel()}`,
+        `made by: npm run oracle -- --record ${options.record} --seed ${options.seed}`,
+      ];
       for (const [feature, vectors] of await record(cpu, Number(options.record), Number(options.seed))) {
         writeFileSync(`${vectorsFolder}${feature}.txt`, printVectors(vectors, comments));
         console.log(`${feature}: ${vectors.length} cases`);

@@ -74,11 +74,17 @@ struct entry {
   uint64_t rip, cs, rflags, rsp, ss;
 };
 
+/* What on_signal_entry() keeps on its stack: an alarm may come in the midst of another signal. */
+struct bases {
+  uint64_t fs, gs;
+  uint32_t selectors[4];
+};
+
 /* Shared with the assembly below. */
 struct entry entry __attribute__((aligned(64)));
 uint8_t entry_fx[512] __attribute__((aligned(64)));
-uint64_t entry_fs, entry_gs, host_rsp, host_fs, end_fs, end_gs;
-uint32_t have_fsgsbase, entry_is_32, end_ds, end_es, end_fs_selector, end_gs_selector;
+uint64_t entry_fs, entry_gs, host_rsp, host_fs;
+uint32_t have_fsgsbase, entry_is_32;
 void enter_case(void);
 void on_signal_entry(int, siginfo_t *, void *);
 
@@ -119,29 +125,34 @@ __asm__(
   ".globl on_signal_entry\n.type on_signal_entry,@function\n"
   "on_signal_entry:\n"
   "  pushq $2\n  popfq\n" /* AC and NT are the case's, too */
+  "  subq $40, %rsp\n" /* struct bases */
   "  movl %edi, %ebx\n  movq %rsi, %r12\n  movq %rdx, %r13\n"
+  "  movl %ds, %eax\n  movl %eax, 16(%rsp)\n  movl %es, %eax\n  movl %eax, 20(%rsp)\n"
+  "  movl %fs, %eax\n  movl %eax, 24(%rsp)\n  movl %gs, %eax\n  movl %eax, 28(%rsp)\n"
   "  cmpl $0, have_fsgsbase(%rip)\n  je 4f\n"
-  "  rdfsbase %rax\n  movq %rax, end_fs(%rip)\n  rdgsbase %rax\n  movq %rax, end_gs(%rip)\n"
-  "  movl %ds, %eax\n  movl %eax, end_ds(%rip)\n  movl %es, %eax\n  movl %eax, end_es(%rip)\n"
-  "  movl %fs, %eax\n  movl %eax, end_fs_selector(%rip)\n  movl %gs, %eax\n  movl %eax, end_gs_selector(%rip)\n"
+  "  rdfsbase %rax\n  movq %rax, (%rsp)\n  rdgsbase %rax\n  movq %rax, 8(%rsp)\n"
   "  xorl %eax, %eax\n  movl %eax, %fs\n  movl %eax, %gs\n  movl %eax, %ds\n  movl %eax, %es\n"
   "  movq host_fs(%rip), %rax\n  wrfsbase %rax\n"
   "  jmp 5f\n"
-  "4: movl $0x1003, %edi\n  leaq end_fs(%rip), %rsi\n  movl $158, %eax\n  syscall\n"
-  "  movl $0x1004, %edi\n  leaq end_gs(%rip), %rsi\n  movl $158, %eax\n  syscall\n"
+  "4: movl $0x1003, %edi\n  movq %rsp, %rsi\n  movl $158, %eax\n  syscall\n"
+  "  movl $0x1004, %edi\n  leaq 8(%rsp), %rsi\n  movl $158, %eax\n  syscall\n"
+  "  xorl %eax, %eax\n  movl %eax, %fs\n  movl %eax, %gs\n  movl %eax, %ds\n  movl %eax, %es\n"
   "  movl $0x1002, %edi\n  movq host_fs(%rip), %rsi\n  movl $158, %eax\n  syscall\n"
-  "5: movl %ebx, %edi\n  movq %r12, %rsi\n  movq %r13, %rdx\n"
-  "  subq $8, %rsp\n  call note_signal\n  addq $8, %rsp\n"
+  "5: movl %ebx, %edi\n  movq %r12, %rsi\n  movq %r13, %rdx\n  movq %rsp, %rcx\n"
+  "  call note_signal\n"
   "  testl %eax, %eax\n  je 6f\n"
   "  movq host_rsp(%rip), %rsp\n"
   "  popq %r15\n  popq %r14\n  popq %r13\n  popq %r12\n  popq %rbp\n  popq %rbx\n"
   "  cld\n  ret\n"
-  /* An alarm for a case that is still young: the bases of the case again, then sigreturn. */
-  "6: cmpl $0, have_fsgsbase(%rip)\n  je 8f\n"
-  "  movl end_ds(%rip), %eax\n  movl %eax, %ds\n  movl end_es(%rip), %eax\n  movl %eax, %es\n"
-  "  movl end_fs_selector(%rip), %eax\n  movl %eax, %fs\n  movl end_gs_selector(%rip), %eax\n  movl %eax, %gs\n"
-  "  movq end_fs(%rip), %rax\n  wrfsbase %rax\n  movq end_gs(%rip), %rax\n  wrgsbase %rax\n"
-  "8: ret\n"
+  /* An alarm that ends nothing: all as it was, then sigreturn. */
+  "6: movl 16(%rsp), %eax\n  movl %eax, %ds\n  movl 20(%rsp), %eax\n  movl %eax, %es\n"
+  "  movl 24(%rsp), %eax\n  movl %eax, %fs\n  movl 28(%rsp), %eax\n  movl %eax, %gs\n"
+  "  cmpl $0, have_fsgsbase(%rip)\n  je 8f\n"
+  "  movq (%rsp), %rax\n  wrfsbase %rax\n  movq 8(%rsp), %rax\n  wrgsbase %rax\n"
+  "  addq $40, %rsp\n  ret\n"
+  "8: movl $0x1002, %edi\n  movq (%rsp), %rsi\n  movl $158, %eax\n  syscall\n"
+  "  movl $0x1001, %edi\n  movq 8(%rsp), %rsi\n  movl $158, %eax\n  syscall\n"
+  "  addq $40, %rsp\n  ret\n"
   ".size on_signal_entry, .-on_signal_entry\n");
 
 /*
@@ -165,7 +176,7 @@ static void note_fx(const uint8_t *frame) {
 }
 
 /* Runs on the alternate stack. Gives 1 when the case is over. */
-__attribute__((used)) int note_signal(int signal, siginfo_t *info, void *context) {
+__attribute__((used)) int note_signal(int signal, siginfo_t *info, void *context, const struct bases *bases) {
   (void)info;
   ucontext_t *uc = context;
   greg_t *g = uc->uc_mcontext.gregs;
@@ -189,8 +200,8 @@ __attribute__((used)) int note_signal(int signal, siginfo_t *info, void *context
   end.cr2 = end.trap == 14 ? (uint64_t)g[REG_CR2] : 0;
   end.rip = (uint64_t)g[REG_RIP];
   end.rflags = (uint64_t)g[REG_EFL];
-  end.fs_base = end_fs;
-  end.gs_base = end_gs;
+  end.fs_base = bases->fs;
+  end.gs_base = bases->gs;
   note_fx((const uint8_t *)uc->uc_mcontext.fpregs);
   return 1;
 }

@@ -4,9 +4,10 @@
  * Law: a register that was `set` for an instruction keeps that value until an instruction has `written` it. So
  * addresses, counts and divisors are what the generator meant, whatever ran before.
  */
+
+import type { InstructionRow } from "#x86";
 import { littleEndian } from "./addressing.ts";
 import { codeBase, codeSize, dataOffset, dataPages, emptyState, type Mode, type OracleCase, pageSize } from "./case.ts";
-import type { InstructionRow } from "#x86";
 import type { Random } from "./random.ts";
 import { doubleValue, extendedValue, floatValue, integerValue } from "./values.ts";
 
@@ -160,7 +161,10 @@ export class CaseBuilder {
   patchValue(address: bigint, size: number, floating: boolean): void {
     const { random } = this;
     if (size === 0 || size > 64 || !random.chance(70)) return;
-    if (size === 10) return this.patchInteger(address, extendedValue(random), 10);
+    if (size === 10) {
+      this.patchInteger(address, extendedValue(random), 10);
+      return;
+    }
     if (size === 16) {
       const wide = floating && random.chance(50);
       for (let i = 0; i < 16; i += wide ? 8 : 4) {
@@ -169,8 +173,14 @@ export class CaseBuilder {
       }
       return;
     }
-    if (floating && size === 4) return this.patchInteger(address, BigInt(floatValue(random)), 4);
-    if (floating && size === 8) return this.patchInteger(address, doubleValue(random), 8);
+    if (floating && size === 4) {
+      this.patchInteger(address, BigInt(floatValue(random)), 4);
+      return;
+    }
+    if (floating && size === 8) {
+      this.patchInteger(address, doubleValue(random), 8);
+      return;
+    }
     this.patchInteger(address, integerValue(random, size * 8), size);
   }
 
@@ -200,7 +210,7 @@ export class CaseBuilder {
         if (f.kind === "rip") view.setInt32(starts[n] + f.offset, Number(f.address) - (rip + next), true);
         else if (f.kind === "register") this.state.gpr[f.register] = BigInt(rip + to);
         else if (f.kind === "memory") this.patchInteger(BigInt(f.address), BigInt(rip + to), f.size);
-        else if (f.kind === "absolute") littleEndian(BigInt(rip + to), f.size).forEach((v, i) => (code[starts[n] + f.offset + i] = v));
+        else if (f.kind === "absolute") code.set(littleEndian(BigInt(rip + to), f.size), starts[n] + f.offset);
         else if (f.size === 1) view.setInt8(starts[n] + f.offset, to - next);
         else if (f.size === 2) view.setInt16(starts[n] + f.offset, to - next, true);
         else view.setInt32(starts[n] + f.offset, to - next, true);

@@ -7,7 +7,8 @@
  * it runs too long, by `timeout`.
  *
  * Executors set segments as Linux user mode has them (CS 33, SS 2B, others null in 64-bit code; CS 23 and the rest 2B
- * in 32-bit code) and CPL 3. Text form: text.ts. Comparison: compare.ts.
+ * in 32-bit code), FS and GS bases of their own after that, CPL 3, IOPL 0, IF set, and in the control registers: CR0 NE
+ * and WP without AM, CR4 OSFXSR OSXMMEXCPT OSXSAVE FSGSBASE UMIP SMEP SMAP, EFER NXE. Text form: text.ts. Comparison: compare.ts.
  */
 
 export type Mode = 64 | 32;
@@ -66,6 +67,16 @@ export const dataPages = [
   { address: 0x1000_1000, writable: true },
   { address: 0x1000_2000, writable: false },
   { address: 0x1000_4000, writable: true },
+] as const;
+
+/**
+ * Segment descriptors that user mode can see, by GDT index: 32-bit code, data, 64-bit code, as Linux has them. All
+ * other entries are empty or of the kernel: loading one is #GP with the selector as error code.
+ */
+export const userDescriptors = [
+  { index: 4, descriptor: 0x00cf_fb00_0000_ffffn },
+  { index: 5, descriptor: 0x00cf_f300_0000_ffffn },
+  { index: 6, descriptor: 0x00af_fb00_0000_ffffn },
 ] as const;
 
 /** Readable and executable, one after the other. */

@@ -5,8 +5,16 @@
  * differ, each by what the manuals say: approximations within their error bound, the x87 instruction and data pointers
  * in saved images, and what the host's kernel hides of faults in its half of the address space.
  */
-import { AC, DECODED, decode, DF, ID, Instruction, NT, printFlags, ripBase, STATUS_FLAGS, TF } from "#x86";
-import { changedRuns, type EndState, type MemoryRun, type OracleCase, startData, dataOffset, joinRuns } from "./case.ts";
+import { AC, DECODED, DF, decode, ID, Instruction, NT, printFlags, ripBase, STATUS_FLAGS, TF } from "#x86";
+import {
+  changedRuns,
+  dataOffset,
+  type EndState,
+  joinRuns,
+  type MemoryRun,
+  type OracleCase,
+  startData,
+} from "./case.ts";
 import { fields, fsw, mxcsr } from "./fields.ts";
 import { undefinedAt } from "./flags.ts";
 import { approximate } from "./forms.ts";
@@ -46,7 +54,16 @@ function volatileBytes(i: Instruction): readonly (readonly [number, number])[] {
     case "fnstenv":
     case "fnsave":
       // In 32-bit layouts the upper halves of the words are reserved.
-      return [[3 * wide, 4 * wide], ...(wide === 4 ? ([[2, 2], [6, 2], [10, 2]] as const) : [])];
+      return [
+        [3 * wide, 4 * wide],
+        ...(wide === 4
+          ? ([
+              [2, 2],
+              [6, 2],
+              [10, 2],
+            ] as const)
+          : []),
+      ];
     default:
       return [];
   }
@@ -102,7 +119,9 @@ function closeExtended(a: bigint, b: bigint): boolean {
 
 function sameMemory(expected: readonly MemoryRun[], actual: readonly MemoryRun[]): boolean {
   if (expected.length !== actual.length) return false;
-  return expected.every((run, n) => run.address === actual[n].address && Buffer.compare(run.bytes, actual[n].bytes) === 0);
+  return expected.every(
+    (run, n) => run.address === actual[n].address && Buffer.compare(run.bytes, actual[n].bytes) === 0,
+  );
 }
 
 /** Contents after: the start with the runs over it, and nothing where the mask lies. */
@@ -149,7 +168,12 @@ function compareStops(expected: EndState, actual: EndState): Difference[] {
 }
 
 /** All that differs and may not. Empty when the machines agree. */
-export function compareStates(c: OracleCase, expected: EndState, actual: EndState, masks = masksOf(c, expected)): Difference[] {
+export function compareStates(
+  c: OracleCase,
+  expected: EndState,
+  actual: EndState,
+  masks = masksOf(c, expected),
+): Difference[] {
   const differences = [...compareStops(expected, actual), ...compareMemory(c, expected, actual, masks)];
   for (const [n, field] of fields.entries()) {
     let [a, b] = [field.read(expected.state), field.read(actual.state)];
@@ -176,7 +200,8 @@ export function compareStates(c: OracleCase, expected: EndState, actual: EndStat
 /** True when nothing needs a closer look: the quick way past most cases. */
 export function areEqual(expected: EndState, actual: EndState): boolean {
   const [a, b] = [expected.state, actual.state];
-  if (expected.stop.kind !== actual.stop.kind || a.rip !== b.rip || a.fsBase !== b.fsBase || a.gsBase !== b.gsBase) return false;
+  if (expected.stop.kind !== actual.stop.kind || a.rip !== b.rip || a.fsBase !== b.fsBase || a.gsBase !== b.gsBase)
+    return false;
   if (expected.stop.kind === "exception" && compareStops(expected, actual).length > 0) return false;
   if (((a.rflags ^ b.rflags) & comparedFlags) !== 0) return false;
   for (let i = 0; i < 16; i++) if (a.gpr[i] !== b.gpr[i]) return false;
@@ -185,7 +210,8 @@ export function areEqual(expected: EndState, actual: EndState): boolean {
 
 function compareImages(a: Uint8Array, b: Uint8Array): boolean {
   for (let i = 0; i < 416; i++) {
-    if (a[i] !== b[i] && !(i >= 5 && i < 24) && !(i >= 26 && i < 32) && !(i >= 32 && i < 160 && i % 16 >= 10)) return false;
+    if (a[i] !== b[i] && !(i >= 5 && i < 24) && !(i >= 26 && i < 32) && !(i >= 32 && i < 160 && i % 16 >= 10))
+      return false;
   }
   return true;
 }

@@ -37,14 +37,17 @@ export class Coverage {
 
   /** A line for each form, then what was left out, then a sum. */
   print(forms: readonly InstructionRow[], everyForm: boolean): string {
-    const name = (row: InstructionRow): string => `${row.code.padEnd(20)} ${[row.mnemonic, ...row.operands].join(" ").padEnd(28)}`;
+    const name = (row: InstructionRow): string =>
+      `${row.code.padEnd(20)} ${[row.mnemonic, ...row.operands].join(" ").padEnd(28)}`;
     const lines: string[] = [];
     for (const row of forms) {
       const count = this.#counts.get(row.id);
       const ends = [...(count?.ends ?? [])].sort((a, b) => b[1] - a[1]).map(([stop, n]) => `${stop} ${n}`);
       const neverDone = !row.privileged && count !== undefined && count.alone > 0 && !count.ends.has("end");
       if (everyForm || !count || neverDone) {
-        lines.push(`${name(row)} ${count ? `${count.tried} tried (${count.in32} in 32-bit code), alone: ${ends.join(", ")}` : "not tried"}`);
+        lines.push(
+          `${name(row)} ${count ? `${count.tried} tried (${count.in32} in 32-bit code), alone: ${ends.join(", ")}` : "not tried"}`,
+        );
       }
     }
     const reasons = new Map<string, string[]>();
@@ -55,7 +58,9 @@ export class Coverage {
     for (const [reason, names] of reasons) lines.push(`left out, ${reason}: ${[...new Set(names)].join(" ")}`);
     const covered = forms.filter((row) => this.#counts.has(row.id)).length;
     const completed = forms.filter((row) => this.#counts.get(row.id)?.ends.has("end")).length;
-    lines.push(`forms covered: ${covered} of ${forms.length} (${completed} seen to run to the end alone), table: ${rows.length - 1}`);
+    lines.push(
+      `forms covered: ${covered} of ${forms.length} (${completed} seen to run to the end alone), table: ${rows.length - 1}`,
+    );
     return lines.join("\n");
   }
 }

@@ -71,7 +71,8 @@ const takesWide = (row: InstructionRow): boolean =>
   (row.sizeRule === "v" || row.sizeRule === "y") && !row.operands.includes("Mp");
 
 /** The general register a byte or wider operand lies in. */
-const registerOf = (n: number, isByte: boolean, rex: number): number => (isByte && rex === 0 && n >= 4 && n < 8 ? n - 4 : n);
+const registerOf = (n: number, isByte: boolean, rex: number): number =>
+  isByte && rex === 0 && n >= 4 && n < 8 ? n - 4 : n;
 
 function pickRegister(b: CaseBuilder, shape: OperandShape, row: InstructionRow, rex: number): number {
   const { random } = b;
@@ -115,7 +116,8 @@ export function encode(b: CaseBuilder, row: InstructionRow): Item | undefined {
 
   const isString = places.includes("string-source") || places.includes("string-destination");
   const isRegister = row.hasModrm && (row.form === "register" || (row.form === "any" && random.chance(50)));
-  const hasModrmMemory = row.hasModrm && !isRegister && !places.includes("control-reg") && !places.includes("debug-reg");
+  const hasModrmMemory =
+    row.hasModrm && !isRegister && !places.includes("control-reg") && !places.includes("debug-reg");
   const hasMemory = isString || places.includes("moffs") || hasModrmMemory || /^(maskmov|xlat)/.test(row.mnemonic);
   let addressSize: number = mode === 64 ? 8 : 4;
   const countsRcx = row.mnemonic.startsWith("loop") || row.mnemonic === "jcxz";
@@ -164,7 +166,8 @@ export function encode(b: CaseBuilder, row: InstructionRow): Item | undefined {
     if (regShape) noteWritten(regShape, reg);
     if (hasModrmMemory) {
       if (regShape?.place === "reg") prepareBitOffset(b, choice, reg);
-      const size = memorySize(row, operandSize) ?? (rmShape ? (rmShape.memorySize ?? sizeOf(rmShape, operandSize, mode)) : 0);
+      const size =
+        memorySize(row, operandSize) ?? (rmShape ? (rmShape.memorySize ?? sizeOf(rmShape, operandSize, mode)) : 0);
       const address = b.dataAddress(size, row.alignment, shapes[0] === rmShape);
       const floating = row.map === 0 ? row.opcode >= 0xd8 : shapes.some((shape) => shape.place.startsWith("xmm"));
       b.patchValue(address, size, floating);

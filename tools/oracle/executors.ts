@@ -26,4 +26,6 @@ export const executors: Readonly<Record<string, () => Promise<Executor>>> = {
 };
 
 /** The executors that are memvisor: what is judged. */
-export const judged: readonly string[] = Object.keys(executors).filter((name) => name !== "native" && name !== "broken");
+export const judged: readonly string[] = Object.keys(executors).filter(
+  (name) => name !== "native" && name !== "broken",
+);

@@ -25,7 +25,8 @@ export function undefinedAfter(
     case "rotate":
     case "shift":
     case "double-shift": {
-      if (count === undefined) return before | row.flagsUndefined | OF | (row.flagsDepend === "rotate" ? 0 : CF | lost(row));
+      if (count === undefined)
+        return before | row.flagsUndefined | OF | (row.flagsDepend === "rotate" ? 0 : CF | lost(row));
       const masked = count & (operandSize === 8 ? 63 : 31);
       if (masked === 0) return before;
       const overflow = masked === 1 ? 0 : OF;

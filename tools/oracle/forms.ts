@@ -40,7 +40,12 @@ const leftOut: Readonly<Record<string, string>> = {
 };
 
 /** The table's feature names that Linux spells in another way. */
-const linuxNames: Readonly<Record<string, string>> = { sse3: "pni", x87: "fpu", cmpxchg16b: "cx16", "sse4.1": "sse4_1" };
+const linuxNames: Readonly<Record<string, string>> = {
+  sse3: "pni",
+  x87: "fpu",
+  cmpxchg16b: "cx16",
+  "sse4.1": "sse4_1",
+};
 
 /** Why the oracle does not try this form, or undefined when it does. */
 export function whyNot(row: InstructionRow, features: ReadonlySet<string> = cpuFeatures()): string | undefined {

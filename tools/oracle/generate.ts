@@ -32,11 +32,14 @@ export interface Generated {
 const alwaysFault = /^(in|out|ins|outs|hlt|cli|sti|int3|ud[012]|into|clac|stac)$/;
 const pageSeeds = 64;
 
-const placesOfRow = (row: InstructionRow): string[] => row.operands.map((kind) => (OPERANDS[kind] as OperandShape).place);
+const placesOfRow = (row: InstructionRow): string[] =>
+  row.operands.map((kind) => (OPERANDS[kind] as OperandShape).place);
 const usesX87 = (row: InstructionRow): boolean =>
-  (row.map === 0 && row.opcode >= 0xd8 && row.opcode <= 0xdf) || placesOfRow(row).some((place) => place.startsWith("mmx"));
+  (row.map === 0 && row.opcode >= 0xd8 && row.opcode <= 0xdf) ||
+  placesOfRow(row).some((place) => place.startsWith("mmx"));
 const usesXmm = (row: InstructionRow): boolean => placesOfRow(row).some((place) => place.startsWith("xmm"));
-const usesBoth = (row: InstructionRow): boolean => /^(f?x?save|fxrstor|xrstor|emms|ldmxcsr|stmxcsr|movq2dq|movdq2q)$/.test(row.mnemonic);
+const usesBoth = (row: InstructionRow): boolean =>
+  /^(f?x?save|fxrstor|xrstor|emms|ldmxcsr|stmxcsr|movq2dq|movdq2q)$/.test(row.mnemonic);
 
 const runsIn = (row: InstructionRow, mode: Mode): boolean =>
   (row.modes === "both" || row.modes === String(mode)) && !(mode === 32 && row.rexW === 1);
@@ -54,10 +57,16 @@ export class Generator {
     this.#random = new Random(options.seed);
     const { only } = options;
     this.#forms = rows.filter(
-      (row) => !whyNot(row, options.features) && (!only || only.has(row.mnemonic) || only.has(row.feature) || only.has(row.lift)),
+      (row) =>
+        !whyNot(row, options.features) &&
+        (!only || only.has(row.mnemonic) || only.has(row.feature) || only.has(row.lift)),
     );
     this.#fillers = this.#forms.filter(
-      (row) => !row.privileged && !alwaysFault.test(row.mnemonic) && !approximate.has(row.mnemonic) && !firstOnly.has(row.mnemonic),
+      (row) =>
+        !row.privileged &&
+        !alwaysFault.test(row.mnemonic) &&
+        !approximate.has(row.mnemonic) &&
+        !firstOnly.has(row.mnemonic),
     );
     if (this.#forms.length === 0) throw new Error("no form of the table matches");
   }
@@ -99,7 +108,8 @@ export class Generator {
     const random = this.#random;
     const mode = this.#modeFor(form);
     if (!mode) return undefined;
-    const alone = this.#options.single || approximate.has(form.mnemonic) || this.#fillers.length === 0 || random.chance(50);
+    const alone =
+      this.#options.single || approximate.has(form.mnemonic) || this.#fillers.length === 0 || random.chance(50);
     const length = alone ? 1 : 2 + random.below(7);
     const focus = firstOnly.has(form.mnemonic) ? 0 : random.below(length);
     const b = new CaseBuilder(random, mode, length);
@@ -108,14 +118,16 @@ export class Generator {
       const item = this.#makeItem(b, n === focus ? form : undefined, undefinedNow);
       if (!item) return undefined;
       b.items.push(item);
-      undefinedNow = this.#decoded ? undefinedAfter(item.row, this.#instruction.operandSize, undefined, false, undefinedNow) : 0;
+      undefinedNow = this.#decoded
+        ? undefinedAfter(item.row, this.#instruction.operandSize, undefined, false, undefinedNow)
+        : 0;
     }
     if (length > 2 && random.chance(5)) addLoop(b);
     const used = b.items.map((item) => item.row);
     if (used.some((row) => usesX87(row) || usesBoth(row))) fillX87(random, b.state);
     if (used.some((row) => usesXmm(row) || usesBoth(row))) fillXmm(random, b.state);
     const name = `${form.mnemonic}-${this.#options.seed.toString(36)}-${(this.#made++).toString(36)}`;
-    const made = b.finish(name, 1 + Math.floor(this.#made / 512) % pageSeeds);
+    const made = b.finish(name, 1 + (Math.floor(this.#made / 512) % pageSeeds));
     return readsUndefined(made) ? undefined : { case: made, rows: used };
   }
 

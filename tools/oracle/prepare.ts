@@ -37,12 +37,16 @@ export function memorySize(row: InstructionRow, operandSize: number): number | u
   return undefined;
 }
 
-const flagsValue = (b: CaseBuilder): bigint => BigInt(0x202 | (b.random.u32() & 0xcd5));
+/** Flags to be popped. TF now and then: a trap after the next instruction. */
+const flagsValue = (b: CaseBuilder): bigint =>
+  BigInt(0x202 | (b.random.u32() & 0xcd5) | (b.random.chance(5) ? 0x100 : 0) | (b.random.chance(5) ? 0x20_0000 : 0));
 
 /** A selector: mostly one that user mode may load. */
 function selector(b: CaseBuilder): bigint {
   const { random } = b;
-  return BigInt(random.chance(75) ? random.pick([0, 0x2b, 0x2b, 0x33, 0x23]) : random.pick([3, 0x28, 0x63, 0x2f, 0xfff8, 0x1003]));
+  return BigInt(
+    random.chance(75) ? random.pick([0, 0x2b, 0x2b, 0x33, 0x23]) : random.pick([3, 0x28, 0x63, 0x2f, 0xfff8, 0x1003]),
+  );
 }
 
 const codeSelector = (b: CaseBuilder): bigint => (b.mode === 64 ? 0x33n : 0x23n);
@@ -55,7 +59,14 @@ function prepareStack(b: CaseBuilder): void {
 }
 
 /** An address of `size` bytes of data in an implied register. */
-function prepareAddress(b: CaseBuilder, choice: Choice, register: number, size: number, writes: boolean, bias = 0n): void {
+function prepareAddress(
+  b: CaseBuilder,
+  choice: Choice,
+  register: number,
+  size: number,
+  writes: boolean,
+  bias = 0n,
+): void {
   const address = b.dataAddress(size, 1, writes);
   if (!b.isFree(register)) return;
   b.patchValue(address, size, false);
@@ -157,7 +168,12 @@ export function prepare(b: CaseBuilder, choice: Choice, fixups: Fixup[]): boolea
     if (mnemonic === "enter" || mnemonic === "leave") {
       b.set(RBP, BigInt(0x1000_4400 + 8 * random.below(256)));
     }
-    const returns = row.lift === "pop-sreg" || mnemonic === "popf" || mnemonic === "ret" || mnemonic === "retf" || mnemonic === "iret";
+    const returns =
+      row.lift === "pop-sreg" ||
+      mnemonic === "popf" ||
+      mnemonic === "ret" ||
+      mnemonic === "retf" ||
+      mnemonic === "iret";
     if (returns && !prepareReturn(b, choice, fixups)) return false;
     b.written(RSP);
   }
@@ -190,7 +206,8 @@ export function prepare(b: CaseBuilder, choice: Choice, fixups: Fixup[]): boolea
       break;
     case "pcmpestri":
     case "pcmpestrm":
-      for (const register of [RAX, RDX]) if (random.chance(80)) b.set(register, BigInt.asUintN(64, BigInt(random.below(24) - 3)));
+      for (const register of [RAX, RDX])
+        if (random.chance(80)) b.set(register, BigInt.asUintN(64, BigInt(random.below(24) - 3)));
       break;
     case "xsave":
     case "xrstor":
@@ -211,7 +228,8 @@ export function prepareRegister(b: CaseBuilder, choice: Choice, register: number
       break;
     case "wrfsbase":
     case "wrgsbase":
-      if (random.chance(75)) b.set(register, BigInt.asUintN(64, BigInt.asIntN(47, integerValue(random))) & ((1n << 47n) - 1n));
+      if (random.chance(75))
+        b.set(register, BigInt.asUintN(64, BigInt.asIntN(47, integerValue(random))) & ((1n << 47n) - 1n));
       break;
     case "lar":
     case "lsl":
@@ -270,27 +288,34 @@ export function prepareContents(b: CaseBuilder, choice: Choice, address: bigint,
       fixups.push({ kind: "memory", address: Number(address), size, target: b.forwardTarget() });
     }
   };
-  if (row.operands[0] === "Sw") return b.patchInteger(address, selector(b), 2);
+  if (row.operands[0] === "Sw") {
+    b.patchInteger(address, selector(b), 2);
+    return;
+  }
   switch (row.mnemonic) {
     case "call":
     case "jmp":
-      return target(operandSize);
+      target(operandSize);
+      return;
     case "callf":
     case "jmpf":
       target(operandSize);
-      return b.patchInteger(address + BigInt(operandSize), codeSelector(b), 2);
+      b.patchInteger(address + BigInt(operandSize), codeSelector(b), 2);
+      return;
     case "les":
     case "lds":
     case "lss":
     case "lfs":
     case "lgs":
-      return b.patchInteger(address + BigInt(operandSize), selector(b), 2);
+      b.patchInteger(address + BigInt(operandSize), selector(b), 2);
+      return;
     case "lar":
     case "lsl":
     case "verr":
     case "verw":
     case "arpl":
-      return b.patchInteger(address, selector(b), 2);
+      b.patchInteger(address, selector(b), 2);
+      return;
     case "cmpxchg":
       if (random.chance(50)) b.patchInteger(address, b.known(RAX) ?? 0n, operandSize);
       return;
@@ -299,27 +324,35 @@ export function prepareContents(b: CaseBuilder, choice: Choice, address: bigint,
       const half = row.mnemonic === "cmpxchg8b" ? 4 : 8;
       if (!random.chance(60)) return;
       b.patchInteger(address, b.known(RAX) ?? 0n, half);
-      return b.patchInteger(address + BigInt(half), b.known(RDX) ?? 0n, half);
+      b.patchInteger(address + BigInt(half), b.known(RDX) ?? 0n, half);
+      return;
     }
     case "bound":
       b.patchInteger(address, BigInt(-random.below(1000)), operandSize);
-      return b.patchInteger(address + BigInt(operandSize), integerValue(random, 31), operandSize);
+      b.patchInteger(address + BigInt(operandSize), integerValue(random, 31), operandSize);
+      return;
     case "ldmxcsr":
-      return b.patchInteger(address, BigInt(mxcsrValue(random) | (random.chance(6) ? 1 << (18 + random.below(14)) : 0)), 4);
+      b.patchInteger(address, BigInt(mxcsrValue(random) | (random.chance(6) ? 1 << (18 + random.below(14)) : 0)), 4);
+      return;
     case "fldcw":
-      return b.patchInteger(address, BigInt(fcwValue(random)), 2);
+      b.patchInteger(address, BigInt(fcwValue(random)), 2);
+      return;
     case "fldenv":
-      return b.patch(address, randomEnvironment(b, operandSize).subarray(0, operandSize === 2 ? 14 : 28));
+      b.patch(address, randomEnvironment(b, operandSize).subarray(0, operandSize === 2 ? 14 : 28));
+      return;
     case "frstor":
-      return b.patch(address, randomEnvironment(b, operandSize));
+      b.patch(address, randomEnvironment(b, operandSize));
+      return;
     case "fxrstor":
-      return b.patch(address, randomImage(b));
+      b.patch(address, randomImage(b));
+      return;
     case "xrstor": {
       const bytes = new Uint8Array(576);
       bytes.set(randomImage(b));
       bytes[512] = random.below(4);
       if (random.chance(5)) bytes[512 + random.below(24)] |= 1 << random.below(8);
-      return b.patch(address, bytes);
+      b.patch(address, bytes);
+      return;
     }
   }
 }

@@ -4,19 +4,23 @@
  * A recorded case holds no state that plays no part: a field that can be cleared without any other change in the end
  * state is cleared.
  */
-import { copyCase, emptyState, type EndState, type OracleCase } from "./case.ts";
+import { copyCase, type EndState, emptyState, type OracleCase } from "./case.ts";
 import { areEqual } from "./compare.ts";
 import { fields } from "./fields.ts";
-import { Generator, type Generated } from "./generate.ts";
+import { type Generated, Generator } from "./generate.ts";
 import type { NativeCpu } from "./native.ts";
 import type { Vector } from "./text.ts";
 
 /** True when both ends changed the same things to the same values, whatever the start states were. */
 function sameEffect(c: OracleCase, end: EndState, simple: OracleCase, simpleEnd: EndState): boolean {
-  const carried: EndState = { ...simpleEnd, state: { ...simpleEnd.state, gpr: simpleEnd.state.gpr.slice(), fx: simpleEnd.state.fx.slice() } };
+  const carried: EndState = {
+    ...simpleEnd,
+    state: { ...simpleEnd.state, gpr: simpleEnd.state.gpr.slice(), fx: simpleEnd.state.fx.slice() },
+  };
   for (const field of fields) {
     const start = field.read(simple.start);
-    if (start !== field.read(c.start) && field.read(simpleEnd.state) === start) field.write(carried.state, field.read(c.start));
+    if (start !== field.read(c.start) && field.read(simpleEnd.state) === start)
+      field.write(carried.state, field.read(c.start));
   }
   return areEqual(end, carried);
 }
@@ -40,7 +44,9 @@ async function simplify(cpu: NativeCpu, vectors: readonly Vector[]): Promise<Vec
   }
   const combinedEnds = await cpu.run(combined);
   return vectors.map((vector, n) =>
-    sameEffect(vector.case, vector.end, combined[n], combinedEnds[n]) ? { case: combined[n], end: combinedEnds[n] } : vector,
+    sameEffect(vector.case, vector.end, combined[n], combinedEnds[n])
+      ? { case: combined[n], end: combinedEnds[n] }
+      : vector,
   );
 }
 
@@ -57,12 +63,17 @@ export async function record(cpu: NativeCpu, perForm: number, seed: number): Pro
     const count = counts.get(rows[0].id) ?? { ended: 0, faulted: 0 };
     counts.set(rows[0].id, count);
     const kind = end.stop.kind === "end" ? "ended" : "faulted";
-    if (end.stop.kind === "timeout" || end.memory.length > 40 || count[kind] >= (kind === "ended" ? perForm : 1)) continue;
+    if (end.stop.kind === "timeout" || end.memory.length > 40 || count[kind] >= (kind === "ended" ? perForm : 1))
+      continue;
     count[kind]++;
     chosen.push({ feature: rows[0].feature, vector: { case: c, end } });
   }
-  const simple = await simplify(cpu, chosen.map((entry) => entry.vector));
+  const simple = await simplify(
+    cpu,
+    chosen.map((entry) => entry.vector),
+  );
   const byFeature = new Map<string, Vector[]>();
-  for (const [n, { feature }] of chosen.entries()) byFeature.set(feature, [...(byFeature.get(feature) ?? []), simple[n]]);
+  for (const [n, { feature }] of chosen.entries())
+    byFeature.set(feature, [...(byFeature.get(feature) ?? []), simple[n]]);
   return byFeature;
 }

@@ -17,7 +17,12 @@ export function listing(c: OracleCase): string[] {
   });
 }
 
-export function report(executor: string, c: OracleCase, expected: EndState, differences: readonly Difference[]): string {
+export function report(
+  executor: string,
+  c: OracleCase,
+  expected: EndState,
+  differences: readonly Difference[],
+): string {
   const width = Math.max(...differences.map((d) => d.what.length));
   return [
     `${c.name}: ${executor} differs from the CPU (${c.mode}-bit code)`,

@@ -11,10 +11,10 @@
  * Law: parse(print(x)) equals x, but for the bytes of the FXSAVE image that are no field (FIP, FDP, FOP, reserved).
  */
 import {
-  copyState,
   type CpuState,
-  emptyState,
+  copyState,
   type EndState,
+  emptyState,
   type MemoryRun,
   type Mode,
   type OracleCase,
@@ -57,7 +57,11 @@ const printRuns = (runs: readonly MemoryRun[]): string[] =>
   runs.map((run) => `${run.address.toString(16)}:${hexOf(run.bytes)}`);
 
 export function printCase(c: OracleCase): string {
-  const start = [...printDifferences(emptyState(), c.start), `seed=${c.pageSeed.toString(16)}`, ...printRuns(c.patches)];
+  const start = [
+    ...printDifferences(emptyState(), c.start),
+    `seed=${c.pageSeed.toString(16)}`,
+    ...printRuns(c.patches),
+  ];
   return `case ${c.name}\ncode ${c.mode} ${c.start.rip.toString(16)} ${hexOf(c.code)}\nstart ${start.join(" ")}`;
 }
 

@@ -1,6 +1,7 @@
 /** Values worth trying: corners of integers, floats and control words, mixed with plain random bits. */
-import { fcw, fsw, ftw, mxcsr, st, xmm } from "./fields.ts";
+
 import type { CpuState } from "./case.ts";
+import { fcw, fsw, ftw, mxcsr, st, xmm } from "./fields.ts";
 import type { Random } from "./random.ts";
 
 const mask64 = (1n << 64n) - 1n;
@@ -23,7 +24,10 @@ export function integerValue(random: Random, bits = 64): bigint {
       return BigInt.asUintN(bits, BigInt(random.below(256)));
     case 5:
       // The low part is of a smaller width, the upper part noise: what partial registers are about.
-      return BigInt.asUintN(bits, (random.u64() & ~0xffff_ffffn) | BigInt(random.pick([0, 0xffffffff, 0x80000000, 0x7fffffff])));
+      return BigInt.asUintN(
+        bits,
+        (random.u64() & ~0xffff_ffffn) | BigInt(random.pick([0, 0xffffffff, 0x80000000, 0x7fffffff])),
+      );
     default:
       return BigInt.asUintN(bits, random.u64());
   }
@@ -106,10 +110,16 @@ export function extendedValue(random: Random): bigint {
   return (BigInt(signExponent) << 64n) | significand;
 }
 
-type LaneKind = "integer" | "float" | "double" | "bytes";
+/** "text" is short strings of few letters: what PCMPISTRI and its like look for. */
+type LaneKind = "integer" | "float" | "double" | "bytes" | "text";
+
+const letters = [0, 0x61, 0x62, 0x62, 0x63, 0x63, 0x7f, 0x80, 0xff];
 
 /** 16 bytes of lanes of one kind, as a number. */
-export function vectorValue(random: Random, kind: LaneKind = random.pick(["integer", "float", "double", "bytes"])): bigint {
+export function vectorValue(
+  random: Random,
+  kind: LaneKind = random.pick(["integer", "float", "double", "bytes", "text"]),
+): bigint {
   let value = 0n;
   switch (kind) {
     case "float":
@@ -122,6 +132,9 @@ export function vectorValue(random: Random, kind: LaneKind = random.pick(["integ
       for (let i = 0; i < 128; i += bits) value = (value << BigInt(bits)) | integerValue(random, bits);
       return value;
     }
+    case "text":
+      for (let i = 0; i < 16; i++) value = (value << 8n) | BigInt(random.pick(letters));
+      return random.chance(40) ? value >> BigInt(8 * random.below(16)) : value;
     case "bytes":
       return (random.u64() << 64n) | random.u64();
   }
@@ -160,6 +173,9 @@ export function fillX87(random: Random, state: CpuState): void {
 
 export function fillXmm(random: Random, state: CpuState): void {
   mxcsr.write(state, BigInt(mxcsrValue(random)));
-  const kind = random.chance(70) ? random.pick<LaneKind>(["integer", "float", "double", "bytes"]) : undefined;
-  for (const register of xmm) register.write(state, vectorValue(random, kind));
+  const kind = random.chance(70) ? random.pick<LaneKind>(["integer", "float", "double", "bytes", "text"]) : undefined;
+  for (const [n, register] of xmm.entries()) {
+    const repeated = n > 0 && random.chance(15);
+    register.write(state, repeated ? xmm[random.below(n)].read(state) : vectorValue(random, kind));
+  }
 }
