@@ -625,3 +625,8 @@ export function raise_alignment(vp: u32): u32 {
 export function stop(vp: u32): void {
   store<u32>(vp, load<u32>(vp, L.EVENTS) | 8, L.EVENTS);
 }
+
+/** `frameOf` for the TypeScript side. */
+export function frame_of(space: u32, gfn: u32, flags: u32): u32 {
+  return frameOf(space, <u64>gfn, flags);
+}

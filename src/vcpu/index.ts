@@ -4,3 +4,4 @@ export {
 } from "./layout.ts";
 export { Event, Leave } from "./leave.ts";
 export { Mode, modeTlb } from "./mode.ts";
+export { Vcpu } from "./vcpu.ts";

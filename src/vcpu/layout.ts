@@ -118,6 +118,10 @@ const rows = [
   ["REGION_ENTRIES", "u64", 1, "statistics"],
   ["FILL_COUNT", "u32", 1, "non-global TLB fills since the last flush, indices in the fill log"],
   ["PENDING_DB", "u32", 1, "DR6 bits of a debug trap to deliver at the next boundary"],
+  ["IRQ_WAITING", "u32", 1, "1: an interrupt waits for IF; who sets IF raises Event.interrupt"],
+  ["NMI_BLOCKED", "u32", 1, "1: from the delivery of an NMI to the next IRET"],
+  ["MSR_DATA", "u64", 1, "value of the MSR that the host has just read"],
+  ["CPUID_RESULT", "u32", 4, "EAX EBX ECX EDX of the leaf that the host has just answered"],
 ] as const satisfies readonly Row[];
 
 export type FieldName = (typeof rows)[number][0];
@@ -161,6 +165,9 @@ export const jumpCacheEntries = 4096;
 export const jumpCacheEntryBytes = 16;
 
 export const area = {
+  /** Scratch of runtime helpers: images of the floating-point state on their way from or to guest memory. */
+  scratch: 0x1400,
+  scratchBytes: 0x400,
   /** Three TLB modes (user, supervisor, supervisor with AC), each a read and a write TLB. */
   tlb: 0x2000,
   /** Two fetch TLBs: user, supervisor. */
@@ -174,13 +181,14 @@ export const area = {
   bytes: 0x40000,
 } as const;
 
-if (placed.size > area.largeFilter) throw new Error("the vCPU record outgrew its place in the area");
+if (placed.size > area.scratch) throw new Error("the vCPU record outgrew its place in the area");
 if (area.fillLog + 4 * area.fillLogEntries > area.bytes) throw new Error("the vCPU area is too small");
 
 /** AssemblyScript constants of the record, for the Wasm runtime. */
 export function generateRuntimeLayout(): string {
   const lines = placed.fields.map((f) => `export const ${f.name}: u32 = ${f.offset};${f.note ? ` // ${f.note}` : ""}`);
   const constants = {
+    SCRATCH: area.scratch,
     TLB: area.tlb,
     FETCH_TLB: area.fetchTlb,
     TLB_ENTRIES: tlbEntries,

@@ -272,12 +272,8 @@ export function pushKnownCondition(c: Code, cc: number, known: "" | "sub" | "log
   b().op(W.i64_sub, W.i64_xor, W.i64_and).i64(0).op(cc === 0 ? W.i64_lt_s : W.i64_ge_s);
 }
 
-export interface InterpreterModule {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-}
-
 /** Imports: env.memory, env.helpers and env.regions (tables), runtime.* (see runtime-calls.ts). Exports: run. */
-export function generateInterpreter(): InterpreterModule {
+export function generateInterpreter(): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder();
   module.importMemory("env", "memory");
   module.importTable("env", "helpers");
@@ -289,7 +285,7 @@ export function generateInterpreter(): InterpreterModule {
   const outerIndex = module.function({ parameters: ["i32", "i32", "i32"], results: ["i32"] }, outer);
   const run = generateRun(imports, outerIndex, module.type(helperType), module.type(regionType));
   module.function({ parameters: ["i32", "i32"], results: [] }, run, "run");
-  return { bytes: module.finish() };
+  return module.finish();
 }
 
 /** outer(vp, pc, tlb): one operation at or past innerOps; its bytes, or 0 to leave. */

@@ -1,0 +1,46 @@
+/**
+ * What runs a vCPU. The translating engine and the KVM engine share this interface; the machine model, the devices and
+ * the snapshot format do not know which one is at work.
+ */
+import type { Vcpu } from "#vcpu";
+
+/** Why `run` came back. */
+export type VmExit =
+  /** The budget is spent, or the host asked for attention. */
+  | { readonly reason: "budget" }
+  /** HLT was retired and nothing is pending. */
+  | { readonly reason: "halt" }
+  /** Triple fault: the processor stopped. */
+  | { readonly reason: "shutdown" }
+  /** The instruction at RIP raised an exception, and the engine was asked to catch them; `address` counts for #PF. */
+  | { readonly reason: "fault"; readonly vector: number; readonly error: number; readonly address: bigint };
+
+/** What a running vCPU asks of the machine around it. All calls are synchronous, on the engine's thread. */
+export interface EngineHost {
+  readMmio(gpa: number, size: 1 | 2 | 4): number;
+  writeMmio(gpa: number, size: 1 | 2 | 4, value: number): void;
+  readPort(port: number, size: 1 | 2 | 4): number;
+  writePort(port: number, size: 1 | 2 | 4, value: number): void;
+  /** Undefined raises #GP. */
+  readMsr(index: number): bigint | undefined;
+  /** False raises #GP. */
+  writeMsr(index: number, value: bigint): boolean;
+  cpuid(leaf: number, subleaf: number): readonly [eax: number, ebx: number, ecx: number, edx: number];
+  /** Time-stamp counter after `instructions` retired ones. */
+  readTsc(): bigint;
+  random64(): bigint;
+  /** Task priority, from MOV CR8. */
+  readCr8(): number;
+  writeCr8(value: number): void;
+  /** True when an interrupt could be taken. */
+  interruptPending(): boolean;
+  /** Vector of the interrupt now taken, or -1 when it went away. */
+  acknowledgeInterrupt(): number;
+  /** An instruction that no rule lifts was met: reported once for each. */
+  missingInstruction(mnemonic: string, code: string): void;
+}
+
+export interface Engine {
+  /** Runs until `icount` instructions of this vCPU have retired, or something else ends it. */
+  run(vcpu: Vcpu, icount: bigint): VmExit;
+}

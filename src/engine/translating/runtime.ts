@@ -1,0 +1,100 @@
+/** The Wasm side of the translating engine, put together: runtime, interpreter, and the tables through which they call. */
+import { helperRows } from "#ir";
+import { generateInterpreter, runtimeCalls } from "#jit";
+import type { Arena, FrameSource } from "#memory";
+import type { EngineHost } from "../engine.ts";
+
+/** Exports of the runtime that the TypeScript side calls. Addresses come back as signed 32-bit numbers. */
+export interface RuntimeExports extends FrameSource {
+  fetch(vp: number, va: bigint): number;
+  linear_rip(vp: number): bigint;
+  translate(vp: number, va: bigint): bigint;
+  register_block(vp: number, block: number): void;
+  forget_blocks(vp: number): void;
+  tlb_flush_all(vp: number): void;
+  flags(vp: number): number;
+  update_mode(vp: number): void;
+  deliver_fault(vp: number): number;
+  deliver_interrupt(vp: number, vector: number): number;
+  deliver_debug(vp: number, dr6: number): number;
+}
+
+export interface WasmRuntime {
+  readonly exports: RuntimeExports;
+  /** Compiled regions by index; 0 is none. */
+  readonly regions: WebAssembly.Table;
+  /** What a compiled region's module imports. */
+  readonly imports: WebAssembly.Imports;
+  run(vp: number, block: number): void;
+}
+
+/** How the runtime's imports reach the machine whose vCPU runs now. */
+export interface HostCalls {
+  /** The machine whose vCPU runs. */
+  readonly host: EngineHost;
+  frameInvalidated(frame: number): void;
+  /** Writes a 64-bit result where the runtime looks for it. */
+  answer(value: bigint): void;
+  answerCpuid(values: readonly number[]): void;
+}
+
+const regionTableSize = 1 << 16;
+
+/** Throws WebAssembly.CompileError or LinkError when the runtime's bytes are not of this build. */
+export function instantiateRuntime(
+  arena: Arena,
+  runtimeWasm: Uint8Array<ArrayBuffer>,
+  calls: HostCalls,
+  catchFaults: boolean,
+): WasmRuntime {
+  const size = (n: number) => n as 1 | 2 | 4;
+  const gpaOf = (high: number, low: number) => (high >>> 0) * 2 ** 32 + (low >>> 0);
+  const runtime = new WebAssembly.Instance(new WebAssembly.Module(runtimeWasm), {
+    env: {
+      memory: arena.memory,
+      abort: () => {
+        throw new Error("the Wasm runtime aborted");
+      },
+    },
+    host: {
+      mmioRead: (high: number, low: number, bytes: number) => calls.host.readMmio(gpaOf(high, low), size(bytes)),
+      mmioWrite: (high: number, low: number, bytes: number, value: number) =>
+        calls.host.writeMmio(gpaOf(high, low), size(bytes), value >>> 0),
+      frameInvalidated: (frame: number) => calls.frameInvalidated(frame >>> 0),
+      portRead: (port: number, bytes: number) => calls.host.readPort(port, size(bytes)),
+      portWrite: (port: number, bytes: number, value: number) => calls.host.writePort(port, size(bytes), value >>> 0),
+      msrRead: (index: number) => {
+        const value = calls.host.readMsr(index >>> 0);
+        if (value === undefined) return 0;
+        calls.answer(value);
+        return 1;
+      },
+      msrWrite: (index: number, low: number, high: number) =>
+        calls.host.writeMsr(index >>> 0, (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)) ? 1 : 0,
+      cpuid: (leaf: number, subleaf: number) => calls.answerCpuid(calls.host.cpuid(leaf >>> 0, subleaf >>> 0)),
+      readTsc: () => BigInt.asIntN(64, calls.host.readTsc()),
+      random64: () => BigInt.asIntN(64, calls.host.random64()),
+      readCr8: () => calls.host.readCr8(),
+      writeCr8: (value: number) => calls.host.writeCr8(value),
+    },
+  });
+  const exports = runtime.exports as unknown as RuntimeExports;
+
+  const helpers = new WebAssembly.Table({ element: "anyfunc", initial: helperRows.length });
+  helperRows.forEach((row, n) => {
+    const helper = runtime.exports[row.name];
+    if (typeof helper === "function") helpers.set(n, helper);
+    else if (!process.env.SMOKE) throw new Error(`the Wasm runtime has no helper ${row.name}: rebuild it`);
+  });
+  const regions = new WebAssembly.Table({ element: "anyfunc", initial: regionTableSize });
+  const imports: WebAssembly.Imports = {
+    env: { memory: arena.memory, helpers, regions },
+    runtime: {
+      ...Object.fromEntries(Object.keys(runtimeCalls).map((name) => [name, runtime.exports[name]])),
+      // Nonzero leaves with the fault still in the record.
+      ...(catchFaults && { deliver_fault: () => 1 }),
+    },
+  };
+  const interpreter = new WebAssembly.Instance(new WebAssembly.Module(generateInterpreter()), imports);
+  return { exports, regions, imports, run: interpreter.exports.run as (vp: number, block: number) => void };
+}

@@ -1,0 +1,3 @@
+export { generateInterpreter } from "./emit/interpreter.ts";
+export { runtimeCalls } from "./emit/runtime-calls.ts";
+export { BlockLifter, type LiftedBlock } from "./lift/block.ts";

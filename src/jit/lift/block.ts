@@ -1,0 +1,73 @@
+/**
+ * Lifting of a block: decodes from a byte view until control leaves, a page or a limit ends, and applies the rules.
+ *
+ * A block lies in one page; only a first instruction that crosses into the next page makes a block of its own there.
+ */
+import { IrBuilder, Op } from "#ir";
+import { Mode } from "#vcpu";
+import { DECODED, decode, Instruction, TOO_LONG, TRUNCATED } from "#x86";
+import { removeDeadFlags } from "../opt/dead-flags.ts";
+import { Lifter } from "./lifter.ts";
+import { raise } from "./raise.ts";
+import { ruleOfRow } from "./rules.ts";
+
+export interface LiftedBlock {
+  /** Guest instructions and their bytes. */
+  count: number;
+  bytes: number;
+  /** The block needs bytes past the end of the view: its first instruction crosses the page. */
+  crosses: boolean;
+}
+
+const maxInstructions = 96;
+const roomForAnInstruction = 2048;
+
+export class BlockLifter {
+  readonly ir = new IrBuilder();
+  readonly #instruction = new Instruction();
+  readonly #lifter = new Lifter(this.ir, this.#instruction);
+  readonly #onMissing: (mnemonic: string, code: string) => void;
+  readonly result: LiftedBlock = { count: 0, bytes: 0, crosses: false };
+
+  constructor(onMissing: (mnemonic: string, code: string) => void) {
+    this.#onMissing = onMissing;
+  }
+
+  /**
+   * Lifts code bytes [offset, end) of `code`, at most `limit` instructions, into `ir`. `alone` marks the one instruction
+   * to end with the operation `stop`. The result is overwritten by the next call.
+   */
+  lift(code: Uint8Array, offset: number, end: number, mode: number, limit: number, alone: boolean): LiftedBlock {
+    const l = this.#lifter;
+    const i = this.#instruction;
+    const size = (mode & Mode.code32) !== 0 ? 32 : (mode & Mode.code16) !== 0 ? 16 : 64;
+    const result = this.result;
+    result.crosses = false;
+    l.beginBlock(mode);
+    if (alone) this.ir.rrr(Op.stop, 0, 0);
+    let at = offset;
+    let count = 0;
+    const most = Math.min(limit, maxInstructions);
+    while (count < most && !l.ended && this.ir.room > roomForAnInstruction) {
+      const decoded = decode(code, at, end, size, i);
+      if (decoded === TRUNCATED) {
+        result.crosses = count === 0;
+        break;
+      }
+      l.beginInstruction(at - offset, count);
+      at += i.length;
+      count++;
+      const rule = decoded === DECODED ? ruleOfRow[i.row.id] : undefined;
+      if (rule !== undefined) rule(l, i);
+      else {
+        if (decoded === DECODED) this.#onMissing(i.row.mnemonic, i.row.code);
+        raise(l, decoded === TOO_LONG ? 13 : 6);
+      }
+    }
+    if (!l.ended) l.jump(at - offset);
+    result.count = count;
+    result.bytes = at - offset;
+    removeDeadFlags(this.ir);
+    return result;
+  }
+}

@@ -1,0 +1,14 @@
+/** Which rule lifts a row. A row without a rule lifts to #UD, and is reported once by its name. */
+import { rows } from "#x86";
+import { controlRules } from "./control.ts";
+import { integerRules } from "./integer.ts";
+import type { Rule } from "./lifter.ts";
+import { stringRules } from "./string.ts";
+
+const families: readonly Record<string, Rule>[] = [integerRules, controlRules, stringRules];
+
+/** By row id. */
+export const ruleOfRow: readonly (Rule | undefined)[] = rows.map((row) => {
+  for (const family of families) if (Object.hasOwn(family, row.lift)) return family[row.lift];
+  return undefined;
+});

@@ -1,0 +1,134 @@
+/**
+ * A VM's guest-physical address space: memslots of RAM, and the two-level table that finds a frame in O(1).
+ *
+ * Frames come at first touch, from the Wasm runtime that keeps their list. Law: what no memslot covers is no memory,
+ * for the guest's page walks and for devices alike.
+ */
+import { type Gpa, gfnOf, offsetIn, pageSize } from "#address";
+import { assert } from "#base";
+import type { Arena } from "./arena.ts";
+import { entryFlags, spaceFields } from "./arena-layout.ts";
+import type { GuestMemory } from "./guest-memory.ts";
+
+/** What the address space needs of the runtime. */
+export interface FrameSource {
+  /** HPA of the frame behind a guest frame, allotted at first touch, `flags` noted; 0 where there is none to give. */
+  frame_of(space: number, gfn: number, flags: number): number;
+  /** Forgets code translated from a frame. */
+  invalidate_frame(frame: number): void;
+}
+
+export interface Memslot {
+  readonly gpa: Gpa;
+  readonly sizeBytes: number;
+}
+
+/** Guest-physical addresses end here: 64 GiB. */
+const gfnEnd = 1 << 24;
+const entriesPerTable = 1024;
+
+export class AddressSpace implements GuestMemory {
+  readonly #arena: Arena;
+  readonly #frames: FrameSource;
+  /** Arena offset of the header (spaceFields). */
+  readonly header: number;
+  readonly #table: number;
+  readonly memslots: readonly Memslot[];
+  readonly sizeBytes: number;
+
+  constructor(arena: Arena, frames: FrameSource, memslots: readonly Memslot[]) {
+    this.#arena = arena;
+    this.#frames = frames;
+    this.memslots = memslots;
+    this.sizeBytes = memslots.reduce((sum, slot) => sum + slot.sizeBytes, 0);
+    this.header = arena.allot(4096);
+    this.#table = arena.allot((gfnEnd / entriesPerTable) * 4);
+    const words = arena.i32;
+    words[(this.header + spaceFields.S_TABLE) >> 2] = this.#table;
+    words[(this.header + spaceFields.S_GFN_END) >> 2] = gfnEnd;
+    for (const slot of memslots) this.#map(slot);
+  }
+
+  /** Frames that this VM has. */
+  get framesTouched(): number {
+    return this.#arena.i32[(this.header + spaceFields.S_FRAMES) >> 2];
+  }
+
+  read(gpa: Gpa, target: Uint8Array): boolean {
+    if (!this.#isRam(gpa, target.length)) return false;
+    this.#pieces(gpa, target.length, (entry, gfn, offset, done, length) => {
+      // An absent frame reads as zeros and stays absent.
+      if ((entry & entryFlags.E_PRESENT) === 0) target.fill(0, done, done + length);
+      else {
+        const frame = this.#frames.frame_of(this.header, gfn, entryFlags.E_ACCESSED) >>> 0;
+        target.set(this.#arena.u8.subarray(frame + offset, frame + offset + length), done);
+      }
+      return true;
+    });
+    return true;
+  }
+
+  write(gpa: Gpa, source: Uint8Array): boolean {
+    if (!this.#isRam(gpa, source.length)) return false;
+    return this.#pieces(gpa, source.length, (_, gfn, offset, done, length) => {
+      const frame = this.#frames.frame_of(this.header, gfn, entryFlags.E_ACCESSED | entryFlags.E_DIRTY) >>> 0;
+      if (frame === 0) return false;
+      this.#frames.invalidate_frame(frame);
+      this.#arena.u8.set(source.subarray(done, done + length), frame + offset);
+      return true;
+    });
+  }
+
+  /** Calls `see` for each present page of RAM, in order of address. */
+  forEachPresent(see: (gfn: number, bytes: Uint8Array) => void): void {
+    for (const slot of this.memslots) {
+      const end = gfnOf(slot.gpa) + slot.sizeBytes / pageSize;
+      for (let gfn = gfnOf(slot.gpa); gfn < end; gfn++) {
+        const entry = this.#entry(gfn);
+        if ((entry & entryFlags.E_PRESENT) === 0) continue;
+        const frame = (entry & ~0xfff) >>> 0;
+        see(gfn, this.#arena.u8.subarray(frame, frame + pageSize));
+      }
+    }
+  }
+
+  #map(slot: Memslot): void {
+    assert(offsetIn(slot.gpa) === 0 && slot.sizeBytes % pageSize === 0, "a memslot is made of whole pages");
+    const end = gfnOf(slot.gpa) + slot.sizeBytes / pageSize;
+    assert(end <= gfnEnd, "a memslot ends below the end of guest-physical addresses");
+    const words = this.#arena.i32;
+    for (let gfn = gfnOf(slot.gpa); gfn < end; gfn++) {
+      const first = (this.#table >> 2) + Math.floor(gfn / entriesPerTable);
+      if (words[first] === 0) words[first] = this.#arena.allot(entriesPerTable * 4);
+      words[(words[first] >> 2) + (gfn % entriesPerTable)] = entryFlags.E_RAM;
+    }
+  }
+
+  #entry(gfn: number): number {
+    if (gfn >= gfnEnd) return 0;
+    const words = this.#arena.i32;
+    const second = words[(this.#table >> 2) + Math.floor(gfn / entriesPerTable)];
+    return second === 0 ? 0 : words[(second >> 2) + (gfn % entriesPerTable)];
+  }
+
+  #isRam(gpa: Gpa, length: number): boolean {
+    if (!Number.isSafeInteger(gpa) || gpa < 0 || length > this.sizeBytes) return false;
+    const last = Math.floor((gpa + Math.max(length, 1) - 1) / pageSize);
+    for (let gfn = gfnOf(gpa); gfn <= last; gfn++) if ((this.#entry(gfn) & entryFlags.E_RAM) === 0) return false;
+    return true;
+  }
+
+  /** Cuts a range at page boundaries; stops, and gives false, when `visit` does. */
+  #pieces(gpa: Gpa, length: number, visit: (entry: number, gfn: number, offset: number, done: number, length: number) => boolean): boolean {
+    let done = 0;
+    while (done < length) {
+      const at = (gpa + done) as Gpa;
+      const offset = offsetIn(at);
+      const part = Math.min(length - done, pageSize - offset);
+      const gfn = gfnOf(at);
+      if (!visit(this.#entry(gfn), gfn, offset, done, part)) return false;
+      done += part;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * A vCPU as the TypeScript side sees it: names for the fields of its record in the arena (layout.ts). It holds no state.
+ */
+import type { Arena } from "#memory";
+import { at, type FieldName, gpr } from "./layout.ts";
+
+export class Vcpu {
+  readonly arena: Arena;
+  /** Arena offset of the vCPU's area. */
+  readonly vp: number;
+  readonly id: number;
+
+  constructor(arena: Arena, vp: number, id: number) {
+    this.arena = arena;
+    this.vp = vp;
+    this.id = id;
+  }
+
+  u32(field: FieldName, index = 0): number {
+    return this.arena.i32[((this.vp + at[field]) >> 2) + index] >>> 0;
+  }
+  setU32(field: FieldName, value: number, index = 0): void {
+    this.arena.i32[((this.vp + at[field]) >> 2) + index] = value;
+  }
+  u64(field: FieldName, index = 0): bigint {
+    return this.arena.u64[((this.vp + at[field]) >> 3) + index];
+  }
+  setU64(field: FieldName, value: bigint, index = 0): void {
+    this.arena.u64[((this.vp + at[field]) >> 3) + index] = value;
+  }
+  register(n: number): bigint {
+    return this.arena.u64[(this.vp + gpr(n)) >> 3];
+  }
+  setRegister(n: number, value: bigint): void {
+    this.arena.u64[(this.vp + gpr(n)) >> 3] = value;
+  }
+
+  /** Sets bits of EVENTS: translated code leaves at its next boundary. From any thread. */
+  raiseEvent(bits: number): void {
+    Atomics.or(this.arena.i32, (this.vp + at.EVENTS) >> 2, bits);
+  }
+  clearEvent(bits: number): void {
+    Atomics.and(this.arena.i32, (this.vp + at.EVENTS) >> 2, ~bits);
+  }
+}
