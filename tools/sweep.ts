@@ -50,11 +50,7 @@ function* executableSections(path: string): Generator<Section> {
     const count = header.readUInt16LE(0x3c);
     const headers = readAt(file, table, entry * count);
     const namesHeader = headers.subarray(entry * header.readUInt16LE(0x3e));
-    const names = readAt(
-      file,
-      Number(namesHeader.readBigUInt64LE(0x18)),
-      Number(namesHeader.readBigUInt64LE(0x20)),
-    );
+    const names = readAt(file, Number(namesHeader.readBigUInt64LE(0x18)), Number(namesHeader.readBigUInt64LE(0x20)));
     for (let n = 0; n < count; n++) {
       const at = headers.subarray(n * entry);
       if (!(at.readBigUInt64LE(8) & SHF_EXECINSTR) || at.readUInt32LE(4) === SHT_NOBITS) continue;
@@ -119,15 +115,28 @@ function isWide(bytes: Uint8Array, start: number, mode: 64 | 32): boolean {
 }
 
 function note(findings: Findings, kind: string, what: string, example: string): void {
-  let kindMap = findings.differences.get(kind);
-  if (!kindMap) findings.differences.set(kind, (kindMap = new Map()));
+  const kindMap = findings.differences.get(kind) ?? new Map<string, { count: number; example: string }>();
+  findings.differences.set(kind, kindMap);
   const entry = kindMap.get(what);
   if (entry) entry.count++;
   else kindMap.set(what, { count: 1, example });
 }
 
 /** Processors have these twins of other codes; objdump calls them bad. */
-const undocumented = new Set(["DD /1", "DF /1", "DF /2", "DF /3", "D9 /3", "DC /2", "DC /3", "DE /2", "0F 0D", "0F 1A", "0F 1B", "D6"]);
+const undocumented = new Set([
+  "DD /1",
+  "DF /1",
+  "DF /2",
+  "DF /3",
+  "D9 /3",
+  "DC /2",
+  "DC /3",
+  "DE /2",
+  "0F 0D",
+  "0F 1A",
+  "0F 1B",
+  "D6",
+]);
 
 /** objdump names these hints after MPX, which is gone. */
 const mpx = new Set(["0F 1A", "0F 1B"]);
@@ -160,7 +169,7 @@ function compare(section: Section, offset: number, length: number, text: string,
     const cut = instruction.length > length;
     if (result === DECODED && !cut && !undocumented.has(instruction.row.code)) {
       const code = Buffer.from(bytes.subarray(offset, offset + instruction.length)).toString("hex");
-      note(found, "objdump knows none", instruction.row.code + " " + instruction.row.mnemonic, code);
+      note(found, "objdump knows none", `${instruction.row.code} ${instruction.row.mnemonic}`, code);
     } else found.neither++;
     return;
   }
@@ -193,7 +202,15 @@ async function sweep(path: string, raw: 64 | 32 | undefined, found: Findings): P
     if (section && offset >= 0 && text) compare(section, offset, end - offset, text, mode, found);
     offset = -1;
   };
-  for await (const line of outputLines("objdump", [...format, "-z", "-w", "--no-show-raw-insn", "-M", raw === 32 ? "i386" : "intel64", path])) {
+  for await (const line of outputLines("objdump", [
+    ...format,
+    "-z",
+    "-w",
+    "--no-show-raw-insn",
+    "-M",
+    raw === 32 ? "i386" : "intel64",
+    path,
+  ])) {
     if (line.startsWith("Disassembly of section ")) {
       if (section) finish(section.bytes.length);
       const name = line.slice("Disassembly of section ".length, -1);
@@ -221,7 +238,8 @@ function report(path: string, found: Findings, show: number, coverage: boolean):
     const total = [...entries.values()].reduce((sum, entry) => sum + entry.count, 0);
     console.log(`  ${kind}: ${total} in ${entries.size} kinds`);
     const sorted = [...entries].sort(([, a], [, b]) => b.count - a.count);
-    for (const [what, { count, example }] of sorted.slice(0, show)) console.log(`    ${count} x ${what}\n        ${example}`);
+    for (const [what, { count, example }] of sorted.slice(0, show))
+      console.log(`    ${count} x ${what}\n        ${example}`);
   }
   if (coverage) {
     const unseen = rows.filter((row) => row.id > 0 && !row.absent && !found.seen[row.id]);

@@ -50,7 +50,19 @@ const renamed: Readonly<Record<string, string>> = {
 };
 
 /** Stack and branch instructions take a suffix only where 66 changed their size. */
-const suffixOnlyNarrow = new Set(["push", "pop", "call", "jmp", "ret", "leave", "enter", "pushf", "popf", "callf", "jmpf"]);
+const suffixOnlyNarrow = new Set([
+  "push",
+  "pop",
+  "call",
+  "jmp",
+  "ret",
+  "leave",
+  "enter",
+  "pushf",
+  "popf",
+  "callf",
+  "jmpf",
+]);
 /** Memory forms without a suffix although no register shows the size. */
 const neverSuffix = new Set([
   "setcc", "sldt", "str", "smsw", "lmsw", "lldt", "ltr", "verr", "verw", "mov-from-sreg", "mov-to-sreg", "extractps",
@@ -85,7 +97,8 @@ export function attName(instruction: Instruction): string {
   if (instruction.mode !== 64 && row.operands[0] === "Ms") return `${name}l`;
   const bySizeNames = bySize[name];
   if (bySizeNames) return bySizeNames[operandSize === 2 ? 0 : operandSize === 8 ? 2 : 1];
-  if (name === "jcxz") return instruction.addressSize === 8 ? "jrcxz" : instruction.addressSize === 4 ? "jecxz" : "jcxz";
+  if (name === "jcxz")
+    return instruction.addressSize === 8 ? "jrcxz" : instruction.addressSize === 4 ? "jecxz" : "jcxz";
   if (name.startsWith("loop") && instruction.addressSize * 8 < instruction.mode) {
     return name + suffixOf(instruction.addressSize);
   }
@@ -123,6 +136,7 @@ export function attName(instruction: Instruction): string {
   if (suffixedStrings.has(name)) return name + suffixOf(operandSize);
   const memorySuffix = hasMemory && row.operands.some((kind) => (OPERANDS[kind] as OperandShape).place === "rm");
   if (name === "crc32" || name.startsWith("cvtsi2s")) return name + (memorySuffix ? suffixOf(operandSize) : "");
-  if (memorySuffix && !neverSuffix.has(row.lift) && !registerShowsSize(instruction)) return name + suffixOf(operandSize);
+  if (memorySuffix && !neverSuffix.has(row.lift) && !registerShowsSize(instruction))
+    return name + suffixOf(operandSize);
   return renamed[name] ?? name;
 }

@@ -6,13 +6,13 @@ import type { Instruction } from "./instruction.ts";
 import { OPERANDS, type OperandShape } from "./operands.ts";
 
 const plainNames: Readonly<Record<number, string>> = {
-  0x26: "es",
-  0x2e: "cs",
-  0x36: "ss",
-  0x3e: "ds",
-  0x64: "fs",
-  0x65: "gs",
-  0xf0: "lock",
+  38: "es",
+  46: "cs",
+  54: "ss",
+  62: "ds",
+  100: "fs",
+  101: "gs",
+  240: "lock",
 };
 
 const shapes = (instruction: Instruction): OperandShape[] =>
@@ -135,7 +135,11 @@ function showsSegment(instruction: Instruction): boolean {
 }
 
 /** Prefix names in order, each followed by a space, and the hint that belongs to a conditional branch. */
-export function attPrefixes(instruction: Instruction, bytes: Uint8Array, offset: number): { text: string; hint: string } {
+export function attPrefixes(
+  instruction: Instruction,
+  bytes: Uint8Array,
+  offset: number,
+): { text: string; hint: string } {
   const { row, mode } = instruction;
   const list: number[] = [];
   for (let at = offset; at < offset + instruction.length; at++) {
@@ -168,7 +172,8 @@ export function attPrefixes(instruction: Instruction, bytes: Uint8Array, offset:
     if (mode === 64 && (byte & 0xf0) === 0x40) text += printRex(byte);
     else if (byte === 0x66) text += mode === 16 ? "data32" : "data16";
     else if (byte === 0x67) text += mode === 64 ? "addr32" : mode === 32 ? "addr16" : "addr32";
-    else if (byte === 0xf2 || byte === 0xf3) text += n === repeated ? repeatName(instruction, byte) : byte === 0xf3 ? "repz" : "repnz";
+    else if (byte === 0xf2 || byte === 0xf3)
+      text += n === repeated ? repeatName(instruction, byte) : byte === 0xf3 ? "repz" : "repnz";
     else if (byte === 0x3e && row.code === "FF /4") text += "notrack";
     else if (byte === 0x3e && row.code === "FF /2") text += "notrack";
     else text += plainNames[byte] ?? "";

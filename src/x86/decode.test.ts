@@ -5,8 +5,7 @@ import { byteRegister, Instruction } from "./instruction.ts";
 import { rows } from "./instructions/index.ts";
 
 /** The bytes of "48 89 e5". */
-const bytesOf = (code: string): Uint8Array =>
-  Uint8Array.from(code.split(" ").map((byte) => Number.parseInt(byte, 16)));
+const bytesOf = (code: string): Uint8Array => Uint8Array.from(code.split(" ").map((byte) => Number.parseInt(byte, 16)));
 
 function at(code: string, mode: 64 | 32 | 16 = 64): Instruction & { result: number; text: string } {
   const bytes = bytesOf(code);
@@ -115,7 +114,18 @@ test("32-bit code reads as objdump prints it", () => {
 });
 
 test("what is no instruction, or may not be locked, is undefined", () => {
-  for (const code of ["06", "c5 f8 77", "f0 48 8b 07", "f0 01 c0", "f0 90", "0f 04", "8e c8", "8e f0", "0f 22 c8", "44 0f 21 c0"]) {
+  for (const code of [
+    "06",
+    "c5 f8 77",
+    "f0 48 8b 07",
+    "f0 01 c0",
+    "f0 90",
+    "0f 04",
+    "8e c8",
+    "8e f0",
+    "0f 22 c8",
+    "44 0f 21 c0",
+  ]) {
     expect([code, at(code).result]).toEqual([code, UNDEFINED]);
   }
 });

@@ -16,10 +16,10 @@ import {
   HAS_MODRM,
   IMMEDIATE,
   IMMEDIATE_SHIFT,
-  leaves,
   LOCKABLE,
   LOW_REG,
   LOW_RM,
+  leaves,
   MOD_IGNORED,
   nopRow,
   operandSizes,
@@ -72,7 +72,7 @@ export function decode(
   codeSize: 64 | 32 | 16,
   out: Instruction,
 ): DecodeResult {
-  const limit = offset + maxInstructionLength < end ? offset + maxInstructionLength : end;
+  const limit = Math.min(offset + maxInstructionLength, end);
   const short = offset + maxInstructionLength <= end ? TOO_LONG : TRUNCATED;
   let at = offset;
   let has66 = 0;

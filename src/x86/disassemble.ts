@@ -8,7 +8,7 @@ import { attName } from "./att-names.ts";
 import { attPrefixes } from "./att-prefixes.ts";
 import { byteRegister, type Instruction, ripBase } from "./instruction.ts";
 import { OPERANDS, type OperandKind, type OperandShape } from "./operands.ts";
-import { GPR16, GPR32, GPR64, GPR8, GPR8_HIGH, SEGMENTS } from "./registers.ts";
+import { GPR8, GPR8_HIGH, GPR16, GPR32, GPR64, SEGMENTS } from "./registers.ts";
 
 /** A general register of 2, 4 or 8 bytes, or a byte register as `byteRegister` gives it. */
 export function registerName(register: number, size: number): string {
@@ -209,7 +209,8 @@ function operands(instruction: Instruction, address: bigint): string {
 /** Prefix bytes as far as an `Instruction` remembers them. */
 function rememberedPrefixes(instruction: Instruction): Uint8Array {
   const bytes: number[] = [];
-  if (instruction.segmentOverride >= 0) bytes.push([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65][instruction.segmentOverride] ?? 0);
+  if (instruction.segmentOverride >= 0)
+    bytes.push([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65][instruction.segmentOverride] ?? 0);
   if (instruction.opsizePrefix) bytes.push(0x66);
   if (instruction.addressSize !== Math.min(instruction.mode / 8, 8)) bytes.push(0x67);
   if (instruction.lock) bytes.push(0xf0);
@@ -239,4 +240,3 @@ function plainNop(instruction: Instruction): string | undefined {
   if (instruction.row.code !== "90") return undefined;
   return instruction.opsizePrefix && (instruction.rex & 8) === 0 ? "xchg" : "nop";
 }
-

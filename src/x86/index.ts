@@ -1,66 +1,3 @@
-export { Instruction, type ByteRegister, byteRegister, ripBase } from "./instruction.ts";
-export type { InstructionRow, OpcodeMap, SizeRule } from "./row.ts";
-export { nothing } from "./row-nothing.ts";
-export { OPERANDS, type OperandKind, type OperandPlace, type OperandShape } from "./operands.ts";
-export {
-  AC,
-  AF,
-  ALL_FLAGS,
-  CF,
-  DF,
-  FLAGS_ALWAYS_ONE,
-  ID,
-  IF,
-  IOPL,
-  IOPL_SHIFT,
-  NT,
-  OF,
-  PF,
-  printFlags,
-  RF,
-  SF,
-  STATUS_FLAGS,
-  TF,
-  VIF,
-  VIP,
-  VM,
-  ZF,
-} from "./flags.ts";
-export { rows } from "./instructions/index.ts";
-export { CONDITIONS } from "./instructions/define.ts";
-export { DECODED, decode, type DecodeResult, maxInstructionLength, TOO_LONG, TRUNCATED, UNDEFINED } from "./decode.ts";
-export {
-  EXCEPTIONS,
-  PF_FETCH,
-  PF_PRESENT,
-  PF_RESERVED,
-  PF_USER,
-  PF_WRITE,
-  SELECTOR_EXT,
-  SELECTOR_IDT,
-  SELECTOR_TI,
-  exceptionAt,
-  type ExceptionFacts,
-  type ExceptionName,
-} from "./exceptions.ts";
-export {
-  PTE_A,
-  PTE_ADDRESS,
-  PTE_ADDRESS_1G,
-  PTE_ADDRESS_2M,
-  PTE_D,
-  PTE_G,
-  PTE_NX,
-  PTE_NX_HIGH,
-  PTE_P,
-  PTE_PAT,
-  PTE_PAT_LARGE,
-  PTE_PCD,
-  PTE_PS,
-  PTE_PWT,
-  PTE_RW,
-  PTE_US,
-} from "./pte.ts";
 export {
   CR0_AM,
   CR0_CD,
@@ -119,17 +56,79 @@ export {
   XCR0_SSE,
   XCR0_X87,
 } from "./control-registers.ts";
+export { DECODED, type DecodeResult, decode, maxInstructionLength, TOO_LONG, TRUNCATED, UNDEFINED } from "./decode.ts";
+export { disassemble, registerName } from "./disassemble.ts";
+export {
+  EXCEPTIONS,
+  type ExceptionFacts,
+  type ExceptionName,
+  exceptionAt,
+  PF_FETCH,
+  PF_PRESENT,
+  PF_RESERVED,
+  PF_USER,
+  PF_WRITE,
+  SELECTOR_EXT,
+  SELECTOR_IDT,
+  SELECTOR_TI,
+} from "./exceptions.ts";
+export {
+  AC,
+  AF,
+  ALL_FLAGS,
+  CF,
+  DF,
+  FLAGS_ALWAYS_ONE,
+  ID,
+  IF,
+  IOPL,
+  IOPL_SHIFT,
+  NT,
+  OF,
+  PF,
+  printFlags,
+  RF,
+  SF,
+  STATUS_FLAGS,
+  TF,
+  VIF,
+  VIP,
+  VM,
+  ZF,
+} from "./flags.ts";
+export { type ByteRegister, byteRegister, Instruction, ripBase } from "./instruction.ts";
+export { CONDITIONS } from "./instructions/define.ts";
+export { rows } from "./instructions/index.ts";
 export {
   MSR,
-  printMsr,
   type MsrName,
+  printMsr,
 } from "./msr.ts";
+export { OPERANDS, type OperandKind, type OperandPlace, type OperandShape } from "./operands.ts";
 export {
+  PTE_A,
+  PTE_ADDRESS,
+  PTE_ADDRESS_1G,
+  PTE_ADDRESS_2M,
+  PTE_D,
+  PTE_G,
+  PTE_NX,
+  PTE_NX_HIGH,
+  PTE_P,
+  PTE_PAT,
+  PTE_PAT_LARGE,
+  PTE_PCD,
+  PTE_PS,
+  PTE_PWT,
+  PTE_RW,
+  PTE_US,
+} from "./pte.ts";
+export {
+  GPR8,
+  GPR8_HIGH,
   GPR16,
   GPR32,
   GPR64,
-  GPR8,
-  GPR8_HIGH,
   RAX,
   RBP,
   RBX,
@@ -138,12 +137,13 @@ export {
   RDX,
   RSI,
   RSP,
-  SEGMENTS,
-  SEG_ES,
   SEG_CS,
-  SEG_SS,
   SEG_DS,
+  SEG_ES,
   SEG_FS,
   SEG_GS,
+  SEG_SS,
+  SEGMENTS,
 } from "./registers.ts";
-export { disassemble, registerName } from "./disassemble.ts";
+export type { InstructionRow, OpcodeMap, SizeRule } from "./row.ts";
+export { nothing } from "./row-nothing.ts";

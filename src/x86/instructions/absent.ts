@@ -3,7 +3,7 @@
  * measured and named, so that code listings stay in step and a #UD can be reported by name, but this machine does not
  * have them. VEX and EVEX forms are not here.
  */
-import { group, only64, row, size, type RowSource } from "./define.ts";
+import { group, only64, type RowSource, row, size } from "./define.ts";
 
 const crypto = [
   ...group("aes", [
@@ -55,10 +55,7 @@ const caches = [
 const states = [
   ...group("xsaveopt", [row("NP 0F AE /6 mem", "xsaveopt M", size("y"))]),
   ...group("xsavec", [row("NP 0F C7 /4 mem", "xsavec M", size("y"))]),
-  ...group("xsaves", [
-    row("NP 0F C7 /5 mem", "xsaves M", size("y")),
-    row("NP 0F C7 /3 mem", "xrstors M", size("y")),
-  ]),
+  ...group("xsaves", [row("NP 0F C7 /5 mem", "xsaves M", size("y")), row("NP 0F C7 /3 mem", "xrstors M", size("y"))]),
   ...group("pku", [row("NP 0F 01 EE", "rdpkru"), row("NP 0F 01 EF", "wrpkru")]),
 ];
 

@@ -1,6 +1,6 @@
 /** Branches, calls, returns, software interrupts, and what does nothing. */
 import { ALL_FLAGS, IF, NT, OF, RF, TF, ZF } from "../flags.ts";
-import { CONDITIONS, hex, lift, only32, reads, row, size, writes, type RowSource } from "./define.ts";
+import { CONDITIONS, hex, lift, only32, type RowSource, reads, row, size, writes } from "./define.ts";
 
 const f64 = size("f64");
 

@@ -45,7 +45,12 @@ const modrmPlaces: ReadonlySet<OperandPlace> = new Set<OperandPlace>([
   "mmx-rm-register",
   "sti",
 ]);
-const registerOnly: ReadonlySet<OperandPlace> = new Set<OperandPlace>(["rm-register", "xmm-rm-register", "mmx-rm-register", "sti"]);
+const registerOnly: ReadonlySet<OperandPlace> = new Set<OperandPlace>([
+  "rm-register",
+  "xmm-rm-register",
+  "mmx-rm-register",
+  "sti",
+]);
 
 const shapeOf = (kind: OperandKind): OperandShape => OPERANDS[kind];
 

@@ -1,6 +1,7 @@
 /** All rows, numbered. */
-import { nothing } from "../row-nothing.ts";
+
 import type { InstructionRow } from "../row.ts";
+import { nothing } from "../row-nothing.ts";
 import { absent } from "./absent.ts";
 import { controlFlow } from "./control-flow.ts";
 import { integer } from "./integer.ts";

@@ -11,12 +11,12 @@ import {
   multiplying,
   only32,
   only64,
+  type RowDetails,
+  type RowSource,
   reads,
   row,
   size,
   writes,
-  type RowDetails,
-  type RowSource,
 } from "./define.ts";
 
 /** ADD OR ADC SBB AND SUB XOR CMP share one pattern of nine codes. */

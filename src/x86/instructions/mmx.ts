@@ -2,7 +2,7 @@
  * MMX, and the packed integer operations that came first for MMX registers and then, with 66, for XMM registers.
  * Both forms share a lifting rule; it goes by the operand's size. Every MMX form but EMMS needs the x87 state.
  */
-import { group, lift, row, type RowSource } from "./define.ts";
+import { group, lift, type RowSource, row } from "./define.ts";
 
 /** Opcode, mnemonic, feature of the MMX form; the XMM form is `later`. */
 function both(later: string, first: string, operations: readonly (readonly [string, string])[]): RowSource[] {

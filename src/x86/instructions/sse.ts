@@ -2,7 +2,7 @@
  * SSE, SSE2 and SSE3: floating point, moves and conversions. (Packed integers shared with MMX are in mmx.ts.)
  * A 16-byte memory operand must be aligned unless the row says otherwise.
  */
-import { aligned, arithmetic as allStatusFlags, group, lift, row, type RowSource } from "./define.ts";
+import { aligned, arithmetic as allStatusFlags, group, lift, type RowSource, row } from "./define.ts";
 
 const anywhere = aligned(1);
 

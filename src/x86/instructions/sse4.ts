@@ -1,5 +1,5 @@
 /** SSSE3's last, SSE4.1 and SSE4.2. (CRC32 and POPCNT work on general registers and are in integer.ts.) */
-import { aligned, arithmetic as allStatusFlags, group, row, type RowSource } from "./define.ts";
+import { aligned, arithmetic as allStatusFlags, group, type RowSource, row } from "./define.ts";
 
 const sse41 = group("sse4_1", [
   row("66 0F 38 10", "pblendvb Vo Wo XMM0"),
@@ -64,8 +64,4 @@ const strings = (
 
 const sse42 = group("sse4_2", [row("66 0F 38 37", "pcmpgtq Vo Wo"), ...strings]);
 
-export const sse4: RowSource[] = [
-  row("66 0F 3A 0F", "palignr Vo Wo Ib", { feature: "ssse3" }),
-  ...sse41,
-  ...sse42,
-];
+export const sse4: RowSource[] = [row("66 0F 3A 0F", "palignr Vo Wo Ib", { feature: "ssse3" }), ...sse41, ...sse42];

@@ -3,7 +3,7 @@
  * INS and OUTS check the I/O permission like IN and OUT.
  */
 import { DF, STATUS_FLAGS } from "../flags.ts";
-import { reads, row, type RowDetails, type RowSource } from "./define.ts";
+import { type RowDetails, type RowSource, reads, row } from "./define.ts";
 
 const compares: RowDetails = { flagsRead: DF, flagsWritten: STATUS_FLAGS, flagsDepend: "rep" };
 

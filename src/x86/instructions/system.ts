@@ -1,6 +1,6 @@
 /** System instructions: descriptor tables, control registers, MSRs, fast system calls, I/O, time, caches (SDM 3). */
 import { AC, ALL_FLAGS, DF, IF, IOPL, RF, STATUS_FLAGS, VIF, VM, ZF } from "../flags.ts";
-import { aligned, lift, only32, only64, privileged, reads, row, size, writes, type RowSource } from "./define.ts";
+import { aligned, lift, only32, only64, privileged, type RowSource, reads, row, size, writes } from "./define.ts";
 
 const descriptorTables = [
   row("0F 00 /0", "sldt RvMw"),

@@ -3,7 +3,7 @@
  * mnemonic says integer (fi..., Mw Md Mq) or BCD (fb..., Mt).
  */
 import { CF, PF, ZF } from "../flags.ts";
-import { arithmetic as allStatusFlags, group, hex, lift, reads, row, size, type RowSource } from "./define.ts";
+import { arithmetic as allStatusFlags, group, hex, lift, type RowSource, reads, row, size } from "./define.ts";
 
 /** The eight operations in the order of their digit. */
 const operations = ["fadd", "fmul", "fcom", "fcomp", "fsub", "fsubr", "fdiv", "fdivr"];
