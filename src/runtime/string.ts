@@ -3,7 +3,8 @@
  *
  * Law: registers always tell the iterations that are done, so that a fault, an MMIO access or a long operation leaves in
  * the middle and the instruction, started again, goes on. The flags are written at the end only (SDM 2B, "REP": on a
- * fault they are those of the start). With a count of zero no register changes, upper halves included.
+ * fault they are those of the start). Where no iteration was done no register changes, upper halves
+ * included.
  *
  * a: the record's field with the base of the source segment; b: of ES (ZERO where no base applies).
  * imm: bits 0-1 log2 of the element, 2-3 log2 of the address size, then the flags below.
@@ -138,6 +139,7 @@ export function rep_movs(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const k = imm & 3;
   const mask = addressMask(imm);
   let left = load<u64>(vp, RCX) & mask;
+  const start = left;
   let from = load<u64>(vp, RSI) & mask;
   let to = load<u64>(vp, RDI) & mask;
   const back = load<i64>(vp, L.DIRECTION) < 0;
@@ -181,6 +183,7 @@ export function rep_movs(vp: u32, a: u32, b: u32, imm: u32): u32 {
     work += n << k;
     if (leave == 0 && left != 0 && givesWay(vp, work)) leave = again(vp);
   }
+  if (left == start) return load<u32>(vp, L.LEAVE);
   put(vp, RCX, left, imm);
   put(vp, RSI, from, imm);
   put(vp, RDI, to, imm);
@@ -191,6 +194,7 @@ export function rep_stos(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const k = imm & 3;
   const mask = addressMask(imm);
   let left = load<u64>(vp, RCX) & mask;
+  const start = left;
   let to = load<u64>(vp, RDI) & mask;
   const back = load<i64>(vp, L.DIRECTION) < 0;
   const value = load<u64>(vp, RAX);
@@ -223,6 +227,7 @@ export function rep_stos(vp: u32, a: u32, b: u32, imm: u32): u32 {
     work += n << k;
     if (leave == 0 && left != 0 && givesWay(vp, work)) leave = again(vp);
   }
+  if (left == start) return load<u32>(vp, L.LEAVE);
   put(vp, RCX, left, imm);
   put(vp, RDI, to, imm);
   return left != 0 ? load<u32>(vp, L.LEAVE) : 0;
@@ -233,6 +238,7 @@ export function rep_lods(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const k = imm & 3;
   const mask = addressMask(imm);
   let left = load<u64>(vp, RCX) & mask;
+  const start = left;
   let from = load<u64>(vp, RSI) & mask;
   const back = load<i64>(vp, L.DIRECTION) < 0;
   let work: u64 = 0;
@@ -267,6 +273,7 @@ export function rep_lods(vp: u32, a: u32, b: u32, imm: u32): u32 {
     work += n << k;
     if (leave == 0 && left != 0 && givesWay(vp, work)) leave = again(vp);
   }
+  if (left == start) return load<u32>(vp, L.LEAVE);
   put(vp, RCX, left, imm);
   put(vp, RSI, from, imm);
   return left != 0 ? load<u32>(vp, L.LEAVE) : 0;
@@ -314,6 +321,7 @@ export function rep_cmps(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const k = imm & 3;
   const mask = addressMask(imm);
   let left = load<u64>(vp, RCX) & mask;
+  const start = left;
   let from = load<u64>(vp, RSI) & mask;
   let to = load<u64>(vp, RDI) & mask;
   const back = load<i64>(vp, L.DIRECTION) < 0;
@@ -375,6 +383,7 @@ export function rep_cmps(vp: u32, a: u32, b: u32, imm: u32): u32 {
     }
     if (leave != 0) break;
   }
+  if (left == start) return load<u32>(vp, L.LEAVE);
   put(vp, RCX, left, imm);
   put(vp, RSI, from, imm);
   put(vp, RDI, to, imm);
@@ -385,6 +394,7 @@ export function rep_scas(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const k = imm & 3;
   const mask = addressMask(imm);
   let left = load<u64>(vp, RCX) & mask;
+  const start = left;
   let to = load<u64>(vp, RDI) & mask;
   const back = load<i64>(vp, L.DIRECTION) < 0;
   const whileEqual = (imm & WHILE_UNEQUAL) == 0;
@@ -432,6 +442,7 @@ export function rep_scas(vp: u32, a: u32, b: u32, imm: u32): u32 {
     }
     if (leave != 0) break;
   }
+  if (left == start) return load<u32>(vp, L.LEAVE);
   put(vp, RCX, left, imm);
   put(vp, RDI, to, imm);
   return leave != 0 ? load<u32>(vp, L.LEAVE) : 0;
