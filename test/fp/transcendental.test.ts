@@ -28,6 +28,7 @@ function distance(a: DataView, b: DataView, at: number): number {
   return Number(d < 0n ? -d : d);
 }
 
+const empties = (tags: number) => tags & (tags >> 1) & 0x5555;
 const at = (b: Uint8Array, i: number) => new DataView(b.buffer, b.byteOffset + i * X87_BYTES, X87_BYTES);
 
 /** States whose ST(0) is in range or special. */
@@ -62,7 +63,8 @@ describe.skipIf(!run)("transcendental instructions end in the CPU's state, resul
       let same = true;
       // FSW without C1, whose meaning after an inexact result differs between models.
       if ((o.getUint16(4, true) | 0x200) !== (n.getUint16(4, true) | 0x200) || o.getUint32(0, true) !== n.getUint32(0, true)) same = false;
-      if (o.getUint32(8, true) !== n.getUint32(8, true)) same = false;
+      // Tags are compared as empty or not: 1 ulp may lie between a normal number and a denormal.
+      if (empties(o.getUint32(8, true)) !== empties(n.getUint32(8, true))) same = false;
       let worst = 0;
       for (let r = 0; r < 8; r++) {
         const d = distance(o, n, 28 + r * 10);

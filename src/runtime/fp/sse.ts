@@ -9,8 +9,8 @@ import {
   exponentOf, indefiniteOf, infinityOf, isDenormal, isNan, isSignaling, magnitudeOf, quietBit, roundZ, significandOf, signOf,
   signShift,
 } from "./binary";
-import { DE, DOWN, Env, IE, stopped, ZE } from "./environment";
-import { add, div, mul, sqrt } from "./unpacked";
+import { DE, DOWN, Env, IE, PE, stopped, ZE } from "./environment";
+import * as unpacked from "./unpacked";
 
 const DAZ: u32 = 0x40;
 const FTZ: u32 = 0x8000;
@@ -81,9 +81,9 @@ function addBits(a: u64, b: u64, F: u32, mxcsr: u32): u64 {
   const bSign = signOf(b, F);
   if (magnitudeOf(a, F) == 0) {
     if (magnitudeOf(b, F) == 0) return aSign == bSign ? a : signed(u32(Env.rounding == DOWN), F);
-    add(bSign, exponentOf(b, F), significandOf(b, F), 0, -0x10000, 0);
-  } else if (magnitudeOf(b, F) == 0) add(aSign, exponentOf(a, F), significandOf(a, F), 0, -0x10000, 0);
-  else add(aSign, exponentOf(a, F), significandOf(a, F), bSign, exponentOf(b, F), significandOf(b, F));
+    unpacked.add(bSign, exponentOf(b, F), significandOf(b, F), 0, -0x10000, 0);
+  } else if (magnitudeOf(b, F) == 0) unpacked.add(aSign, exponentOf(a, F), significandOf(a, F), 0, -0x10000, 0);
+  else unpacked.add(aSign, exponentOf(a, F), significandOf(a, F), bSign, exponentOf(b, F), significandOf(b, F));
   return roundZ(F, flushes(mxcsr));
 }
 
@@ -101,7 +101,7 @@ function mulBits(a: u64, b: u64, F: u32, mxcsr: u32): u64 {
   if (denormals(a, b, F)) return 0;
   if (endless) return infinityOf(sign, F);
   if (nothing) return signed(sign, F);
-  mul(signOf(a, F), exponentOf(a, F), significandOf(a, F), signOf(b, F), exponentOf(b, F), significandOf(b, F));
+  unpacked.mul(signOf(a, F), exponentOf(a, F), significandOf(a, F), signOf(b, F), exponentOf(b, F), significandOf(b, F));
   return roundZ(F, flushes(mxcsr));
 }
 
@@ -120,7 +120,7 @@ function divBits(a: u64, b: u64, F: u32, mxcsr: u32): u64 {
   }
   if (denormals(a, b, F)) return 0;
   if (isInfinite(b, F) || magnitudeOf(a, F) == 0) return signed(sign, F);
-  div(signOf(a, F), exponentOf(a, F), significandOf(a, F), signOf(b, F), exponentOf(b, F), significandOf(b, F));
+  unpacked.div(signOf(a, F), exponentOf(a, F), significandOf(a, F), signOf(b, F), exponentOf(b, F), significandOf(b, F));
   return roundZ(F, flushes(mxcsr));
 }
 
@@ -130,7 +130,7 @@ function sqrtBits(a: u64, F: u32, mxcsr: u32): u64 {
   if (signOf(a, F)) return invalid(F);
   if (isInfinite(a, F)) return a;
   if (denormals(a, a, F)) return 0;
-  sqrt(exponentOf(a, F), significandOf(a, F));
+  unpacked.sqrt(exponentOf(a, F), significandOf(a, F));
   return roundZ(F, flushes(mxcsr));
 }
 
@@ -154,42 +154,154 @@ function compute(vp: u32, op: u32, a: u64, b: u64, F: u32): u64 {
   return result;
 }
 
+/*
+ * The common case by the host's own arithmetic, with the same results: rounding to nearest, PE masked, operands that are
+ * zeros or normal numbers, a result well inside the range. Then PE is the only exception there can be, and it is to be found
+ * out only while it is not yet set.
+ */
+
+// @ts-ignore: decorator
+@inline
+function isCommon(mxcsr: u32): bool {
+  return (mxcsr & 0x7000) == 0x1000;
+}
+
+// @ts-ignore: decorator
+@inline
+function isPlain32(a: u32): bool {
+  return (a & 0x7f800000) != 0 || a << 1 == 0;
+}
+
+// @ts-ignore: decorator
+@inline
+function isPlain64(a: u64): bool {
+  return (a & 0x7ff0000000000000) != 0 || a << 1 == 0;
+}
+
+/** Neither infinite nor NaN, and above the smallest normal number, where rounding may hide an underflow. */
+// @ts-ignore: decorator
+@inline
+function isInside32(a: u32): bool {
+  return ((a >> 23) & 0xff) - 2 <= 0xfc;
+}
+
+// @ts-ignore: decorator
+@inline
+function isInside64(a: u64): bool {
+  return ((a >> 52) & 0x7ff) - 2 <= 0x7fc;
+}
+
+function inexact(vp: u32, mxcsr: u32): void {
+  store<u32>(vp + MXCSR, mxcsr | PE);
+}
+
 export function sse_add_f32(vp: u32, a: u32, b: u32): u32 {
+  const mxcsr = load<u32>(vp + MXCSR);
+  if (isCommon(mxcsr) && isPlain32(a) && isPlain32(b)) {
+    const x = reinterpret<f32>(a);
+    const y = reinterpret<f32>(b);
+    const sum = x + y;
+    const bits = reinterpret<u32>(sum);
+    if (isInside32(bits) || sum == 0) {
+      const part = sum - x;
+      if ((mxcsr & PE) == 0 && x - (sum - part) + (y - part) != 0) inexact(vp, mxcsr);
+      return bits;
+    }
+  }
   return u32(compute(vp, ADD, a, b, 23));
 }
 
 export function sse_add_f64(vp: u32, a: u64, b: u64): u64 {
+  const mxcsr = load<u32>(vp + MXCSR);
+  if (isCommon(mxcsr) && isPlain64(a) && isPlain64(b)) {
+    const x = reinterpret<f64>(a);
+    const y = reinterpret<f64>(b);
+    const sum = x + y;
+    const bits = reinterpret<u64>(sum);
+    if (isInside64(bits) || sum == 0) {
+      // The rounding error of a sum is itself a number (Knuth 4.2.2, theorem B).
+      const part = sum - x;
+      if ((mxcsr & PE) == 0 && x - (sum - part) + (y - part) != 0) inexact(vp, mxcsr);
+      return bits;
+    }
+  }
   return compute(vp, ADD, a, b, 52);
 }
 
 export function sse_sub_f32(vp: u32, a: u32, b: u32): u32 {
-  return u32(compute(vp, SUB, a, b, 23));
+  if ((b & 0x7fffffff) > 0x7f800000) return u32(compute(vp, SUB, a, b, 23)); // a NaN keeps its sign
+  return sse_add_f32(vp, a, b ^ 0x80000000);
 }
 
 export function sse_sub_f64(vp: u32, a: u64, b: u64): u64 {
-  return compute(vp, SUB, a, b, 52);
+  if ((b & 0x7fffffffffffffff) > 0x7ff0000000000000) return compute(vp, SUB, a, b, 52);
+  return sse_add_f64(vp, a, b ^ 0x8000000000000000);
 }
 
 export function sse_mul_f32(vp: u32, a: u32, b: u32): u32 {
+  const mxcsr = load<u32>(vp + MXCSR);
+  if (isCommon(mxcsr) && isPlain32(a) && isPlain32(b)) {
+    // 24 by 24 bits: exact in f64, and rounding that is rounding once.
+    const exact = f64(reinterpret<f32>(a)) * f64(reinterpret<f32>(b));
+    const bits = reinterpret<u32>(f32(exact));
+    if (isInside32(bits)) {
+      if ((mxcsr & PE) == 0 && f64(reinterpret<f32>(bits)) != exact) inexact(vp, mxcsr);
+      return bits;
+    }
+  }
   return u32(compute(vp, MUL, a, b, 23));
 }
 
 export function sse_mul_f64(vp: u32, a: u64, b: u64): u64 {
+  const mxcsr = load<u32>(vp + MXCSR);
+  if (isCommon(mxcsr) && isPlain64(a) && isPlain64(b)) {
+    const bits = reinterpret<u64>(reinterpret<f64>(a) * reinterpret<f64>(b));
+    // Exact without a doubt when the significands have 53 bits together; in doubt the slow path tells, until PE is set.
+    if (isInside64(bits) && ((mxcsr & PE) != 0 || min<u64>(ctz(a), 52) + min<u64>(ctz(b), 52) >= 53)) return bits;
+  }
   return compute(vp, MUL, a, b, 52);
 }
 
 export function sse_div_f32(vp: u32, a: u32, b: u32): u32 {
+  const mxcsr = load<u32>(vp + MXCSR);
+  if (isCommon(mxcsr) && isPlain32(a) && isPlain32(b)) {
+    const quotient = reinterpret<f32>(a) / reinterpret<f32>(b);
+    const bits = reinterpret<u32>(quotient);
+    if (isInside32(bits)) {
+      if ((mxcsr & PE) == 0 && f64(quotient) * f64(reinterpret<f32>(b)) != f64(reinterpret<f32>(a))) inexact(vp, mxcsr);
+      return bits;
+    }
+  }
   return u32(compute(vp, DIV, a, b, 23));
 }
 
 export function sse_div_f64(vp: u32, a: u64, b: u64): u64 {
+  const mxcsr = load<u32>(vp + MXCSR);
+  if (isCommon(mxcsr) && (mxcsr & PE) != 0 && isPlain64(a) && isPlain64(b)) {
+    const bits = reinterpret<u64>(reinterpret<f64>(a) / reinterpret<f64>(b));
+    if (isInside64(bits)) return bits;
+  }
   return compute(vp, DIV, a, b, 52);
 }
 
 export function sse_sqrt_f32(vp: u32, a: u32): u32 {
+  const mxcsr = load<u32>(vp + MXCSR);
+  if (isCommon(mxcsr) && isPlain32(a)) {
+    const root = sqrt<f32>(reinterpret<f32>(a));
+    const bits = reinterpret<u32>(root);
+    if (isInside32(bits)) {
+      if ((mxcsr & PE) == 0 && f64(root) * f64(root) != f64(reinterpret<f32>(a))) inexact(vp, mxcsr);
+      return bits;
+    }
+  }
   return u32(compute(vp, SQRT, a, 0, 23));
 }
 
 export function sse_sqrt_f64(vp: u32, a: u64): u64 {
+  const mxcsr = load<u32>(vp + MXCSR);
+  if (isCommon(mxcsr) && (mxcsr & PE) != 0 && isPlain64(a)) {
+    const bits = reinterpret<u64>(sqrt<f64>(reinterpret<f64>(a)));
+    if (isInside64(bits)) return bits;
+  }
   return compute(vp, SQRT, a, 0, 52);
 }
