@@ -3,7 +3,7 @@
  *
  * Law: the same packages, extras and builder version give the same bytes.
  */
-import type { ByteStream } from "./archive/byte-source.ts";
+import { collect } from "./archive/byte-source.ts";
 import { type Compression, type Decompress, readDeb } from "./archive/deb.ts";
 import type { TarEntry } from "./archive/tar.ts";
 import type { DebianPackage, PackageIndex } from "./debian/package-index.ts";
@@ -163,16 +163,4 @@ async function unpack(
     entries.push(entry);
   }
   return entries;
-}
-
-async function collect(stream: ByteStream): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  for await (const part of stream) parts.push(part);
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

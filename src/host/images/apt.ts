@@ -10,6 +10,7 @@ import type { Readable } from "node:stream";
 import { text as textOf } from "node:stream/consumers";
 import { gunzipSync } from "node:zlib";
 import {
+  type DebianArchive,
   type DebianPackage,
   ImageError,
   type ImageReference,
@@ -17,11 +18,10 @@ import {
   PackageIndex,
   type PackageSource,
 } from "#images";
-import type { Archive } from "./archives.ts";
 import { diskFull, type ImageCache, sha256Of } from "./cache.ts";
 
 export interface AptOptions {
-  readonly archives: readonly Archive[];
+  readonly archives: readonly DebianArchive[];
   readonly keyring: string;
   readonly signal?: AbortSignal;
 }
@@ -92,7 +92,7 @@ export class AptSource implements PackageSource {
     }
   }
 
-  async #writeSources(archives: readonly Archive[]): Promise<void> {
+  async #writeSources(archives: readonly DebianArchive[]): Promise<void> {
     const stanzas = archives.map(({ uri, suite }) =>
       [`Types: deb`, `URIs: ${uri}`, `Suites: ${suite}`, `Components: main`, `Architectures: amd64`, `Signed-By: ${this.#options.keyring}`, ""].join("\n"),
     );
@@ -134,8 +134,8 @@ export class AptSource implements PackageSource {
       `Dir::State::status "${root}/status";`,
       `Dir::Cache "${root}";`,
       `Dir::Cache::archives "${root}/archives";`,
-      `Dir::Cache::pkgcache "";`,
-      `Dir::Cache::srcpkgcache "";`,
+      `Dir::Cache::pkgcache "${root}/packages.bin";`,
+      `Dir::Cache::srcpkgcache "${root}/sources.bin";`,
       `Dir::Etc "${root}/etc";`,
       `Dir::Etc::main "/dev/null";`,
       `Dir::Etc::parts "${root}/etc/parts";`,

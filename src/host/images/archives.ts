@@ -1,14 +1,7 @@
 /** Which archives a preparation asks, and whose signature it believes: from the options, the environment, the host. */
 import { access } from "node:fs/promises";
-import { ImageError, type ImageReference } from "#images";
+import { type DebianArchive, ImageError, type ImageReference } from "#images";
 import { debianMirrors, readHostArchives } from "./host-archives.ts";
-
-export interface Archive {
-  readonly uri: string;
-  readonly suite: string;
-  /** A mirror need not have it: its absence is told, not fatal. */
-  readonly optional: boolean;
-}
 
 /** Where Debian's package `debian-archive-keyring` puts its keys, on Debian and on what is made from it. */
 const keyrings = [
@@ -22,7 +15,7 @@ export interface ArchiveOptions {
   readonly keyring?: string;
 }
 
-export async function chooseArchives(reference: ImageReference, options: ArchiveOptions): Promise<Archive[]> {
+export async function chooseArchives(reference: ImageReference, options: ArchiveOptions): Promise<DebianArchive[]> {
   const { suite } = reference;
   const given = options.mirror ?? process.env.MEMVISOR_MIRROR;
   const host = given ? {} : debianMirrors(await readHostArchives());

@@ -1,6 +1,7 @@
 /** The image store's doors: prepare, list, open and remove images. */
 import {
   buildImage,
+  type DebianArchive,
   ImageError,
   type ImageRecord,
   type ImageReference,
@@ -10,7 +11,7 @@ import {
   parseReference,
 } from "#images";
 import { AptSource, hasApt } from "./apt.ts";
-import { type Archive, chooseArchives, chooseKeyring } from "./archives.ts";
+import { chooseArchives, chooseKeyring } from "./archives.ts";
 import { cacheFolder, ImageCache, type StoredImage } from "./cache.ts";
 import { decompress } from "./decompress.ts";
 import { RepositorySource } from "./repository-source.ts";
@@ -103,7 +104,7 @@ async function prepare(reference: ImageReference, cache: ImageCache, options: Pr
 
 async function chooseSource(
   cache: ImageCache,
-  archives: readonly Archive[],
+  archives: readonly DebianArchive[],
   keyring: string,
   options: PrepareOptions,
 ): Promise<AptSource | RepositorySource> {

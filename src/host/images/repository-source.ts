@@ -1,1 +1,70 @@
-export class RepositorySource { constructor(..._a: any[]) {} async refresh(): Promise<any> {} async fetch(): Promise<any> {} }
+/** Packages by our own client of the repository format: the host's side of `images/debian/repository.ts`. */
+import { readFile } from "node:fs/promises";
+import {
+  collect,
+  type DebianArchive,
+  type DebianPackage,
+  fetchPackage,
+  type ImageReference,
+  type KnownFile,
+  type KnownResult,
+  loadIndex,
+  type OnProgress,
+  type PackageIndex,
+  type PackageSource,
+  type RepositoryHost,
+} from "#images";
+import { type ImageCache, sha256Of } from "./cache.ts";
+import { decompress } from "./decompress.ts";
+import { downloadSmall, downloadTo } from "./download.ts";
+import { verifyClearSigned } from "./signature.ts";
+
+export interface RepositoryOptions {
+  readonly archives: readonly DebianArchive[];
+  readonly keyring: string;
+  readonly signal?: AbortSignal;
+}
+
+export class RepositorySource implements PackageSource {
+  readonly #cache: ImageCache;
+  readonly #options: RepositoryOptions;
+  readonly #host: RepositoryHost;
+
+  constructor(cache: ImageCache, options: RepositoryOptions) {
+    this.#cache = cache;
+    this.#options = options;
+    this.#host = {
+      nowMs: Date.now(),
+      fetchSmall: (url, limitBytes) => downloadSmall(url, limitBytes, options.signal),
+      fetchKnown: (wanted) => this.#fetchKnown(wanted),
+      verify: (signed, from) => verifyClearSigned(signed, options.keyring, from),
+      unpack: async (compression, bytes) => collect(decompress(compression, bytes)),
+    };
+  }
+
+  refresh(_reference: ImageReference, onProgress: OnProgress): Promise<PackageIndex> {
+    return loadIndex(this.#options.archives, this.#host, onProgress);
+  }
+
+  fetch(wanted: DebianPackage, onProgress: OnProgress): Promise<Uint8Array> {
+    return fetchPackage(wanted, this.#host, onProgress);
+  }
+
+  async #fetchKnown(wanted: KnownFile): Promise<KnownResult> {
+    const name = wanted.kind === "packages" ? `${wanted.sha256}.deb` : wanted.sha256;
+    const folder = await this.#cache.makeFolder(wanted.kind);
+    const kept = await readFile(this.#cache.path(wanted.kind, name)).catch(() => undefined);
+    if (kept && sha256Of(kept) === wanted.sha256) return { ok: true, bytes: kept };
+    let why: "absent" | "corrupt" = "absent";
+    for (const url of wanted.urls) {
+      const got = await downloadTo(`${folder}/${wanted.sha256}.part`, url, wanted, this.#options.signal);
+      if (typeof got === "string") {
+        if (got === "corrupt") why = got;
+        continue;
+      }
+      await this.#cache.replaceFile(got, wanted.kind, name);
+      return { ok: true, bytes: got };
+    }
+    return { ok: false, why };
+  }
+}

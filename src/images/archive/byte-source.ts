@@ -1,6 +1,19 @@
 /** Bytes that arrive in pieces, read in the sizes that a parser asks for. */
 export type ByteStream = AsyncIterable<Uint8Array>;
 
+/** All of a stream in one piece. */
+export async function collect(stream: ByteStream): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const part of stream) parts.push(part);
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
 export class ByteSource {
   readonly #pieces: AsyncIterator<Uint8Array>;
   #piece: Uint8Array = new Uint8Array(0);
