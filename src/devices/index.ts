@@ -26,3 +26,4 @@ export type { SerialHost } from "./serial/index.ts";
 export { Serial } from "./serial/index.ts";
 export type { DeviceState, Stateful } from "./state.ts";
 export { copyState, encodeState, restoreState, StateError } from "./state.ts";
+export { KvmClock } from "./kvm-clock/index.ts";

@@ -29,9 +29,10 @@ export interface EngineHost {
   /** Time-stamp counter after `instructions` retired ones. */
   readTsc(): bigint;
   random64(): bigint;
-  /** Task priority, from MOV CR8. */
-  readCr8(): number;
+  /** CR8 was written: the task priority follows. */
   writeCr8(value: number): void;
+  /** TSC_OFFSET changed: deadlines in terms of the TSC lie elsewhere now. */
+  tscChanged(): void;
   /** True when an interrupt could be taken. */
   interruptPending(): boolean;
   /** Vector of the interrupt now taken, or -1 when it went away. */

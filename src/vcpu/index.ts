@@ -5,3 +5,4 @@ export {
 export { Event, Leave } from "./leave.ts";
 export { Mode, modeTlb } from "./mode.ts";
 export { Vcpu } from "./vcpu.ts";
+export { enterLongMode, type LongModeEntry } from "./reset.ts";

@@ -35,6 +35,13 @@ export class Vcpu {
     this.arena.u64[(this.vp + gpr(n)) >> 3] = value;
   }
 
+  /** Control and tag word of the x87. */
+  setX87Control(control: number, tags: number): void {
+    const words = new Uint16Array(this.arena.memory.buffer, this.vp + at.FCW, 3);
+    words[0] = control;
+    words[(at.FTW - at.FCW) >> 1] = tags;
+  }
+
   /** Sets bits of EVENTS: translated code leaves at its next boundary. From any thread. */
   raiseEvent(bits: number): void {
     Atomics.or(this.arena.i32, (this.vp + at.EVENTS) >> 2, bits);

@@ -78,6 +78,11 @@ export class TranslatingEngine implements Engine {
     return vcpu;
   }
 
+  /** How often translated code was left, by reason. */
+  leavesByName(): Record<string, number> {
+    return Object.fromEntries(Object.entries(Leave).map(([name, reason]) => [name, this.stats.leaves[reason]]));
+  }
+
   run(vcpu: Vcpu, icount: bigint): VmExit {
     this.#running = vcpu;
     vcpu.setU64("ICOUNT_LIMIT", icount);

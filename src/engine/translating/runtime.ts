@@ -74,7 +74,7 @@ export function instantiateRuntime(
       cpuid: (leaf: number, subleaf: number) => calls.answerCpuid(calls.host.cpuid(leaf >>> 0, subleaf >>> 0)),
       readTsc: () => BigInt.asIntN(64, calls.host.readTsc()),
       random64: () => BigInt.asIntN(64, calls.host.random64()),
-      readCr8: () => calls.host.readCr8(),
+      tscChanged: () => calls.host.tscChanged(),
       writeCr8: (value: number) => calls.host.writeCr8(value),
     },
   });

@@ -1,0 +1,1 @@
+export { KvmClock, type KvmClockState } from "./device.ts";

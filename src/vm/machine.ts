@@ -1,0 +1,307 @@
+/**
+ * The machine: one address space, its vCPUs and an engine, the platform around them, and the loop that runs it all.
+ *
+ * It lives on one thread and is synchronous from `run` to its end: the vCPU runs for a slice, then alarms ring, input is
+ * looked at, and where nothing is to do the thread sleeps in `host.wait`. In virtual time a slice ends exactly where the
+ * next alarm is due, so that what the guest sees depends on its instructions alone.
+ */
+import { type Gpa, gpa } from "#address";
+import { assertNever } from "#base";
+import {
+  buildAcpiTables, ecam, KvmClock, Platform, ramRanges, type SerialHost,
+} from "#devices";
+import { type EngineHost, TranslatingEngine } from "#engine";
+import { AddressSpace, Arena } from "#memory";
+import { enterLongMode, Event, MsrFile, type Vcpu } from "#vcpu";
+import { cpuid } from "#x86";
+import { BootError, E820_RESERVED, prepareLinuxBoot } from "./boot/index.ts";
+import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
+import type { MachineConfig, MachineHost, MachineOutcome, MachineStats, RunnableMachine } from "./machine-host.ts";
+import { seededRandom } from "./random.ts";
+
+/** A slice in wall-clock time: long enough to cost nothing, short enough to answer soon. */
+const sliceNs = 4_000_000;
+const smallestSlice = 2_000;
+const largestSlice = 8_000_000;
+/** Virtual time without an alarm in sight: the loop still looks up once in a while. */
+const longestVirtualSlice = 4_000_000;
+const serialChunk = 64;
+
+export class Machine implements RunnableMachine {
+  readonly #config: MachineConfig;
+  readonly #host: MachineHost;
+  readonly #arena: Arena;
+  readonly #engine: TranslatingEngine;
+  readonly #space: AddressSpace;
+  readonly #vcpu: Vcpu;
+  readonly #clock: MachineClock;
+  readonly #platform: Platform;
+  readonly #msrs: MsrFile;
+  readonly #fillRandom: (target: Uint8Array) => void;
+  readonly #reported = new Set<string>();
+  /** Taken from the host, not yet by the UART. */
+  readonly #unreceived: Uint8Array[] = Array.from({ length: 4 }, () => new Uint8Array(0));
+  #outcome: MachineOutcome | undefined;
+  /** Instructions a nanosecond, as lately measured. */
+  #rate = 0.1;
+  #exits: Record<string, number> = {};
+  #nextDigest: bigint;
+
+  /** Throws BootError when the kernel, initrd or command line cannot be booted in this much memory. */
+  constructor(config: MachineConfig, host: MachineHost) {
+    this.#config = config;
+    this.#host = host;
+    this.#fillRandom = config.seed === undefined && config.clock === "wall" ? (target) => host.random(target) : seededRandom(config.seed ?? 1);
+    this.#nextDigest = BigInt(config.digestEvery ?? 0);
+    this.#arena = new Arena();
+    this.#engine = new TranslatingEngine({
+      arena: this.#arena,
+      runtimeWasm: host.runtimeWasm,
+      host: this.#engineHost(),
+      exact: this.#virtual,
+    });
+    const ranges = ramRanges(config.memoryBytes).map(({ base, size }) => ({ gpa: gpa(base), sizeBytes: size }));
+    this.#space = new AddressSpace(this.#arena, this.#engine.runtime, ranges);
+    this.#vcpu = this.#engine.createVcpu(0, this.#space.header);
+    this.#clock = new MachineClock(this.#timeSource());
+    this.#platform = this.#buildPlatform();
+    this.#msrs = this.#buildMsrs();
+    this.#platform.powerOn();
+    this.#boot();
+  }
+
+  run(): MachineOutcome {
+    const vcpu = this.#vcpu;
+    while (this.#outcome === undefined) {
+      this.#clock.ringDue();
+      if (this.#host.poll()) return this.#end("stopped", "");
+      this.#receive();
+      const from = vcpu.u64("ICOUNT");
+      const started = this.#host.now();
+      const exit = this.#engine.run(vcpu, this.#sliceEnd(from));
+      this.#exits[exit.reason] = (this.#exits[exit.reason] ?? 0) + 1;
+      this.#measure(Number(vcpu.u64("ICOUNT") - from), this.#host.now() - started);
+      this.#digest();
+      switch (exit.reason) {
+        case "budget":
+          break;
+        case "halt":
+          this.#idle();
+          break;
+        case "shutdown":
+          return this.#end("reset", "the guest caused a triple fault");
+        case "fault":
+          return this.#end("error", "an exception was caught that nobody asked for");
+        default:
+          assertNever(exit);
+      }
+    }
+    this.#platform.flush();
+    return this.#outcome;
+  }
+
+  stats(): MachineStats {
+    const vcpu = this.#vcpu;
+    const instructions = Number(vcpu.u64("ICOUNT"));
+    const compiled = Number(vcpu.u64("COMPILED"));
+    return {
+      guestInstructions: instructions,
+      tiers: [
+        { name: "interpreter", instructions: instructions - compiled, ms: this.#runningMs },
+        { name: "regions", instructions: compiled, ms: 0 },
+      ],
+      regions: 0,
+      wasmBytes: 0,
+      tlbMisses: Number(vcpu.u64("TLB_MISSES")),
+      exits: { ...this.#exits, ...this.#engine.leavesByName() },
+      framesTouched: this.#space.framesTouched,
+    };
+  }
+
+  #runningMs = 0;
+
+  get #virtual(): boolean {
+    return this.#config.clock === "virtual";
+  }
+
+  #timeSource(): () => number {
+    if (this.#virtual) return () => Number(this.#vcpu.u64("ICOUNT"));
+    const start = this.#host.now();
+    return () => this.#host.now() - start;
+  }
+
+  /** Retired instructions at which the slice from `from` ends. */
+  #sliceEnd(from: bigint): bigint {
+    const untilAlarm = this.#clock.next() - this.#clock.now();
+    if (this.#virtual) {
+      let slice = BigInt(Math.max(1, Math.min(untilAlarm, longestVirtualSlice)));
+      if (this.#nextDigest > from && this.#nextDigest - from < slice) slice = this.#nextDigest - from;
+      return from + slice;
+    }
+    const slice = Math.min(untilAlarm, sliceNs) * this.#rate;
+    return from + BigInt(Math.floor(Math.min(largestSlice, Math.max(smallestSlice, slice))));
+  }
+
+  #measure(instructions: number, ns: number): void {
+    this.#runningMs += ns / 1e6;
+    if (instructions < smallestSlice || ns <= 0) return;
+    this.#rate = 0.8 * this.#rate + 0.2 * (instructions / ns);
+  }
+
+  /** HLT: until an alarm or input. */
+  #idle(): void {
+    this.#platform.flush();
+    const next = this.#clock.next();
+    if (this.#virtual && next !== Number.POSITIVE_INFINITY) this.#clock.skipTo(next);
+    else if (next === Number.POSITIVE_INFINITY) this.#host.wait();
+    else if (next > this.#clock.now()) this.#host.wait(this.#host.now() + (next - this.#clock.now()));
+  }
+
+  #receive(): void {
+    this.#host.serialInput.forEach((source, n) => {
+      if (source.available > 0 || this.#unreceived[n].length > 0) this.#feed(n);
+    });
+  }
+  /** Hands a UART what it takes of the bytes that wait. */
+  #feed(port: number): void {
+    const source = this.#host.serialInput[port];
+    if (source === undefined) return;
+    for (;;) {
+      const waiting = this.#unreceived[port];
+      if (waiting.length === 0) {
+        if (source.available === 0) return;
+        const bytes = new Uint8Array(Math.min(source.available, serialChunk));
+        this.#unreceived[port] = bytes.subarray(0, source.read(bytes));
+        continue;
+      }
+      const taken = this.#platform.serial[port].receive(waiting);
+      this.#unreceived[port] = waiting.subarray(taken);
+      if (taken < waiting.length) return;
+    }
+  }
+
+  #end(reason: MachineOutcome["reason"], detail: string): MachineOutcome {
+    this.#outcome ??= { reason, detail };
+    this.#platform.flush();
+    return this.#outcome;
+  }
+
+  #boot(): void {
+    const config = this.#config;
+    const acpi = buildAcpiTables({ cpus: 1 });
+    const rngSeed = new Uint8Array(32);
+    this.#fillRandom(rngSeed);
+    const state = prepareLinuxBoot({
+      memory: this.#space,
+      kernel: config.kernel,
+      initrd: config.initrd,
+      commandLine: config.commandLine,
+      ramBytes: config.memoryBytes,
+      acpiRsdp: gpa(acpi.rsdp),
+      rngSeed,
+      reserved: [{ gpa: gpa(ecam.base), sizeBytes: ecam.size, type: E820_RESERVED }],
+    });
+    if (!this.#space.write(gpa(acpi.base), acpi.blob)) throw new BootError("there is no memory for the ACPI tables: give the guest at least 16 MiB");
+    enterLongMode(this.#vcpu, state);
+    this.#engine.runtime.update_mode(this.#vcpu.vp);
+  }
+
+  #buildPlatform(): Platform {
+    const vcpu = this.#vcpu;
+    return new Platform({
+      clock: this.#clock,
+      cpus: 1,
+      tscFrequencyHz,
+      tsc: () => ({
+        read: () => this.#readTsc() + vcpu.u64("TSC_OFFSET"),
+        timeOf: (tsc) => Number(BigInt.asIntN(64, tsc - vcpu.u64("TSC_OFFSET"))),
+      }),
+      signals: () => ({
+        onPending: () => vcpu.raiseEvent(Event.interrupt),
+        onNmi: () => {},
+        onInit: () => {},
+        onStartup: () => {},
+      }),
+      wallClock: () => this.#wallClock(),
+      serial: Array.from({ length: 4 }, (_, port) => this.#serialHost(port)),
+      power: {
+        onPowerOff: () => this.#stop("poweroff"),
+        onReset: () => this.#stop("reset"),
+      },
+    });
+  }
+
+  #serialHost(port: number): SerialHost {
+    return {
+      onTransmit: (bytes) => this.#host.serialOutput(port, bytes),
+      onReceiveSpace: () => this.#feed(port),
+    };
+  }
+
+  /** The guest asked for the machine's end: it takes effect when the running instruction is done. */
+  #stop(reason: "poweroff" | "reset"): void {
+    this.#outcome ??= { reason, detail: "" };
+    this.#vcpu.raiseEvent(Event.host);
+  }
+
+  #wallClock(): number {
+    // A deterministic run starts at a fixed moment.
+    const virtualStartMs = Date.UTC(2026, 0, 1);
+    return this.#virtual ? virtualStartMs + this.#clock.now() / 1e6 : this.#host.wallClock();
+  }
+
+  #readTsc(): bigint {
+    return BigInt(Math.floor(this.#clock.now()));
+  }
+
+  #buildMsrs(): MsrFile {
+    const kvmClock = new KvmClock(this.#space, tscFrequencyHz, () => this.#wallClock() - this.#clock.now() / 1e6);
+    this.#platform.register("kvm-clock", kvmClock);
+    return new MsrFile({
+      lapic: this.#platform.lapics[0],
+      kvmClock,
+      readTsc: () => this.#readTsc() + this.#vcpu.u64("TSC_OFFSET"),
+      setTscOffset: (offset) => {
+        this.#vcpu.setU64("TSC_OFFSET", offset);
+        this.#platform.lapics[0].tscChanged();
+      },
+      unknown: (index, write) => this.#reportOnce(`${write ? "write to" : "read of"} unknown MSR 0x${index.toString(16)}`),
+    });
+  }
+
+  #engineHost(): EngineHost {
+    const random = new Uint8Array(8);
+    return {
+      readMmio: (address, size) => this.#platform.mmioBus.read(address as Gpa, size),
+      writeMmio: (address, size, value) => this.#platform.mmioBus.write(address as Gpa, size, value),
+      readPort: (port, size) => this.#platform.portBus.read(port, size),
+      writePort: (port, size, value) => this.#platform.portBus.write(port, size, value),
+      readMsr: (index) => this.#msrs.read(index),
+      writeMsr: (index, value) => this.#msrs.write(index, value),
+      cpuid: (leaf, subleaf) =>
+        cpuid(leaf, subleaf, { cpus: 1, apicId: 0, tscHz: tscFrequencyHz, osxsave: (this.#vcpu.u64("CR4") & (1n << 18n)) !== 0n }),
+      readTsc: () => this.#readTsc(),
+      random64: () => {
+        this.#fillRandom(random);
+        return new DataView(random.buffer).getBigUint64(0, true);
+      },
+      writeCr8: (value) => {
+        this.#platform.lapics[0].cr8 = value;
+      },
+      tscChanged: () => this.#platform.lapics[0].tscChanged(),
+      interruptPending: () => this.#platform.lapics[0].pendingVector() >= 0,
+      acknowledgeInterrupt: () => this.#platform.lapics[0].acknowledge(),
+      missingInstruction: (mnemonic, code) => this.#reportOnce(`no rule lifts ${mnemonic} (${code}): it raises #UD`),
+    };
+  }
+
+  #reportOnce(line: string): void {
+    if (this.#reported.has(line)) return;
+    this.#reported.add(line);
+    this.#host.report("notice", line);
+  }
+
+  #digest(): void {
+    // Written with the digests.
+  }
+}
