@@ -6,7 +6,7 @@ const { functions: f } = loadRuntime();
 const BOUND = 1.5 * 2 ** -12;
 const bits = new Uint32Array(1);
 const float = new Float32Array(bits.buffer);
-const valueOf = (b: number) => {
+const floatOf = (b: number) => {
   bits[0] = b;
   return float[0] as number;
 };
@@ -19,8 +19,8 @@ test("RCPSS and RSQRTSS stay within 1.5 · 2^-12 of the true value", () => {
   for (let i = 0; i < 300000; i++) {
     // Normal numbers whose reciprocal is normal.
     const b = (((1 + random.below(252)) << 23) | (random.u32() & 0x7fffff)) >>> 0;
-    const x = valueOf(b);
-    worst = Math.max(worst, Math.abs(valueOf(rcp(b)) * x - 1), Math.abs(valueOf(rsqrt(b)) * Math.sqrt(x) - 1));
+    const x = floatOf(b);
+    worst = Math.max(worst, Math.abs(floatOf(rcp(b)) * x - 1), Math.abs(floatOf(rsqrt(b)) * Math.sqrt(x) - 1));
     expect(rcp((b | 0x80000000) >>> 0)).toBe((rcp(b) | 0x80000000) >>> 0);
   }
   expect(worst).toBeLessThan(BOUND);

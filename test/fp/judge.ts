@@ -60,12 +60,21 @@ export type Functions = Readonly<Record<string, (...values: (number | bigint)[])
 export function loadRuntime(): { functions: Functions; memory: WebAssembly.Memory } {
   const folder = mkdtempSync(join(tmpdir(), "fp-wasm-"));
   const file = join(folder, "fp.wasm");
-  const flags = "--importMemory --sharedMemory --maximumMemory 65536 --initialMemory 64 --enable threads,simd,bulk-memory";
+  const flags =
+    "--importMemory --sharedMemory --maximumMemory 65536 --initialMemory 64 --enable threads,simd,bulk-memory";
   const built = spawnSync(
     process.execPath,
     [
-      join(root, "node_modules/assemblyscript/bin/asc.js"), "src/runtime/fp/index.ts", ...flags.split(" "),
-      "--runtime", "stub", "-O3", "--memoryBase", "4096", "-o", file,
+      join(root, "node_modules/assemblyscript/bin/asc.js"),
+      "src/runtime/fp/index.ts",
+      ...flags.split(" "),
+      "--runtime",
+      "stub",
+      "-O3",
+      "--memoryBase",
+      "4096",
+      "-o",
+      file,
     ],
     { cwd: root, encoding: "utf8" },
   );

@@ -62,9 +62,9 @@ function significand(random: Random, bits: number): bigint {
 }
 
 const EDGES_80 = [
-  0, 0, 1, 2, 3, 63, 64, 65, 0x3fbe, 0x3fbf, 0x3ffd, 0x3ffe, 0x3fff, 0x3fff, 0x4000, 0x4001, 0x400d, 0x400e, 0x401d, 0x401e, 0x4039, 0x403a, 0x403b,
-  0x403d, 0x403e, 0x403f, 0x7ffd, 0x7ffe, 0x7fff, 0x7fff, 0x3c00, 0x3c01, 0x3bcc, 0x3bcd, 0x3bce, 0x43fe, 0x43ff, 0x3f80, 0x3f81, 0x3f69, 0x3f6a,
-  0x407e, 0x407f, 0x5fff, 0x1fff, 0x2000,
+  0, 0, 1, 2, 3, 63, 64, 65, 0x3fbe, 0x3fbf, 0x3ffd, 0x3ffe, 0x3fff, 0x3fff, 0x4000, 0x4001, 0x400d, 0x400e, 0x401d,
+  0x401e, 0x4039, 0x403a, 0x403b, 0x403d, 0x403e, 0x403f, 0x7ffd, 0x7ffe, 0x7fff, 0x7fff, 0x3c00, 0x3c01, 0x3bcc,
+  0x3bcd, 0x3bce, 0x43fe, 0x43ff, 0x3f80, 0x3f81, 0x3f69, 0x3f6a, 0x407e, 0x407f, 0x5fff, 0x1fff, 0x2000,
 ];
 
 /** An 80-bit value: mantissa, and sign with exponent. */
@@ -87,8 +87,32 @@ export function binary(random: Random, fractionBits: 23 | 52): bigint {
   const max = (1 << exponentBits) - 1;
   const middle = max >> 1;
   const edges = [
-    0, 0, 1, 2, fractionBits, fractionBits + 1, middle - 1, middle, middle, middle + 1, middle + fractionBits, middle + fractionBits + 1,
-    middle + 30, middle + 31, middle + 32, middle + 62, middle + 63, middle + 64, max - 2, max - 1, max, max, middle - fractionBits, middle - 126, middle - 127, middle - 149,
+    0,
+    0,
+    1,
+    2,
+    fractionBits,
+    fractionBits + 1,
+    middle - 1,
+    middle,
+    middle,
+    middle + 1,
+    middle + fractionBits,
+    middle + fractionBits + 1,
+    middle + 30,
+    middle + 31,
+    middle + 32,
+    middle + 62,
+    middle + 63,
+    middle + 64,
+    max - 2,
+    max - 1,
+    max,
+    max,
+    middle - fractionBits,
+    middle - 126,
+    middle - 127,
+    middle - 149,
   ].map((e) => Math.max(0, Math.min(max, e)));
   let exponent = random.pick(edges);
   const kind = random.below(6);

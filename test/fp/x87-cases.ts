@@ -1,6 +1,6 @@
 /** Random x87 states as FSAVE images, and how the runtime executes one instruction on them. */
 import { loadRuntime } from "./judge.ts";
-import { binary, f80, Random } from "./operands.ts";
+import { binary, f80, type Random } from "./operands.ts";
 
 const { functions: f, memory } = loadRuntime();
 /** The runtime's memory, and where the vCPU record and a scratch image lie in it. */
@@ -9,8 +9,8 @@ const view = new DataView(memory.buffer);
 export const VP = 0x100000;
 export const IMAGE = 0x110000;
 
-/** How the runtime executes a form: from the operand's bytes and flags, to new operand bytes or flags. */
-export type Execute = (operand: DataView, rflags: number) => number | void;
+/** How the runtime executes a form: from the operand's bytes and flags, to new operand bytes; a number it gives is the new flags. */
+export type Execute = (operand: DataView, rflags: number) => unknown;
 export type Operand = "f32" | "f64" | "int" | "bcd" | undefined;
 
 export function call(name: string, ...values: (number | bigint)[]): number | bigint | undefined {
@@ -53,7 +53,8 @@ export function makeCase(random: Random, c: DataView, operand: Operand): void {
   else if (operand === "bcd") {
     const digits = random.below(19);
     for (let i = 0; i < 9; i++) c.setUint8(112 + i, 0);
-    for (let i = 0; i < digits; i++) c.setUint8(112 + (i >> 1), c.getUint8(112 + (i >> 1)) | (random.below(10) << ((i & 1) * 4)));
+    for (let i = 0; i < digits; i++)
+      c.setUint8(112 + (i >> 1), c.getUint8(112 + (i >> 1)) | (random.below(10) << ((i & 1) * 4)));
     c.setUint16(121, random.one(2) ? 0x80 : 0, true);
   }
   c.setUint32(128, 0x202 | (random.u32() & 0x8d5), true);
@@ -61,7 +62,9 @@ export function makeCase(random: Random, c: DataView, operand: Operand): void {
 
 export function show(c: DataView): string {
   const hex = (v: number | bigint, n: number) => v.toString(16).padStart(n, "0");
-  const st = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => `${hex(c.getUint16(36 + i * 10, true), 4)}:${hex(c.getBigUint64(28 + i * 10, true), 16)}`);
+  const st = [0, 1, 2, 3, 4, 5, 6, 7].map(
+    (i) => `${hex(c.getUint16(36 + i * 10, true), 4)}:${hex(c.getBigUint64(28 + i * 10, true), 16)}`,
+  );
   return (
     `fcw=${hex(c.getUint16(0, true), 4)} fsw=${hex(c.getUint16(4, true), 4)} tag=${hex(c.getUint16(8, true), 4)} ` +
     `mem=${hex(c.getUint16(120, true), 4)}:${hex(c.getBigUint64(112, true), 16)} rflags=${hex(c.getUint32(128, true), 4)}\n    ${st.join(" ")}`
@@ -78,4 +81,3 @@ export function runtimeExecutes(c: DataView, execute: Execute): void {
   call("x87_fnsave", IMAGE, 0);
   for (let i = 0; i < 108; i++) c.setUint8(i, view.getUint8(IMAGE + i));
 }
-

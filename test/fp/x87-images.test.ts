@@ -19,7 +19,12 @@ const forms: [name: string, code: number[], execute: () => void, skipped: (i: nu
   ["FRSTOR", [0xdd, 0x26], () => void call("x87_frstor", AREA, 0), () => false],
   ["FRSTOR, 16-bit", [0x66, 0xdd, 0x26], () => void call("x87_frstor", AREA, 1), () => false],
   ["FXSAVE", [0x0f, 0xae, 0x06], () => void call("x87_fxsave", AREA, 0, 16), (i) => (i >= 6 && i < 32) || i >= 160],
-  ["FXSAVE64", [0x48, 0x0f, 0xae, 0x06], () => void call("x87_fxsave", AREA, 1, 16), (i) => (i >= 6 && i < 32) || i >= 160],
+  [
+    "FXSAVE64",
+    [0x48, 0x0f, 0xae, 0x06],
+    () => void call("x87_fxsave", AREA, 1, 16),
+    (i) => (i >= 6 && i < 32) || i >= 160,
+  ],
   ["FXRSTOR", [0x0f, 0xae, 0x0e], () => void call("x87_fxrstor", AREA, 0, 16), () => false],
   ["FXRSTOR64", [0x48, 0x0f, 0xae, 0x0e], () => void call("x87_fxrstor", AREA, 1, 16), () => false],
 ];
@@ -56,7 +61,8 @@ describe.skipIf(!run)("x87 memory images are the CPU's", () => {
       for (let k = 0; k < 108; k++) if (o[k] !== n[k] && !(k >= 12 && k < 28)) wrong.push(k);
       for (let k = 0; k < 512; k++) if (o[128 + k] !== n[128 + k] && !skipped(k)) wrong.push(128 + k);
       if (wrong.length === 0 || differences++ > 2) continue;
-      const hex = (v: Uint8Array) => Buffer.from(v.subarray(0, 12)).toString("hex") + "  " + Buffer.from(v.subarray(128, 168)).toString("hex");
+      const hex = (v: Uint8Array) =>
+        [v.subarray(0, 12), v.subarray(128, 168)].map((part) => Buffer.from(part).toString("hex")).join("  ");
       first += `\n  at ${wrong.slice(0, 10)}\n  before ${hex(b)}\n  cpu    ${hex(n)}\n  ours   ${hex(o)}\n`;
     }
     expect(differences, `${differences} of ${CASES} differ${first}`).toBe(0);

@@ -28,9 +28,17 @@ function stores(name: string, size: 2 | 4 | 8 | 10, pop: boolean, ...more: numbe
 }
 
 const forms: Form[] = [];
-const add = (name: string, code: number[], execute: Execute, operand?: Operand) => forms.push([name, code, execute, operand]);
+const add = (name: string, code: number[], execute: Execute, operand?: Operand) =>
+  forms.push([name, code, execute, operand]);
 
-const OPS = [[0, "FADD"], [1, "FMUL"], [4, "FSUB"], [5, "FSUBR"], [6, "FDIV"], [7, "FDIVR"]] as const;
+const OPS = [
+  [0, "FADD"],
+  [1, "FMUL"],
+  [4, "FSUB"],
+  [5, "FSUBR"],
+  [6, "FDIV"],
+  [7, "FDIVR"],
+] as const;
 for (const [op, name] of OPS) {
   const m = 0x06 | (op << 3);
   const r = 0xc0 | (op << 3);
@@ -42,7 +50,10 @@ for (const [op, name] of OPS) {
   add(`${name} m16int`, [0xde, m], (v) => void call("x87_arith_int", op, v.getInt16(0, true)), "int");
   add(`${name} m32int`, [0xda, m], (v) => void call("x87_arith_int", op, v.getInt32(0, true)), "int");
 }
-const COMPARES = [[2, "FCOM", 0], [3, "FCOMP", 1]] as const;
+const COMPARES = [
+  [2, "FCOM", 0],
+  [3, "FCOMP", 1],
+] as const;
 for (const [op, name, pops] of COMPARES) {
   const m = 0x06 | (op << 3);
   add(`${name} ST(1)`, [0xd8, 0xc1 | (op << 3)], () => void call("x87_com_sti", 1, 0, pops));
@@ -94,8 +105,25 @@ add("FSTP ST(2)", [0xdd, 0xda], () => void call("x87_fst_sti", 2, 1));
 add("FSTP ST(0)", [0xdd, 0xd8], () => void call("x87_fst_sti", 0, 1));
 
 const D9 = {
-  FCHS: 0xe0, FABS: 0xe1, FTST: 0xe4, FXAM: 0xe5, FLD1: 0xe8, FLDL2T: 0xe9, FLDL2E: 0xea, FLDPI: 0xeb, FLDLG2: 0xec, FLDLN2: 0xed, FLDZ: 0xee,
-  FXTRACT: 0xf4, FPREM1: 0xf5, FDECSTP: 0xf6, FINCSTP: 0xf7, FPREM: 0xf8, FSQRT: 0xfa, FRNDINT: 0xfc, FSCALE: 0xfd,
+  FCHS: 0xe0,
+  FABS: 0xe1,
+  FTST: 0xe4,
+  FXAM: 0xe5,
+  FLD1: 0xe8,
+  FLDL2T: 0xe9,
+  FLDL2E: 0xea,
+  FLDPI: 0xeb,
+  FLDLG2: 0xec,
+  FLDLN2: 0xed,
+  FLDZ: 0xee,
+  FXTRACT: 0xf4,
+  FPREM1: 0xf5,
+  FDECSTP: 0xf6,
+  FINCSTP: 0xf7,
+  FPREM: 0xf8,
+  FSQRT: 0xfa,
+  FRNDINT: 0xfc,
+  FSCALE: 0xfd,
 };
 for (const [name, modrm] of Object.entries(D9)) add(name, [0xd9, modrm], () => void call("x87_d9_group", modrm));
 add("FNCLEX", [0xdb, 0xe2], () => void call("x87_fnclex"));
@@ -109,27 +137,33 @@ add("EMMS", [0x0f, 0x77], () => void call("emms"));
 const compared = (i: number) => i < 12 || (i >= 28 && i < 136 && !(i >= 108 && i < 112));
 
 describe.skipIf(!run)("x87 instructions do what the CPU does", () => {
-  test.each(forms)("%s", (name, code, execute, operand) => {
-    const random = new Random(seedOf(name));
-    let differences = 0;
-    let first = "";
-    for (let done = 0; done < CASES; done += 50000) {
-      const count = Math.min(50000, CASES - done);
-      const before = new Uint8Array(count * X87_BYTES);
-      for (let i = 0; i < count; i++) makeCase(random, new DataView(before.buffer, i * X87_BYTES, X87_BYTES), operand);
-      const ours = before.slice();
-      for (let i = 0; i < count; i++) runtimeExecutes(new DataView(ours.buffer, i * X87_BYTES, X87_BYTES), execute);
-      const native = run?.(0, code, before) ?? before;
-      for (let i = 0; i < count; i++) {
-        let same = true;
-        for (let k = 0; k < X87_BYTES && same; k++) if (compared(k) && ours[i * X87_BYTES + k] !== native[i * X87_BYTES + k]) same = false;
-        if (same) continue;
-        if (differences++ < 4) {
-          const line = (b: Uint8Array) => show(new DataView(b.buffer, b.byteOffset + i * X87_BYTES, X87_BYTES));
-          first += `\n  before ${line(before)}\n  cpu    ${line(native)}\n  ours   ${line(ours)}\n`;
+  test.each(forms.map((form) => ({ name: form[0], form })))(
+    "$name",
+    ({ form: [name, code, execute, operand] }) => {
+      const random = new Random(seedOf(name));
+      let differences = 0;
+      let first = "";
+      for (let done = 0; done < CASES; done += 50000) {
+        const count = Math.min(50000, CASES - done);
+        const before = new Uint8Array(count * X87_BYTES);
+        for (let i = 0; i < count; i++)
+          makeCase(random, new DataView(before.buffer, i * X87_BYTES, X87_BYTES), operand);
+        const ours = before.slice();
+        for (let i = 0; i < count; i++) runtimeExecutes(new DataView(ours.buffer, i * X87_BYTES, X87_BYTES), execute);
+        const native = run?.(0, code, before) ?? before;
+        for (let i = 0; i < count; i++) {
+          let same = true;
+          for (let k = 0; k < X87_BYTES && same; k++)
+            if (compared(k) && ours[i * X87_BYTES + k] !== native[i * X87_BYTES + k]) same = false;
+          if (same) continue;
+          if (differences++ < 4) {
+            const line = (b: Uint8Array) => show(new DataView(b.buffer, b.byteOffset + i * X87_BYTES, X87_BYTES));
+            first += `\n  before ${line(before)}\n  cpu    ${line(native)}\n  ours   ${line(ours)}\n`;
+          }
         }
       }
-    }
-    expect(differences, `${differences} of ${CASES} differ${first}`).toBe(0);
-  }, 10000 + CASES);
+      expect(differences, `${differences} of ${CASES} differ${first}`).toBe(0);
+    },
+    10000 + CASES,
+  );
 });

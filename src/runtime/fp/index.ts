@@ -13,7 +13,8 @@
  *      between is harmless: repeating the instruction sets the same flags.
  *
  * How an SSE instruction is lifted: call the function for each lane, collect the lanes, and if the record's FP_TRAP is
- * nonzero afterwards clear it and raise #XM (or #UD when CR4.OSXMMEXCPT is 0) without writing the destination.
+ * nonzero afterwards call `sse_trap(vp, before)`, with MXCSR as it was before the instruction, and raise #XM (or #UD when
+ * CR4.OSXMMEXCPT is 0) without writing the destination.
  *
  * Stack and loads
  *   x87_check_pending(vp): i32                      1 when an unmasked exception waits (ES)
@@ -60,6 +61,7 @@
  *   sse_rcp_f32(a: i32): i32   sse_rsqrt_f32(a: i32): i32
  *   sse_f32_to_f64(vp, a): i64   sse_f64_to_f32(vp, a): i32
  *   sse_i32_to_f32(vp, a: i32): i32   sse_i64_to_f32(vp, a: i64): i32   sse_i64_to_f64(vp, a: i64): i64   (i32 → f64 is exact: inline)
+ *   sse_trap(vp, before: i32)                       clears FP_TRAP and takes back flags that the trap forbids
  *   sse_F_to_i32(vp, a, truncate): i32   sse_F_to_i64(vp, a, truncate): i64
  */
 export { emms, mmx_enter, mmx_write } from "./x87-state";
@@ -78,7 +80,7 @@ export {
 export { x87_d9_group } from "./x87-d9";
 export {
   sse_add_f32, sse_add_f64, sse_div_f32, sse_div_f64, sse_mul_f32, sse_mul_f64, sse_sqrt_f32, sse_sqrt_f64, sse_sub_f32,
-  sse_sub_f64,
+  sse_sub_f64, sse_trap,
 } from "./sse";
 export {
   sse_cmp_f32, sse_cmp_f64, sse_comi_f32, sse_comi_f64, sse_max_f32, sse_max_f64, sse_min_f32, sse_min_f64,

@@ -9,7 +9,7 @@ import {
   exponentOf, indefiniteOf, infinityOf, isDenormal, isNan, isSignaling, magnitudeOf, quietBit, roundZ, significandOf, signOf,
   signShift,
 } from "./binary";
-import { DE, DOWN, Env, IE, PE, stopped, ZE } from "./environment";
+import { ALL, BEFORE, DE, DOWN, Env, IE, PE, stopped, ZE } from "./environment";
 import * as unpacked from "./unpacked";
 
 const DAZ: u32 = 0x40;
@@ -28,7 +28,21 @@ export function begin(vp: u32): u32 {
 export function end(vp: u32): void {
   if (Env.raised == 0) return;
   store<u32>(vp + MXCSR, load<u32>(vp + MXCSR) | Env.raised);
-  if ((Env.raised & ~Env.masked) != 0) store<u32>(vp + FP_TRAP, 1);
+  const unmasked = Env.raised & ~Env.masked;
+  if (unmasked != 0) store<u32>(vp + FP_TRAP, load<u32>(vp + FP_TRAP) | unmasked);
+}
+
+/**
+ * What remains to be done when FP_TRAP, the unmasked exceptions of all lanes, is not 0: clears it. If an unmasked exception
+ * was found in the operands of some lane, no lane has a result, and so no result's exceptions (OE, UE, PE) count.
+ * `before` is MXCSR before the instruction.
+ */
+export function sse_trap(vp: u32, before: u32): void {
+  if ((load<u32>(vp + FP_TRAP) & BEFORE) != 0) {
+    const mxcsr = load<u32>(vp + MXCSR);
+    store<u32>(vp + MXCSR, (mxcsr & ~(ALL & ~BEFORE)) | (before & (ALL & ~BEFORE)));
+  }
+  store<u32>(vp + FP_TRAP, 0);
 }
 
 /** The operand as arithmetic sees it: under DAZ a denormal is a zero of its sign. */
