@@ -131,6 +131,14 @@ add("FNINIT", [0xdb, 0xe3], () => void call("x87_fninit"));
 add("FLDCW", [0xd9, 0x2e], (v) => void call("x87_fldcw", v.getUint16(0, true)), "int");
 add("FNSTCW", [0xd9, 0x3e], (v) => v.setUint16(0, Number(call("x87_fnstcw")), true));
 add("FNSTSW", [0xdd, 0x3e], (v) => v.setUint16(0, Number(call("x87_fnstsw")), true));
+add("MOVQ MM3, m64", [0x0f, 0x6f, 0x1e], (v) => {
+  call("mmx_enter");
+  call("mmx_write", 3, u64(v));
+});
+add("PXOR MM2, MM2", [0x0f, 0xef, 0xd2], () => {
+  call("mmx_enter");
+  call("mmx_write", 2, 0n);
+});
 add("EMMS", [0x0f, 0x77], () => void call("emms"));
 
 /** Bytes that are compared: all but the instruction and operand pointers. */

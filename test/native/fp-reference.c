@@ -65,7 +65,7 @@ int main(void) {
     int q;
     double error = -1;
     switch (r.modrm) {
-      case 0xf0: v = expm1q(x * ln2); break;
+      case 0xf0: v = fabsq(x) > 1 ? nanq("") : expm1q(x * ln2); break;
       case 0xf1: v = y * log2q(x); break;
       case 0xf2: x = reduce(r.x, &q); v = sine(x, q) / sine(x, (q + 1) & 3); break;
       case 0xf3: v = atan2q(y, x); break;
