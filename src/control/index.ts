@@ -1,0 +1,15 @@
+export type {
+  ExecOptions,
+  ExecResult,
+  SerialPort,
+  VmEnd,
+  VmErrorCode,
+  VmOptions,
+  VmReport,
+  VmStats,
+} from "./vm-api.ts";
+export { defaultCommandLine, defaultMemoryBytes, VmError } from "./vm-api.ts";
+export { checkOptions, MachineHandle, maxMemoryBytes, minMemoryBytes } from "./machine-handle.ts";
+export type { MachineMessage, MachineStart, MachineThread, StartThread } from "./thread-protocol.ts";
+export { requests, unreadLimitBytes, words } from "./thread-protocol.ts";
+export { PanicWatch } from "./panic-watch.ts";

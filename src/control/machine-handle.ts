@@ -1,0 +1,262 @@
+/**
+ * A running machine, held by its owner: consoles, commands, statistics, and its end.
+ *
+ * The machine itself runs on a thread (thread-protocol.ts says how the two talk); who makes threads comes in as
+ * `StartThread`, so that Node and a page share this file.
+ *
+ * Law: `exited` is resolved exactly once, whatever fails, and nothing is delivered after it.
+ */
+import { allocateByteRing } from "#base";
+import type { MachineConfig, MachineOutcome, ReportKind } from "#vm";
+import { GuestCommands } from "./guest-commands.ts";
+import { SerialLine } from "./serial-line.ts";
+import {
+  inputRingBytes,
+  type MachineMessage,
+  type MachineThread,
+  requests,
+  type StartThread,
+  serialPortCount,
+  wordCount,
+  words,
+} from "./thread-protocol.ts";
+import {
+  defaultCommandLine,
+  defaultMemoryBytes,
+  type ExecOptions,
+  type ExecResult,
+  type SerialPort,
+  type VmEnd,
+  VmError,
+  type VmOptions,
+  type VmReport,
+  type VmStats,
+} from "./vm-api.ts";
+
+/** A thread that does not stop on its own within this time is ended. */
+const stopGraceMs = 3000;
+const mib = 1024 * 1024;
+
+export class MachineHandle implements AsyncDisposable {
+  readonly exited: Promise<VmEnd>;
+  readonly #thread: MachineThread;
+  readonly #words = new Int32Array(new SharedArrayBuffer(4 * wordCount));
+  readonly #lines: readonly SerialLine[];
+  readonly #commands: GuestCommands;
+  readonly #started = Promise.withResolvers<void>();
+  readonly #exited = Promise.withResolvers<VmEnd>();
+  readonly #reports = new Set<VmReport>();
+  readonly #statsWaiters: ((stats: VmStats) => void)[] = [];
+  readonly #timeout: ReturnType<typeof setTimeout> | undefined;
+  #lastStats: VmStats | undefined;
+  /** Set when the owner ends the machine: then that is the reason, whatever the machine says. */
+  #ending: VmEnd | undefined;
+  #over = false;
+
+  /** Requires: `checkOptions` has passed them. */
+  protected constructor(options: VmOptions, startThread: StartThread) {
+    const inputs = Array.from({ length: serialPortCount }, () => allocateByteRing(inputRingBytes));
+    this.#lines = inputs.map((input) => new SerialLine(input, () => this.#ringBell()));
+    const [, stdio, stderr, control] = this.#lines as [SerialLine, SerialLine, SerialLine, SerialLine];
+    this.#commands = new GuestCommands({ stdio, stderr, control });
+    this.exited = this.#exited.promise;
+    this.#started.promise.catch(() => {});
+    this.#thread = startThread({
+      config: configOf(options),
+      reboot: options.reboot ?? true,
+      words: this.#words.buffer as SharedArrayBuffer,
+      inputs,
+    });
+    this.#thread.onMessage((message) => this.#receive(message));
+    this.#thread.onEnd((error) => this.#threadEnded(error));
+    if (options.timeoutMs !== undefined) {
+      const seconds = options.timeoutMs / 1000;
+      this.#timeout = setTimeout(
+        () => void this.#end({ reason: "timeout", detail: `not ended after ${seconds} s` }),
+        options.timeoutMs,
+      );
+    }
+  }
+
+  /** COM1. */
+  get console(): SerialPort {
+    return this.ports[0] as SerialPort;
+  }
+
+  /** COM1 to COM4. The agent of the prepared images has the last three. */
+  get ports(): readonly SerialPort[] {
+    return this.#lines;
+  }
+
+  /** Runs a command in the guest's shell. Waits for the guest to be up, and for the commands before it. */
+  exec(command: string, options: ExecOptions = {}): Promise<ExecResult> {
+    return this.#commands.run(command, options);
+  }
+
+  /** Tells the guest the size of the terminal at its console. */
+  resize(rows: number, columns: number): void {
+    this.#commands.resize(rows, columns);
+  }
+
+  /** Asks the agent in the guest to power it off; `exited` tells when it did. */
+  powerOff(): void {
+    this.#commands.powerOff();
+  }
+
+  /** Lines of trace, digests and notices. Returns what ends the subscription. */
+  onReport(receive: VmReport): () => void {
+    this.#reports.add(receive);
+    return () => this.#reports.delete(receive);
+  }
+
+  async stats(): Promise<VmStats> {
+    if (this.#over) {
+      if (this.#lastStats) return this.#lastStats;
+      throw new VmError("ended", "the machine ended before it could count anything");
+    }
+    return new Promise((resolve) => {
+      this.#statsWaiters.push(resolve);
+      this.#request(requests.stats);
+    });
+  }
+
+  /** Ends the machine as if its plug were pulled. */
+  stop(): Promise<VmEnd> {
+    return this.#end({ reason: "stopped", detail: "" });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /** Resolved when the guest runs; rejected when the machine cannot be started. */
+  protected get started(): Promise<void> {
+    return this.#started.promise;
+  }
+
+  async #end(end: VmEnd): Promise<VmEnd> {
+    if (this.#over) return this.exited;
+    this.#ending ??= end;
+    this.#request(requests.stop);
+    const timer = setTimeout(() => void this.#thread.terminate(), stopGraceMs);
+    const result = await this.exited;
+    clearTimeout(timer);
+    return result;
+  }
+
+  #request(bits: number): void {
+    Atomics.or(this.#words, words.requests, bits);
+    Atomics.notify(this.#words, words.unreadBytes);
+    this.#ringBell();
+  }
+
+  #ringBell(): void {
+    Atomics.add(this.#words, words.bell, 1);
+    Atomics.notify(this.#words, words.bell);
+  }
+
+  #receive(message: MachineMessage): void {
+    if (this.#over) return;
+    switch (message.type) {
+      case "started":
+        this.#started.resolve();
+        break;
+      case "output":
+        this.#settle(this.#lines[message.port]?.deliver(message.bytes), message.bytes.length);
+        break;
+      case "report":
+        this.#settle(this.#tell(message.kind, message.lines), message.size);
+        break;
+      case "stats":
+        this.#takeStats(message.stats);
+        break;
+      case "refused":
+        this.#started.reject(new VmError("boot", message.message));
+        this.#finish({ reason: "error", detail: message.message });
+        break;
+      case "ended":
+        this.#takeStats(message.stats);
+        this.#finish(message.outcome);
+        break;
+    }
+  }
+
+  #tell(kind: ReportKind, lines: readonly string[]): Promise<unknown> | undefined {
+    const open = [...this.#reports].map((receive) => receive(kind, lines)).filter((result) => result instanceof Promise);
+    return open.length > 0 ? Promise.allSettled(open) : undefined;
+  }
+
+  /** Lets the thread post `size` bytes more when receivers are done with as many. */
+  #settle(open: Promise<unknown> | undefined, size: number): void {
+    if (open) void open.then(() => this.#taken(size));
+    else this.#taken(size);
+  }
+
+  #taken(size: number): void {
+    Atomics.sub(this.#words, words.unreadBytes, size);
+    Atomics.notify(this.#words, words.unreadBytes);
+  }
+
+  #takeStats(stats: VmStats): void {
+    this.#lastStats = stats;
+    for (const resolve of this.#statsWaiters.splice(0)) resolve(stats);
+  }
+
+  #threadEnded(error: Error | undefined): void {
+    if (this.#over) return;
+    const detail = error ? `the machine's thread failed: ${error.message}` : "the machine's thread ended";
+    this.#finish({ reason: "error", detail });
+  }
+
+  #finish(outcome: MachineOutcome): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#timeout);
+    const end: VmEnd = this.#ending ?? outcome;
+    const ended = new VmError("ended", `the machine ended (${end.reason}${end.detail ? `: ${end.detail}` : ""})`);
+    this.#started.reject(ended);
+    for (const line of this.#lines) line.close();
+    this.#commands.end(ended);
+    // Whoever waits for numbers gets the last there were.
+    if (this.#lastStats) this.#takeStats(this.#lastStats);
+    void this.#thread.terminate().finally(() => this.#exited.resolve(end));
+  }
+}
+
+function configOf(options: VmOptions): MachineConfig {
+  const { kernel, initrd, seed, digestEvery, trace, interpreterOnly, chaosSeed } = options;
+  return {
+    kernel,
+    ...(initrd && { initrd }),
+    commandLine: options.commandLine ?? defaultCommandLine,
+    memoryBytes: options.memoryBytes ?? defaultMemoryBytes,
+    clock: options.clock ?? "wall",
+    ...(seed !== undefined && { seed }),
+    ...(digestEvery !== undefined && { digestEvery }),
+    ...(trace && { trace }),
+    engine: { ...(interpreterOnly && { interpreterOnly }), ...(chaosSeed !== undefined && { chaosSeed }) },
+  };
+}
+
+/** Throws `VmError` for options that no machine can have. */
+export function checkOptions(options: VmOptions): void {
+  const wrong = (message: string): never => {
+    throw new VmError("option", message);
+  };
+  const { memoryBytes = defaultMemoryBytes, digestEvery, timeoutMs } = options;
+  if (!(options.kernel instanceof Uint8Array)) wrong("kernel: a Uint8Array with a bzImage or an ELF vmlinux is needed");
+  if (!Number.isSafeInteger(memoryBytes) || memoryBytes % mib !== 0 || memoryBytes <= 0) {
+    wrong(`memoryBytes: ${memoryBytes} is not a whole number of MiB`);
+  }
+  if (memoryBytes < minMemoryBytes || memoryBytes > maxMemoryBytes) {
+    wrong(`memoryBytes: a machine has ${minMemoryBytes / mib} to ${maxMemoryBytes / mib} MiB`);
+  }
+  if (digestEvery !== undefined && !(Number.isSafeInteger(digestEvery) && digestEvery > 0)) {
+    wrong("digestEvery: a whole number of instructions above 0 is needed");
+  }
+  if (timeoutMs !== undefined && !(timeoutMs > 0)) wrong("timeoutMs: a time above 0 is needed");
+}
+
+/** A stock kernel does not unpack into less; above, the 4 GiB of an arena leave no room for what is not guest memory. */
+export const minMemoryBytes = 32 * mib;
+export const maxMemoryBytes = 3072 * mib;

@@ -1,0 +1,56 @@
+/**
+ * How a machine's thread and its owner talk.
+ *
+ * To the thread: a few shared words and a byte ring for each serial line, because its loop is synchronous and receives
+ * no messages. From it: messages, each of the types below.
+ *
+ * Law: `unreadBytes` counts the bytes of consoles and reports posted and not yet taken; the thread waits while they are many, so a
+ * guest that prints without end costs the owner bounded memory.
+ */
+import type { MachineConfig, MachineOutcome, ReportKind } from "#vm";
+import type { VmStats } from "./vm-api.ts";
+
+/** Indexes of the shared i32 words. */
+export const words = {
+  /** Incremented by whoever has something for the thread. The thread sleeps on it. */
+  bell: 0,
+  /** Bits of `requests`; set by the owner, cleared by the thread. */
+  requests: 1,
+  unreadBytes: 2,
+} as const;
+export const wordCount = 3;
+
+export const requests = { stop: 1, stats: 2 } as const;
+
+export const serialPortCount = 4;
+export const inputRingBytes = 64 * 1024;
+export const unreadLimitBytes = 256 * 1024;
+
+/** All that a thread is given. */
+export interface MachineStart {
+  readonly config: MachineConfig;
+  /** Whether a reset starts the machine again. */
+  readonly reboot: boolean;
+  readonly words: SharedArrayBuffer;
+  readonly inputs: readonly SharedArrayBuffer[];
+}
+
+export type MachineMessage =
+  /** The kernel was accepted; the guest runs. Sent again after each reset. */
+  | { readonly type: "started" }
+  | { readonly type: "output"; readonly port: number; readonly bytes: Uint8Array }
+  | { readonly type: "report"; readonly kind: ReportKind; readonly lines: readonly string[]; readonly size: number }
+  | { readonly type: "stats"; readonly stats: VmStats }
+  /** The kernel, initrd or command line cannot be booted. */
+  | { readonly type: "refused"; readonly message: string }
+  | { readonly type: "ended"; readonly outcome: MachineOutcome; readonly stats: VmStats };
+
+/** A thread as its owner sees it. */
+export interface MachineThread {
+  onMessage(receive: (message: MachineMessage) => void): void;
+  /** The thread is no more; with the reason when it failed. Nothing follows. */
+  onEnd(receive: (error: Error | undefined) => void): void;
+  terminate(): Promise<void>;
+}
+
+export type StartThread = (start: MachineStart) => MachineThread;

@@ -1,0 +1,86 @@
+/** What a program says to a virtual machine and hears from it: the library's types. */
+import type { EngineOptions, MachineStats, ReportKind, TraceOptions } from "#vm";
+
+export interface VmOptions extends EngineOptions {
+  /** A bzImage or an ELF vmlinux. */
+  readonly kernel: Uint8Array;
+  readonly initrd?: Uint8Array;
+  /** Without one: `defaultCommandLine`. */
+  readonly commandLine?: string;
+  /** Guest memory, whole MiB; 512 MiB without a word. Only what the guest touches costs the host anything. */
+  readonly memoryBytes?: number;
+  /** Guest time follows the host's clock, or counts retired instructions: then two runs are the same run. */
+  readonly clock?: "wall" | "virtual";
+  /** Whether a reset starts the machine again, or ends it. */
+  readonly reboot?: boolean;
+  readonly trace?: TraceOptions;
+  /** Reports a digest of CPU, memory and devices each so many retired instructions. */
+  readonly digestEvery?: number;
+  /** Every random number of the machine comes from it. */
+  readonly seed?: number;
+  /** The machine is ended after so long. */
+  readonly timeoutMs?: number;
+}
+
+/** Shows the log on COM1, and restarts at once after a panic, by which the host learns of it. */
+export const defaultCommandLine = "console=ttyS0 panic=-1";
+export const defaultMemoryBytes = 512 * 1024 * 1024;
+
+/** How a virtual machine ended. */
+export interface VmEnd {
+  /**
+   * poweroff, reset, panic: by the guest (a reset ends only a machine with `reboot: false`). timeout, stopped: by the
+   * host. error: the monitor failed.
+   */
+  readonly reason: "poweroff" | "reset" | "panic" | "timeout" | "stopped" | "error";
+  /** One line for a person, empty where the reason says all. */
+  readonly detail: string;
+}
+
+export interface VmStats extends MachineStats {
+  /** Since the machine was started. */
+  readonly wallMs: number;
+  /** Of the whole process. */
+  readonly peakRssBytes: number;
+}
+
+/** One serial line, seen from outside. */
+export interface SerialPort {
+  /**
+   * What the guest sends, in order. While a promise that `receive` gave is open, no more than a bounded amount is
+   * sent: then the guest waits. Returns what ends the subscription.
+   */
+  onOutput(receive: (bytes: Uint8Array) => void | Promise<void>): () => void;
+  /** Sends to the guest; resolved when the line has taken all of it. */
+  write(bytes: Uint8Array): Promise<void>;
+}
+
+export interface ExecOptions {
+  /** What the command reads; nothing without one. Asked for piece by piece, as the guest asks. */
+  readonly stdin?: Uint8Array | string | AsyncIterable<Uint8Array>;
+  readonly onStdout?: (bytes: Uint8Array) => void | Promise<void>;
+  readonly onStderr?: (bytes: Uint8Array) => void | Promise<void>;
+  /** Gives up waiting. The command goes on in the guest: there is no way to reach it but another command. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ExecResult {
+  /** As the guest's shell gives it: 0 to 255, 128 and more for a signal. */
+  readonly status: number;
+}
+
+export type VmErrorCode = "option" | "boot" | "ended" | "exec" | "cancelled";
+
+/** What a caller can get wrong, or a machine fail at, by name. Each message is one line and says what to do. */
+export class VmError extends Error {
+  override name = "VmError";
+  readonly code: VmErrorCode;
+
+  constructor(code: VmErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Takes lines that a machine reports beside its consoles. The machine waits for a promise, as for `onOutput`. */
+export type VmReport = (kind: ReportKind, lines: readonly string[]) => void | Promise<void>;

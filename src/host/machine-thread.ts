@@ -1,0 +1,91 @@
+/**
+ * A machine's life on its thread, whatever the machine is.
+ *
+ * Law: exactly one "refused" or "ended" is posted, and it is the last message.
+ */
+import { readFileSync } from "node:fs";
+import type { MessagePort } from "node:worker_threads";
+import type { MachineStart, VmStats } from "#control";
+import {
+  BootError,
+  type MachineConfig,
+  type MachineHost,
+  type MachineOutcome,
+  type MachineStats,
+  type RunnableMachine,
+} from "#vm";
+import { runtimeFile } from "./package-files.ts";
+import { WorkerMachineHost } from "./worker-machine-host.ts";
+
+export type NewMachine = (config: MachineConfig, host: MachineHost) => RunnableMachine;
+
+const nothingYet: MachineStats = {
+  guestInstructions: 0,
+  tiers: [],
+  regions: 0,
+  wasmBytes: 0,
+  tlbMisses: 0,
+  exits: {},
+  framesTouched: 0,
+};
+
+export function runMachineThread(start: MachineStart, port: MessagePort, newMachine: NewMachine): void {
+  const begun = performance.now();
+  let past = nothingYet;
+  let machine: RunnableMachine | undefined;
+  const stats = (): VmStats => ({
+    ...sumStats(past, machine?.stats() ?? nothingYet),
+    wallMs: performance.now() - begun,
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+  });
+  const host = new WorkerMachineHost(start, readFileSync(runtimeFile()), port, () =>
+    host.post({ type: "stats", stats: stats() }),
+  );
+
+  for (;;) {
+    let outcome: MachineOutcome;
+    try {
+      machine = newMachine(start.config, host);
+      host.post({ type: "started" });
+      outcome = judge(machine.run(), host);
+    } catch (error) {
+      if (error instanceof BootError) return host.post({ type: "refused", message: error.message });
+      outcome = { reason: "error", detail: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+    }
+    host.flushReports();
+    // A guest that resets without end never looks at the host itself.
+    if (outcome.reason === "reset" && start.reboot && !host.poll()) {
+      past = sumStats(past, machine?.stats() ?? nothingYet);
+      machine = undefined;
+      continue;
+    }
+    return host.post({ type: "ended", outcome, stats: stats() });
+  }
+}
+
+/** A reset, or a stop that the console asked for, after a kernel panic is that panic. */
+function judge(outcome: MachineOutcome, host: WorkerMachineHost): MachineOutcome {
+  const message = host.panic.message;
+  const byPanic = outcome.reason === "reset" || (outcome.reason === "stopped" && host.panic.over);
+  return byPanic && message !== undefined ? { reason: "panic", detail: message } : outcome;
+}
+
+function sumStats(a: MachineStats, b: MachineStats): MachineStats {
+  const exits: Record<string, number> = { ...a.exits };
+  for (const [reason, count] of Object.entries(b.exits)) exits[reason] = (exits[reason] ?? 0) + count;
+  const names = [...new Set([...a.tiers, ...b.tiers].map((tier) => tier.name))];
+  const tier = (name: string) => [...a.tiers, ...b.tiers].filter((each) => each.name === name);
+  return {
+    guestInstructions: a.guestInstructions + b.guestInstructions,
+    tiers: names.map((name) => ({
+      name,
+      instructions: tier(name).reduce((sum, each) => sum + each.instructions, 0),
+      ms: tier(name).reduce((sum, each) => sum + each.ms, 0),
+    })),
+    regions: a.regions + b.regions,
+    wasmBytes: a.wasmBytes + b.wasmBytes,
+    tlbMisses: a.tlbMisses + b.tlbMisses,
+    exits,
+    framesTouched: Math.max(a.framesTouched, b.framesTouched),
+  };
+}

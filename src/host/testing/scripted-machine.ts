@@ -1,0 +1,137 @@
+/**
+ * A machine for tests of everything around machines: its kernel is a script of one command a line.
+ *
+ *   print TEXT        to COM1          echo          COM1 to COM1 until a byte 4 comes
+ *   flood BYTES       to COM1          agent         plays the exec agent: "cat", "status N", else 127
+ *   end REASON        ends the machine throw         fails as a bug would        spin   never looks at the host
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import type { MachineStart } from "#control";
+import {
+  BootError,
+  type MachineConfig,
+  type MachineHost,
+  type MachineOutcome,
+  type MachineStats,
+  type RunnableMachine,
+} from "#vm";
+import { runMachineThread } from "../machine-thread.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+class ScriptedMachine implements RunnableMachine {
+  readonly #host: MachineHost;
+  readonly #lines: readonly string[];
+  #instructions = 0;
+
+  constructor(config: MachineConfig, host: MachineHost) {
+    this.#host = host;
+    this.#lines = decoder.decode(config.kernel).split("\n");
+    if (this.#lines[0] === "bad") throw new BootError("kernel: not a kernel");
+  }
+
+  run(): MachineOutcome {
+    for (const line of this.#lines) {
+      this.#instructions++;
+      const [command, rest = ""] = [line.split(" ")[0], line.slice(line.indexOf(" ") + 1)];
+      if (command === "print") this.#send(0, `${rest}\n`);
+      else if (command === "flood") for (let i = 0; i < Number(rest); i += 1024) this.#send(0, "x".repeat(1024));
+      else if (command === "report") this.#host.report("digest", rest);
+      else if (command === "throw") throw new Error("a bug");
+      else if (command === "spin") for (;;);
+      else if (command === "end") return { reason: rest as MachineOutcome["reason"], detail: "" };
+      else if (command === "echo" && !this.#echo()) return { reason: "stopped", detail: "" };
+      else if (command === "agent" && !this.#agent()) return { reason: "stopped", detail: "" };
+    }
+    return { reason: "poweroff", detail: "" };
+  }
+
+  stats(): MachineStats {
+    const exits = { lines: this.#instructions };
+    return { guestInstructions: this.#instructions, tiers: [], regions: 0, wasmBytes: 0, tlbMisses: 0, exits, framesTouched: 1 };
+  }
+
+  #send(port: number, text: string | Uint8Array): void {
+    this.#host.serialOutput(port, typeof text === "string" ? encoder.encode(text) : text);
+  }
+
+  /** The next bytes on a port; undefined when the machine is to stop. */
+  #receive(port: number, limit: number): Uint8Array | undefined {
+    const target = new Uint8Array(limit);
+    for (;;) {
+      if (this.#host.poll()) return undefined;
+      const count = this.#host.serialInput[port]?.read(target) ?? 0;
+      if (count > 0) return target.subarray(0, count);
+      this.#host.wait();
+    }
+  }
+
+  #echo(): boolean {
+    for (;;) {
+      const bytes = this.#receive(0, 100);
+      if (!bytes) return false;
+      if (bytes.includes(4)) return true;
+      this.#send(0, bytes.slice());
+    }
+  }
+
+  #line(port: number): string | undefined {
+    for (let line = ""; ; ) {
+      const byte = this.#receive(port, 1);
+      if (!byte) return undefined;
+      if (byte[0] === 10) return line;
+      line += String.fromCharCode(byte[0] ?? 0);
+    }
+  }
+
+  /** One piece of the stream to the guest; empty at its end. */
+  #piece(): Uint8Array | undefined {
+    this.#send(3, "want\n");
+    const length = Number(this.#line(1) ?? Number.NaN);
+    if (Number.isNaN(length)) return undefined;
+    const piece = new Uint8Array(length);
+    for (let have = 0; have < length; ) {
+      const bytes = this.#receive(1, length - have);
+      if (!bytes) return undefined;
+      piece.set(bytes, have);
+      have += bytes.length;
+    }
+    return piece;
+  }
+
+  #agent(): boolean {
+    for (;;) {
+      this.#send(3, "ready\n");
+      let line = this.#line(3);
+      while (line !== undefined && line !== "exec" && line !== "poweroff") line = this.#line(3);
+      if (line === undefined) return false;
+      if (line === "poweroff") return true;
+      let command = "";
+      for (let piece = this.#piece(); ; piece = this.#piece()) {
+        if (!piece) return false;
+        if (piece.length === 0) break;
+        command += decoder.decode(piece);
+      }
+      if (!this.#execute(command)) return false;
+    }
+  }
+
+  #execute(command: string): boolean {
+    let status = 127;
+    if (command.startsWith("status ")) status = Number(command.slice(7));
+    else if (command === "cat") status = 0;
+    for (let piece = this.#piece(); ; piece = this.#piece()) {
+      if (!piece) return false;
+      if (piece.length === 0) break;
+      if (command === "cat") this.#send(1, piece);
+    }
+    if (status === 127) this.#send(2, `${command}: not found\n`);
+    this.#send(3, `exit ${status}\n`);
+    return true;
+  }
+}
+
+if (parentPort) {
+  runMachineThread(workerData as MachineStart, parentPort, (config, host) => new ScriptedMachine(config, host));
+}

@@ -1,0 +1,37 @@
+/** A virtual machine in this process: its vCPU runs in a worker thread, so the caller's event loop stays free. */
+import { Worker } from "node:worker_threads";
+import {
+  checkOptions,
+  MachineHandle,
+  type MachineMessage,
+  type MachineStart,
+  type MachineThread,
+  type StartThread,
+  type VmOptions,
+} from "#control";
+import { hostModule } from "./package-files.ts";
+
+export class VirtualMachine extends MachineHandle {
+  /** Resolves when the guest runs. Throws `VmError` for options or a kernel that no machine can run. */
+  static async start(options: VmOptions): Promise<VirtualMachine> {
+    checkOptions(options);
+    const vm = new VirtualMachine(options, workerThread(hostModule("vm-worker")));
+    await vm.started;
+    return vm;
+  }
+}
+
+/** Machines on worker threads that begin at `entry`. */
+export function workerThread(entry: URL): StartThread {
+  return (start: MachineStart): MachineThread => {
+    const worker = new Worker(entry, { workerData: start, name: "memvisor machine" });
+    return {
+      onMessage: (receive) => void worker.on("message", (message: MachineMessage) => receive(message)),
+      onEnd: (receive) => {
+        worker.on("error", (error) => receive(error instanceof Error ? error : new Error(String(error))));
+        worker.on("exit", () => receive(undefined));
+      },
+      terminate: async () => void (await worker.terminate()),
+    };
+  };
+}

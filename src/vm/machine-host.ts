@@ -1,0 +1,107 @@
+/**
+ * What a machine asks of the thread that runs it, and what it tells.
+ *
+ * A machine runs synchronously on a thread of its own: the vCPU loop calls the host, never the other way round. What
+ * comes from outside (bytes on a serial line, a wish to stop) waits in shared memory until the loop looks.
+ */
+
+/** What `--trace` can show; each is a line of text an event. */
+export const traceEvents = ["instructions", "blocks", "exceptions", "interrupts", "io", "msr"] as const;
+export type TraceEvent = (typeof traceEvents)[number];
+
+export interface TraceOptions {
+  readonly events: readonly TraceEvent[];
+  /** First retired instruction that is shown. */
+  readonly from?: number;
+  /** Instruction count after which nothing more is shown. */
+  readonly to?: number;
+}
+
+export interface EngineOptions {
+  /** Never compile: everything runs in the IR interpreter. */
+  readonly interpreterOnly?: boolean;
+  /** Flush the TLB, drop regions and so on at random moments of this seed; the guest must see nothing of it. */
+  readonly chaosSeed?: number;
+}
+
+/** A machine as plain data: it can be sent to a thread. */
+export interface MachineConfig {
+  readonly kernel: Uint8Array;
+  readonly initrd?: Uint8Array;
+  readonly commandLine: string;
+  readonly memoryBytes: number;
+  /** Guest time follows the host's clock, or counts retired instructions. */
+  readonly clock: "wall" | "virtual";
+  /** Every random number of the machine comes from it; without one, from the host. */
+  readonly seed?: number;
+  /** A digest of CPU, memory and devices each so many retired instructions. */
+  readonly digestEvery?: number;
+  readonly trace?: TraceOptions;
+  readonly engine: EngineOptions;
+}
+
+/** How a machine ended. `detail` is one line for a person, empty where the reason says all. */
+export interface MachineOutcome {
+  readonly reason: "poweroff" | "reset" | "panic" | "stopped" | "error";
+  readonly detail: string;
+}
+
+/** Counters of a machine since it was made. */
+export interface MachineStats {
+  /** Retired; an estimate in wall-clock mode. */
+  readonly guestInstructions: number;
+  /** Where they were retired, and the time spent there. */
+  readonly tiers: readonly TierStats[];
+  readonly regions: number;
+  readonly wasmBytes: number;
+  readonly tlbMisses: number;
+  /** By reason. */
+  readonly exits: Readonly<Record<string, number>>;
+  /** Frames of guest memory ever touched, 4 KiB each. */
+  readonly framesTouched: number;
+}
+
+export interface TierStats {
+  readonly name: string;
+  readonly instructions: number;
+  readonly ms: number;
+}
+
+/** Bytes on their way to the guest. */
+export interface ByteSource {
+  readonly available: number;
+  /** Fills `target` from the start with what there is, and gives how many bytes that were. */
+  read(target: Uint8Array): number;
+}
+
+export interface MachineHost {
+  /** The bytes of runtime.wasm, which `tools/build-runtime.ts` makes of `src/runtime`. */
+  readonly runtimeWasm: Uint8Array<ArrayBuffer>;
+  /** What waits to be received by COM1 to COM4. */
+  readonly serialInput: readonly ByteSource[];
+  /** Bytes the guest sent by COM(`port` + 1). Blocks while the reader is far behind. */
+  serialOutput(port: number, bytes: Uint8Array): void;
+  /** Nanoseconds that never go back, from an arbitrary start. */
+  now(): number;
+  /** Milliseconds since 1970 UTC. */
+  wallClock(): number;
+  random(target: Uint8Array): void;
+  /**
+   * Looks at what the outside asks for. True: `run` is to return "stopped". Requires: called every few milliseconds
+   * at most, and before input is looked at, since `wait` counts what came after the last `poll`.
+   */
+  poll(): boolean;
+  /** Sleeps until `now()` is `untilNs` (forever without one) or something came since the last `poll`. */
+  wait(untilNs?: number): void;
+  /** `line` belongs to a stream of its own: events traced, digests, or remarks such as a missing instruction. */
+  report(kind: ReportKind, line: string): void;
+}
+
+export type ReportKind = "trace" | "digest" | "notice";
+
+/** What the thread sees of a machine. */
+export interface RunnableMachine {
+  /** Runs to the end of the machine; a reset is an end. */
+  run(): MachineOutcome;
+  stats(): MachineStats;
+}
