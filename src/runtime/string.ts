@@ -2,9 +2,9 @@
  * Repeated string instructions, page by page.
  *
  * Law: registers always tell the iterations that are done, so that a fault, an MMIO access or a long operation leaves in
- * the middle and the instruction, started again, goes on. The flags are written at the end only (SDM 2B, "REP": on a
- * fault they are those of the start). Where no iteration was done no register changes, upper halves
- * included.
+ * the middle and the instruction, started again, goes on. The flags are those of the last comparison done, as AMD's
+ * processors leave them also on a fault (Intel's restore the first ones). Where no iteration was done nothing changes,
+ * upper halves of registers included.
  *
  * a: the record's field with the base of the source segment; b: of ES (ZERO where no base applies).
  * imm: bits 0-1 log2 of the element, 2-3 log2 of the address size, then the flags below.
@@ -326,6 +326,8 @@ export function rep_cmps(vp: u32, a: u32, b: u32, imm: u32): u32 {
   let to = load<u64>(vp, RDI) & mask;
   const back = load<i64>(vp, L.DIRECTION) < 0;
   const whileEqual = (imm & WHILE_UNEQUAL) == 0;
+  // Which fault comes first: AMD's processors read ES:rDI first, but for REPE CMPSB.
+  const sourceFirst = k == 0 && whileEqual;
   const step: i32 = back ? -(1 << k) : 1 << k;
   let work: u64 = 0;
   let leave: u32 = 0;
@@ -339,11 +341,15 @@ export function rep_cmps(vp: u32, a: u32, b: u32, imm: u32): u32 {
     let p: u32 = 0;
     let q: u32 = 0;
     if (n != 0) {
-      p = pagePointer(vp, source, READ);
-      if (p == 0 && load<u32>(vp, L.LEAVE) != 0) leave = 1;
+      if (sourceFirst) p = pagePointer(vp, source, READ);
+      if (sourceFirst && p == 0 && load<u32>(vp, L.LEAVE) != 0) leave = 1;
       else {
         q = pagePointer(vp, target, READ);
         if (q == 0 && load<u32>(vp, L.LEAVE) != 0) leave = 1;
+        else if (!sourceFirst) {
+          p = pagePointer(vp, source, READ);
+          if (p == 0 && load<u32>(vp, L.LEAVE) != 0) leave = 1;
+        }
       }
     }
     if (leave == 0) {
@@ -359,10 +365,11 @@ export function rep_cmps(vp: u32, a: u32, b: u32, imm: u32): u32 {
         second = get(q + (done - 1) * step, k);
       } else {
         n = 0;
-        if (readElement(vp, source, k)) {
-          first = element;
-          if (readElement(vp, target, k)) {
-            second = element;
+        if (readElement(vp, sourceFirst ? source : target, k)) {
+          const one = element;
+          if (readElement(vp, sourceFirst ? target : source, k)) {
+            first = sourceFirst ? one : element;
+            second = sourceFirst ? element : one;
             n = 1;
           }
         }
@@ -375,10 +382,8 @@ export function rep_cmps(vp: u32, a: u32, b: u32, imm: u32): u32 {
       to = (to + moved) & mask;
       left -= n;
       work += n << k;
-      if (left == 0 || (first == second) != whileEqual) {
-        setCompared(vp, k, first, second);
-        break;
-      }
+      setCompared(vp, k, first, second);
+      if (left == 0 || (first == second) != whileEqual) break;
       if (givesWay(vp, work)) leave = again(vp);
     }
     if (leave != 0) break;
@@ -434,10 +439,8 @@ export function rep_scas(vp: u32, a: u32, b: u32, imm: u32): u32 {
       to = (to + (back ? 0 - (n << k) : n << k)) & mask;
       left -= n;
       work += n << k;
-      if (left == 0 || (value == second) != whileEqual) {
-        setCompared(vp, k, value, second);
-        break;
-      }
+      setCompared(vp, k, value, second);
+      if (left == 0 || (value == second) != whileEqual) break;
       if (givesWay(vp, work)) leave = again(vp);
     }
     if (leave != 0) break;

@@ -41,12 +41,13 @@ function movsx(l: Lifter): void {
   else l.ir.rrr(to === 2 ? Op.mov16 : to === 4 ? Op.sx16_32 : Op.sx16_64, d, l.registerOf(1));
 }
 
-/** Without REX.W nothing is extended; a 16-bit operand is read as 16 bits. */
+/** Without REX.W nothing is extended; a memory operand is 32 bits also where 16 are kept. */
 function movsxd(l: Lifter): void {
   const d = l.registerOf(0);
   const to = l.size(0);
-  if (l.isMemory(1)) l.load(to === 8 ? Op.lds32_64 : to === 4 ? Op.ld32 : Op.ld16, d);
-  else l.ir.rrr(to === 8 ? Op.sx32_64 : to === 4 ? Op.mov32 : Op.mov16, d, l.registerOf(1));
+  if (to === 2) l.ir.rrr(Op.mov16, d, l.read(1));
+  else if (l.isMemory(1)) l.load(to === 8 ? Op.lds32_64 : Op.ld32, d);
+  else l.ir.rrr(to === 8 ? Op.sx32_64 : Op.mov32, d, l.registerOf(1));
 }
 
 function lea(l: Lifter): void {

@@ -79,7 +79,8 @@ const all = [rdi, rsi, rbp, rsp, rbx, rdx, rcx, rax];
 const pusha: Rule = (l, i) => {
   const size = i.operandSize;
   const top = slot(l, -8 * size);
-  for (const [n, register] of all.entries()) l.ir.mem(Op.st8 + 2 * log2(size), register, top, n * size);
+  // rAX first: a fault on the way leaves what lies above it written.
+  for (let n = 7; n >= 0; n--) l.ir.mem(Op.st8 + 2 * log2(size), all[n] as number, top, n * size);
   adjust(l, -8 * size);
 };
 
@@ -136,6 +137,8 @@ const enter: Rule = (l, i) => {
     l.ir.mem(store, frame, stack, -level * size);
   }
   const below = -level * size - room;
+  // The new top of the stack must be writable.
+  if (room > 0) l.ir.mem(Op.ldm8 + 2 * log2(size), l.temp(), stack, below);
   if (l.long) l.ir.mem(Op.lea64, rsp, frame, below);
   else if (l.i.mode === 32) l.ir.mem(Op.lea32, rsp, frame, below);
   else l.ir.rri(Op.add16i, rsp, frame, below);

@@ -55,8 +55,9 @@ const cmps: Rule = (l, i) => {
   if (i.rep !== 0) return repeat(l, "rep_cmps", n);
   const t = l.temp();
   const u = l.temp();
-  l.ir.mem(Op.ld8 + 2 * n, t, source(l), 0);
+  // As AMD's processors do, ES:rDI first.
   l.ir.mem(Op.ld8 + 2 * n, u, destination(l), 0);
+  l.ir.mem(Op.ld8 + 2 * n, t, source(l), 0);
   const by = stride(l, n);
   advance(l, rsi, by);
   advance(l, rdi, by);
