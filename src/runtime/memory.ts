@@ -289,10 +289,11 @@ function fillFor(vp: u32, va: u64, intent: u32, mode: u32): u32 {
 /** For compiled code: makes the TLB entry for a missed access. 0 = it is there; else the reason to leave, LEAVE being set. */
 export function tlb_fill(vp: u32, va: u64, size: u32, intent: u32): u32 {
   store<u32>(vp, 0, L.LEAVE);
-  if ((<u32>va & 4095) + size <= 4096 && fillFor(vp, va, intent, load<u32>(vp, L.MODE) & 3) != 0) return 0;
-  // Whatever it is, the interpreter meets it again with this one instruction.
-  store<u32>(vp, LEAVE_STEP, L.LEAVE);
-  return LEAVE_STEP;
+  if ((<u32>va & 4095) + size <= 4096) {
+    if (fillFor(vp, va, intent, load<u32>(vp, L.MODE) & 3) != 0) return 0;
+    if (load<u32>(vp, L.LEAVE) != 0) return LEAVE_FAULT;
+  }
+  return need_step(vp);
 }
 
 // Accesses that the TLB does not serve.
@@ -614,6 +615,12 @@ export function access_exclusive(vp: u32, va: u64, size: u32): u32 {
   if (at == 0 || (at & (size - 1)) == 0) return at;
   memory.copy(vp + L.BOUNCE, at, size);
   return vp + L.BOUNCE;
+}
+
+/** The instruction must run alone. */
+export function need_step(vp: u32): u32 {
+  store<u32>(vp, LEAVE_STEP, L.LEAVE);
+  return LEAVE_STEP;
 }
 
 /** #GP: an address that must be a multiple of 16 is not. */

@@ -10,6 +10,7 @@ import { BlockLifter } from "#jit";
 import { type Arena, arenaLayout, blockHeader, processFields } from "#memory";
 import { area, Event, Leave, Vcpu } from "#vcpu";
 import type { Engine, EngineHost, VmExit } from "../engine.ts";
+import { RegionCompiler } from "./regions.ts";
 import { instantiateRuntime, type RuntimeExports, type WasmRuntime } from "./runtime.ts";
 
 export interface TranslatingOptions {
@@ -40,6 +41,7 @@ export class TranslatingEngine implements Engine {
   readonly #scratch: number;
   readonly #catchFaults: boolean;
   #caught: VmExit | undefined;
+  readonly #regions: RegionCompiler;
   #running: Vcpu | undefined;
   readonly stats = { lifted: 0, liftedInstructions: 0, steps: 0, leaves: new Array<number>(10).fill(0), blockFlushes: 0 };
 
@@ -60,6 +62,11 @@ export class TranslatingEngine implements Engine {
         values.forEach((value, n) => vcpu.setU32("CPUID_RESULT", value, n));
       },
     }, options.catchFaults ?? false);
+    this.#regions = new RegionCompiler(options.arena, this.#wasm, options.exact);
+  }
+
+  get regions(): RegionCompiler {
+    return this.#regions;
   }
 
   get runtime(): RuntimeExports {
@@ -86,6 +93,7 @@ export class TranslatingEngine implements Engine {
   run(vcpu: Vcpu, icount: bigint): VmExit {
     this.#running = vcpu;
     vcpu.setU64("ICOUNT_LIMIT", icount);
+    this.#regions.compile(vcpu.vp);
     for (;;) {
       if (vcpu.u32("HALTED") !== 0 && !this.#wake(vcpu)) return { reason: "halt" };
       const pending = this.#takeEvents(vcpu);
@@ -224,8 +232,10 @@ export class TranslatingEngine implements Engine {
     return this.#left(vcpu);
   }
 
+  /** A block became hot: it waits for the next batch. */
   #hot(block: number): void {
     this.#arena.i32[(block + blockHeader.B_COUNTER) >> 2] = 0x7fffffff;
+    this.#regions.request(block);
   }
 
   /** Lifts the block at RIP into the cache. A fault on the way is the guest's: it is delivered. */
@@ -235,6 +245,7 @@ export class TranslatingEngine implements Engine {
     let block = words[nextAt];
     if (block + 128 * 1024 > arenaLayout.BLOCKS_END) {
       this.runtime.forget_blocks(vcpu.vp);
+      this.#regions.forgetAll();
       this.stats.blockFlushes++;
       block = words[nextAt];
     }

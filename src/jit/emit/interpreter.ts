@@ -12,6 +12,7 @@ import { type FieldType, FlagsClass, flagsKind, innerOps, opBytes, opRows, type 
 import { blockHeader } from "#memory";
 import { area, at, jumpCacheEntries, Leave, tlbBytes, tlbEntries } from "#vcpu";
 import { Code, type FunctionType, type Label, type Local, ModuleBuilder, V, W } from "#wasm";
+import { pushKnownCondition } from "./condition.ts";
 import { Intent, type OpEmitter } from "./op-emitter.ts";
 import { runtimeCalls } from "./runtime-calls.ts";
 import { semanticsOf } from "./semantics.ts";
@@ -235,43 +236,6 @@ class InterpreterEmitter implements OpEmitter {
   }
 }
 
-/** Pushes a condition from operands at the top of 64 bits; what is not known goes by `generic`. */
-export function pushKnownCondition(c: Code, cc: number, known: "" | "sub" | "logic", a: () => Code, b: () => Code, generic: () => void): void {
-  const parity = cc === 10 || cc === 11;
-  if (known === "" || parity) return generic();
-  if (known === "logic") {
-    switch (cc) {
-      case 0: case 2: c.i32(0); return;
-      case 1: case 3: c.i32(1); return;
-      case 4: case 6: a().op(W.i64_eqz); return;
-      case 5: case 7: a().op(W.i64_eqz, W.i32_eqz); return;
-      case 8: case 12: a().i64(0).op(W.i64_lt_s); return;
-      case 9: case 13: a().i64(0).op(W.i64_ge_s); return;
-      case 14: a().i64(0).op(W.i64_le_s); return;
-      default: a().i64(0).op(W.i64_gt_s); return;
-    }
-  }
-  const compare: Record<number, number> = {
-    2: W.i64_lt_u, 3: W.i64_ge_u, 4: W.i64_eq, 5: W.i64_ne, 6: W.i64_le_u, 7: W.i64_gt_u, 12: W.i64_lt_s, 13: W.i64_ge_s, 14: W.i64_le_s, 15: W.i64_gt_s,
-  };
-  if (compare[cc] !== undefined) {
-    a();
-    b().op(compare[cc]);
-    return;
-  }
-  if (cc >= 8) {
-    a();
-    b().op(W.i64_sub).i64(0).op(cc === 8 ? W.i64_lt_s : W.i64_ge_s);
-    return;
-  }
-  // Overflow of a - b: the signs differ, and the result's is not a's.
-  a();
-  b().op(W.i64_xor);
-  a();
-  a();
-  b().op(W.i64_sub, W.i64_xor, W.i64_and).i64(0).op(cc === 0 ? W.i64_lt_s : W.i64_ge_s);
-}
-
 /** Imports: env.memory, env.helpers and env.regions (tables), runtime.* (see runtime-calls.ts). Exports: run. */
 export function generateInterpreter(): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder();
@@ -372,7 +336,10 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
     c.get(vp).get(e.p).callIndirect(regionTypeIndex, 1);
     c.i32(0).set(block);
     c.get(vp).memory(W.i32_load, at.LEAVE).op(W.i32_eqz).brIf(find);
-    c.br(exit).end();
+    c.get(vp).memory(W.i32_load, at.LEAVE).i32(Leave.fault).op(W.i32_ne).brIf(exit);
+    c.get(vp);
+    e.callRuntime("deliver_fault");
+    c.brIf(exit).br(find).end();
     // Forgotten?
     c.get(block).memory(W.i32_load, B.B_VALID).op(W.i32_eqz).if();
     c.get(vp);

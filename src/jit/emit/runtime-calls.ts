@@ -17,6 +17,7 @@ export const runtimeCalls: Record<string, FunctionType> = {
   carry: signature("i32", "i32"),
   condition: signature("i32 i32", "i32"),
   raise_alignment: signature("i32", "i32"),
+  need_step: signature("i32", "i32"),
   stop: signature("i32", ""),
   mulhu64: signature("i64 i64", "i64"),
   mulhs64: signature("i64 i64", "i64"),
