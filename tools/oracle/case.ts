@@ -51,6 +51,8 @@ export interface EndState {
   state: CpuState;
   /** Maximal runs of bytes that differ from the start, ascending. */
   memory: MemoryRun[];
+  /** The form at which memvisor stopped because it does not have it yet. */
+  noRule?: string;
 }
 
 /** Whoever can run cases: the real CPU, or one of memvisor's ways of running code. */

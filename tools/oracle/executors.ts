@@ -1,5 +1,8 @@
 /** The executors by name. Each is made when it is asked for; an entry may say that it is not available. */
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import type { EndState, Executor, OracleCase } from "./case.ts";
+import { Memvisor } from "./memvisor.ts";
 import { NativeCpu } from "./native.ts";
 
 /** The real CPU with one deliberate mistake, to see that differences are found: after SUB the carry is wrong. */
@@ -20,9 +23,17 @@ class BrokenCpu implements Executor {
   }
 }
 
+function memvisor(name: string, hotThreshold?: number): Executor {
+  const path = fileURLToPath(new URL("../../dist/runtime.wasm", import.meta.url));
+  if (!existsSync(path)) throw new Error("dist/runtime.wasm is missing: npm run build:runtime");
+  const runtimeWasm = new Uint8Array(readFileSync(path));
+  return new Memvisor({ name, runtimeWasm, ...(hotThreshold !== undefined && { hotThreshold }) });
+}
+
 export const executors: Readonly<Record<string, () => Promise<Executor>>> = {
   native: async () => new NativeCpu(),
   broken: async () => new BrokenCpu(),
+  interpreter: async () => memvisor("interpreter"),
 };
 
 /** The executors that are memvisor: what is judged. */
