@@ -2,7 +2,9 @@
  * A vCPU as the TypeScript side sees it: names for the fields of its record in the arena (layout.ts). It holds no state.
  */
 import type { Arena } from "#memory";
-import { at, type FieldName, gpr } from "./layout.ts";
+import { at, type Field, type FieldName, gpr, vcpuFields } from "./layout.ts";
+
+const fields = new Map(vcpuFields.map((field) => [field.name, field]));
 
 export class Vcpu {
   readonly arena: Arena;
@@ -27,6 +29,14 @@ export class Vcpu {
   }
   setU64(field: FieldName, value: bigint, index = 0): void {
     this.arena.u64[((this.vp + at[field]) >> 3) + index] = value;
+  }
+  field(name: FieldName): Field {
+    return fields.get(name) as Field;
+  }
+  /** A copy of a field's bytes. */
+  bytes(name: FieldName): Uint8Array {
+    const field = this.field(name);
+    return this.arena.u8.slice(this.vp + field.offset, this.vp + field.offset + field.stride * field.count);
   }
   register(n: number): bigint {
     return this.arena.u64[(this.vp + gpr(n)) >> 3];
