@@ -79,18 +79,20 @@ const all = [rdi, rsi, rbp, rsp, rbx, rdx, rcx, rax];
 const pusha: Rule = (l, i) => {
   const size = i.operandSize;
   const top = slot(l, -8 * size);
+  const place = l.temp();
   // rAX first: a fault on the way leaves what lies above it written.
-  for (let n = 7; n >= 0; n--) l.ir.mem(Op.st8 + 2 * log2(size), all[n] as number, top, n * size);
+  for (let n = 7; n >= 0; n--) access(l, Op.st8 + 2 * log2(size), all[n] as number, top, n * size, place);
   adjust(l, -8 * size);
 };
 
 const popa: Rule = (l, i) => {
   const size = i.operandSize;
   const top = slot(l, 0);
+  const place = l.temp();
   const first = l.temp();
   for (let n = 1; n < 8; n++) l.temp();
   for (const [n, register] of all.entries()) {
-    if (register !== rsp) l.ir.mem(Op.ld8 + 2 * log2(size), first + 8 * n, top, n * size);
+    if (register !== rsp) access(l, Op.ld8 + 2 * log2(size), first + 8 * n, top, n * size, place);
   }
   for (const [n, register] of all.entries()) {
     if (register !== rsp) l.ir.rrr(Op.mov8 + log2(size), register, first + 8 * n);
@@ -114,6 +116,13 @@ const popf: Rule = (l, i) => {
   l.sync();
 };
 
+/** An access at base + displacement, which outside 64-bit code wraps at 32 bits: `place` is a temporary for the sum. */
+function access(l: Lifter, op: number, v: number, base: number, displacement: number, place: number): void {
+  if (l.long || displacement === 0) return l.ir.mem(op, v, base, displacement);
+  l.ir.mem(Op.lea32, place, base, displacement);
+  l.ir.mem(op, v, place, 0);
+}
+
 /** ENTER size, level: pushes rBP and `level` - 1 outer frame pointers and the new one, then makes room. */
 const enter: Rule = (l, i) => {
   const size = i.operandSize;
@@ -126,19 +135,27 @@ const enter: Rule = (l, i) => {
     l.ir.rri(Op.add16i, frame, frame, -size);
   } else l.ir.mem(l.long ? Op.lea64 : Op.lea32, frame, rsp, -size);
   const stack = l.long ? frame : l.linear(frame, SS);
+  const place = l.temp();
+  const t = l.temp();
   l.ir.mem(store, rbp, stack, 0);
   if (level > 0) {
-    const t = l.temp();
-    const outer = slot(l, 0, rbp);
+    // Both pointers go down together, and wrap where addresses have 32 bits.
+    const outer = l.temp();
+    l.ir.rrr(Op.mov64, outer, slot(l, 0, rbp));
+    l.ir.rrr(Op.mov64, place, stack);
+    const step = l.constant(size);
+    const down = l.long ? Op.sub64 : Op.sub32;
     for (let n = 1; n < level; n++) {
-      l.ir.mem(Op.ld8 + 2 * log2(size), t, outer, -n * size);
-      l.ir.mem(store, t, stack, -n * size);
+      l.ir.rrr(down, outer, outer, step);
+      l.ir.rrr(down, place, place, step);
+      l.ir.mem(Op.ld8 + 2 * log2(size), t, outer, 0);
+      l.ir.mem(store, t, place, 0);
     }
-    l.ir.mem(store, frame, stack, -level * size);
+    access(l, store, frame, stack, -level * size, place);
   }
   const below = -level * size - room;
   // The new top of the stack must be writable.
-  if (room > 0) l.ir.mem(Op.ldm8 + 2 * log2(size), l.temp(), stack, below);
+  if (room > 0) access(l, Op.ldm8 + 2 * log2(size), t, stack, below, place);
   if (l.long) l.ir.mem(Op.lea64, rsp, frame, below);
   else if (l.i.mode === 32) l.ir.mem(Op.lea32, rsp, frame, below);
   else l.ir.rri(Op.add16i, rsp, frame, below);
