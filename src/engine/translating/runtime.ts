@@ -13,6 +13,8 @@ export interface RuntimeExports extends FrameSource {
   forget_blocks(vp: number): void;
   tlb_flush_all(vp: number): void;
   flags(vp: number): number;
+  digest_bytes(seed: bigint, at: number, size: number): bigint;
+  digest_memory(space: number): bigint;
   update_mode(vp: number): void;
   deliver_fault(vp: number): number;
   deliver_interrupt(vp: number, vector: number): number;

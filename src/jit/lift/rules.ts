@@ -4,8 +4,9 @@ import { controlRules } from "./control.ts";
 import { integerRules } from "./integer.ts";
 import type { Rule } from "./lifter.ts";
 import { stringRules } from "./string.ts";
+import { systemRules } from "./system.ts";
 
-const families: readonly Record<string, Rule>[] = [integerRules, controlRules, stringRules];
+const families: readonly Record<string, Rule>[] = [integerRules, controlRules, stringRules, systemRules];
 
 /** By row id. */
 export const ruleOfRow: readonly (Rule | undefined)[] = rows.map((row) => {

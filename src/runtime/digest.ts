@@ -1,0 +1,39 @@
+/** A hash of guest memory, fast enough for every few million instructions. Not cryptographic. */
+import * as L from "./layout";
+
+// @ts-ignore: decorator
+@inline function mix(hash: u64, word: u64): u64 {
+  return rotl<u64>((hash ^ word) * 0x9e3779b97f4a7c15, 29);
+}
+
+/** Of `size` bytes, a multiple of 8. */
+export function digest_bytes(seed: u64, at: u32, size: u32): u64 {
+  let hash = seed;
+  for (let end = at + size; at < end; at += 8) hash = mix(hash, load<u64>(at));
+  return hash;
+}
+
+function isZero(frame: u32): bool {
+  for (let at = frame; at < frame + 4096; at += 32) {
+    if ((load<u64>(at) | load<u64>(at, 8) | load<u64>(at, 16) | load<u64>(at, 24)) != 0) return false;
+  }
+  return true;
+}
+
+/** Of a guest's RAM: an absent frame counts as the zeros that it reads as. */
+export function digest_memory(space: u32): u64 {
+  let hash: u64 = 0;
+  const end = load<u32>(space, L.S_GFN_END) >> 10;
+  const table = load<u32>(space, L.S_TABLE);
+  for (let n: u32 = 0; n < end; n++) {
+    const second = load<u32>(table + (n << 2));
+    if (second == 0) continue;
+    for (let k: u32 = 0; k < 1024; k++) {
+      const entry = load<u32>(second + (k << 2));
+      if ((entry & L.E_PRESENT) == 0) continue;
+      const frame = entry & 0xfffff000;
+      if (!isZero(frame)) hash ^= digest_bytes(<u64>((n << 10) | k) * 0xc2b2ae3d27d4eb4f, frame, 4096);
+    }
+  }
+  return hash;
+}

@@ -1,0 +1,52 @@
+// biome-ignore-all format: the list of fields reads better in rows
+/**
+ * A digest of a whole machine: what two runs must agree in.
+ *
+ * It covers what a guest could ever see: the architectural state of its CPU, its memory, its devices; not how it is being
+ * run (TLBs, translated code, lazy flags). Two runs that print the same digests at the same instruction are the same run.
+ */
+import type { FieldName, Vcpu } from "#vcpu";
+
+/** Fields of the record that a guest can see, but for the arithmetic flags. */
+const architectural = [
+  "GPR", "RIP", "EFLAGS", "SEG_BASE", "XMM", "FPR", "FCW", "FSW", "FTW", "MXCSR", "SEG_SELECTOR", "SEG_LIMIT", "SEG_FLAGS",
+  "GDTR_BASE", "IDTR_BASE", "LDTR_BASE", "TR_BASE", "GDTR_LIMIT", "IDTR_LIMIT", "LDTR_LIMIT", "TR_LIMIT", "LDTR_SELECTOR", "TR_SELECTOR",
+  "LDTR_FLAGS", "TR_FLAGS", "CR0", "CR2", "CR3", "CR4", "CR8", "XCR0", "EFER", "DR", "STAR", "LSTAR", "CSTAR", "SFMASK",
+  "KERNEL_GS_BASE", "TSC_AUX", "TSC_OFFSET", "PAT", "CPL", "HALTED", "ICOUNT",
+] as const satisfies readonly FieldName[];
+
+export interface DigestSource {
+  flags(vp: number): number;
+  digest_bytes(seed: bigint, at: number, size: number): bigint;
+  digest_memory(space: number): bigint;
+}
+
+export interface MachineDigest {
+  readonly cpu: string;
+  readonly memory: string;
+  readonly devices: string;
+}
+
+export function digestMachine(vcpu: Vcpu, space: number, devices: Uint8Array, source: DigestSource): MachineDigest {
+  let cpu = BigInt(source.flags(vcpu.vp));
+  for (const name of architectural) {
+    const field = vcpu.field(name);
+    const bytes = Math.ceil((field.stride * field.count) / 8) * 8;
+    const start = (vcpu.vp + field.offset) & ~7;
+    cpu = field.stride * field.count >= 8 ? source.digest_bytes(cpu, start, bytes) : mix(cpu, vcpu.bytes(name));
+  }
+  return { cpu: hex(cpu), memory: hex(source.digest_memory(space)), devices: hex(mix(0n, devices)) };
+}
+
+const hex = (value: bigint): string => BigInt.asUintN(64, value).toString(16).padStart(16, "0");
+
+/** FNV-1a over bytes. */
+function mix(seed: bigint, bytes: Uint8Array): bigint {
+  let low = Number(BigInt.asUintN(32, seed)) ^ 0x84222325;
+  let high = Number(BigInt.asUintN(32, seed >> 32n)) ^ 0x1b873593;
+  for (const byte of bytes) {
+    low = Math.imul(low ^ byte, 0x01000193);
+    high = Math.imul(high ^ byte, 0x85ebca6b) + (low >>> 16);
+  }
+  return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+}
