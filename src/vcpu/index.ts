@@ -4,5 +4,6 @@ export {
 } from "./layout.ts";
 export { Event, Leave } from "./leave.ts";
 export { Mode, modeTlb } from "./mode.ts";
+export { type MsrDevice, MsrFile, type MsrOptions, type MsrState } from "./msr.ts";
 export { Vcpu } from "./vcpu.ts";
 export { enterLongMode, type LongModeEntry } from "./reset.ts";

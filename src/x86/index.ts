@@ -99,6 +99,7 @@ export {
 export { type ByteRegister, byteRegister, Instruction, ripBase } from "./instruction.ts";
 export { CONDITIONS } from "./instructions/define.ts";
 export { rows } from "./instructions/index.ts";
+export { cpuid, type CpuidEnvironment, cpuidFeatures, type CpuidResult } from "./cpuid.ts";
 export {
   MSR,
   type MsrName,

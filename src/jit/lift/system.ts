@@ -8,6 +8,7 @@ import { Helper, Op } from "#ir";
 import { at, Mode } from "#vcpu";
 import { IF, type Instruction } from "#x86";
 import { type Lifter, log2, rdx, type Rule } from "./lifter.ts";
+import { raise } from "./raise.ts";
 import { adjust, peek } from "./stack.ts";
 
 const UD = 6;
@@ -16,12 +17,6 @@ const GP = 13;
 const SS = 2;
 
 const isUser = (l: Lifter): boolean => (l.mode & Mode.tlbMask) === 0;
-
-/** Raises an exception at this instruction, and ends the block. */
-export function raise(l: Lifter, vector: number, error = 0): void {
-  l.ir.call(Helper.sys_raise, vector, 0, error);
-  l.sync(l.position);
-}
 
 /** #UD: what does not exist, here or at all. */
 export const undefinedInstruction: Rule = (l) => raise(l, UD);
@@ -37,7 +32,7 @@ function requireSystem(l: Lifter): boolean {
 export function requireFpu(l: Lifter): boolean {
   if ((l.mode & Mode.noFpu) === 0) return true;
   l.ir.call(Helper.sys_no_fpu, 0, 0, 0);
-  l.sync(l.position);
+  l.dispatch();
   return false;
 }
 
@@ -45,7 +40,7 @@ export function requireFpu(l: Lifter): boolean {
 export function requireMmx(l: Lifter): boolean {
   if ((l.mode & Mode.noFpu) === 0) return true;
   l.ir.call(Helper.sys_no_fpu, 0, 0, 1);
-  l.sync(l.position);
+  l.dispatch();
   return false;
 }
 
