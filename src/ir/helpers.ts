@@ -3,7 +3,7 @@
  * `(vp: i32, a: i32, b: i32, imm: i32) → i32`, where nonzero leaves at the instruction's start (for the reason in LEAVE).
  *
  * `touches` declares what a helper reads or writes of the state that compiled code keeps in locals:
- * g general registers, t TEMP, f arithmetic flags, x XMM and VTEMP. Everything else lives in the record at all times.
+ * g general registers, t TEMP, f arithmetic flags, x XMM and VTEMP, i the count of retired instructions (time). Everything else lives in the record at all times.
  * Helpers that answer nonzero have changed nothing architectural, but for what `again` allows.
  */
 export interface HelperRow {
@@ -44,7 +44,7 @@ const table = {
   sys_arpl: "gtf",
   sys_fsgsbase: "",
   sys_write_base: "gt",
-  sys_write_cr: "gt",
+  sys_write_cr: "gti",
   sys_clts: "",
   sys_lmsw: "gt",
   sys_read_dr: "gt",
@@ -53,18 +53,18 @@ const table = {
   sys_xsetbv: "g",
   sys_invlpg: "gt",
   sys_invpcid: "gt",
-  sys_rdmsr: "g",
-  sys_wrmsr: "g",
-  sys_rdtsc: "g",
+  sys_rdmsr: "gi",
+  sys_wrmsr: "gi",
+  sys_rdtsc: "gi",
   sys_cpuid: "g",
   sys_random: "gtf",
   sys_hypercall: "g",
-  sys_in: "gt",
-  sys_out: "gt",
-  sys_string_io: "g",
+  sys_in: "gti",
+  sys_out: "gti",
+  sys_string_io: "gi",
   sys_interrupt_flag: "",
   sys_access_check: "",
-  sys_hlt: "",
+  sys_hlt: "i",
   sys_no_fpu: "",
   sys_fxsave: "gtx",
   sys_fxrstor: "gtx",

@@ -20,6 +20,8 @@ export interface TraceOptions {
 export interface EngineOptions {
   /** Never compile: everything runs in the IR interpreter. */
   readonly interpreterOnly?: boolean;
+  /** Entries of a block before it is compiled. */
+  readonly hotThreshold?: number;
   /** Flush the TLB, drop regions and so on at random moments of this seed; the guest must see nothing of it. */
   readonly chaosSeed?: number;
 }

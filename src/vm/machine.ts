@@ -12,9 +12,10 @@ import {
 } from "#devices";
 import { type EngineHost, TranslatingEngine } from "#engine";
 import { AddressSpace, Arena } from "#memory";
-import { enterLongMode, Event, MsrFile, type Vcpu } from "#vcpu";
-import { cpuid } from "#x86";
+import { enterLongMode, Event, type Vcpu } from "#vcpu";
+import { cpuid, MsrFile } from "./temp-stub.ts";
 import { BootError, E820_RESERVED, prepareLinuxBoot } from "./boot/index.ts";
+import { digestMachine } from "./digest.ts";
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
 import type { MachineConfig, MachineHost, MachineOutcome, MachineStats, RunnableMachine } from "./machine-host.ts";
 import { seededRandom } from "./random.ts";
@@ -26,6 +27,8 @@ const largestSlice = 8_000_000;
 /** Virtual time without an alarm in sight: the loop still looks up once in a while. */
 const longestVirtualSlice = 4_000_000;
 const serialChunk = 64;
+/** Entries of a block before it is compiled: chosen by the time of a boot. */
+const defaultHotThreshold = 1000;
 
 export class Machine implements RunnableMachine {
   readonly #config: MachineConfig;
@@ -59,6 +62,7 @@ export class Machine implements RunnableMachine {
       runtimeWasm: host.runtimeWasm,
       host: this.#engineHost(),
       exact: this.#virtual,
+      hotThreshold: config.engine.interpreterOnly ? Number.POSITIVE_INFINITY : (config.engine.hotThreshold ?? defaultHotThreshold),
     });
     const ranges = ramRanges(config.memoryBytes).map(({ base, size }) => ({ gpa: gpa(base), sizeBytes: size }));
     this.#space = new AddressSpace(this.#arena, this.#engine.runtime, ranges);
@@ -110,8 +114,8 @@ export class Machine implements RunnableMachine {
         { name: "interpreter", instructions: instructions - compiled, ms: this.#runningMs },
         { name: "regions", instructions: compiled, ms: 0 },
       ],
-      regions: 0,
-      wasmBytes: 0,
+      regions: this.#engine.regions.stats.regions,
+      wasmBytes: this.#engine.regions.stats.wasmBytes,
       tlbMisses: Number(vcpu.u64("TLB_MISSES")),
       exits: { ...this.#exits, ...this.#engine.leavesByName() },
       framesTouched: this.#space.framesTouched,
@@ -260,11 +264,6 @@ export class Machine implements RunnableMachine {
     return new MsrFile({
       lapic: this.#platform.lapics[0],
       kvmClock,
-      readTsc: () => this.#readTsc() + this.#vcpu.u64("TSC_OFFSET"),
-      setTscOffset: (offset) => {
-        this.#vcpu.setU64("TSC_OFFSET", offset);
-        this.#platform.lapics[0].tscChanged();
-      },
       unknown: (index, write) => this.#reportOnce(`${write ? "write to" : "read of"} unknown MSR 0x${index.toString(16)}`),
     });
   }
@@ -302,6 +301,11 @@ export class Machine implements RunnableMachine {
   }
 
   #digest(): void {
-    // Written with the digests.
+    const every = this.#config.digestEvery;
+    const icount = this.#vcpu.u64("ICOUNT");
+    if (every === undefined || icount < this.#nextDigest) return;
+    this.#nextDigest = icount - (icount % BigInt(every)) + BigInt(every);
+    const digest = digestMachine(this.#vcpu, this.#space.header, this.#platform.digestInput(), this.#engine.runtime);
+    this.#host.report("digest", `${icount} cpu ${digest.cpu} memory ${digest.memory} devices ${digest.devices}`);
   }
 }

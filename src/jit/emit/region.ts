@@ -121,7 +121,7 @@ function emitRegion(words: Int32Array, region: Region, exact: boolean, imports: 
       };
       const meaning = semantics[op];
       if (meaning !== undefined) meaning(e);
-      else if (row.name === "call") emitCall(e, helperType);
+      else if (row.name === "call") emitCall(e, helperType, icount);
       else emitEnd(e, row, op, block.offset, goTo, leaveAt, out);
       e.known = knownAfter(row, e.known);
       word += opBytes(op) >> 2;
@@ -135,9 +135,10 @@ function emitRegion(words: Int32Array, region: Region, exact: boolean, imports: 
   return c;
 }
 
-function emitCall(e: RegionEmitter, helperType: number): void {
+function emitCall(e: RegionEmitter, helperType: number, icount: Local): void {
   const c = e.code;
   const touches = helperRows[e.d].touches;
+  if (touches.includes("i")) c.get(e.vp).get(icount).memory(W.i64_store, at.ICOUNT);
   e.syncBefore(touches);
   c.get(e.vp).i32(e.a).i32(e.b).i32(e.imm).i32(e.d).callIndirect(helperType, 0).set(e.q);
   e.syncAfter(touches);

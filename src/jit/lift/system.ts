@@ -382,10 +382,20 @@ function answer(helper: number, imm = 0): Rule {
   return (l) => l.ir.call(helper, 0, 0, imm);
 }
 
+/** What looks at the time ends its block: the count of retired instructions is exact there, whoever runs it. */
+function answerInTime(helper: number, imm: number): Rule {
+  return (l) => {
+    l.ir.call(helper, 0, 0, imm);
+    l.jump(l.next);
+  };
+}
+
 const random: Rule = (l, i) => l.ir.call(Helper.sys_random, l.registerOf(0), 0, i.operandSize);
 
 const rdmsr: Rule = (l) => {
-  if (requireSystem(l)) l.ir.call(Helper.sys_rdmsr);
+  if (!requireSystem(l)) return;
+  l.ir.call(Helper.sys_rdmsr);
+  l.jump(l.next);
 };
 
 // Extended state.
@@ -481,8 +491,8 @@ export const systemRules: Record<string, Rule> = {
   outs: stringIo(1, 32),
   rdmsr,
   wrmsr: plain(Helper.sys_wrmsr),
-  rdtsc: answer(Helper.sys_rdtsc, 0),
-  rdtscp: answer(Helper.sys_rdtsc, 1),
+  rdtsc: answerInTime(Helper.sys_rdtsc, 0),
+  rdtscp: answerInTime(Helper.sys_rdtsc, 1),
   rdpmc: (l) => raise(l, GP),
   cpuid: answer(Helper.sys_cpuid),
   rdrand: random,
