@@ -12,8 +12,8 @@ import {
 } from "#devices";
 import { type EngineHost, TranslatingEngine } from "#engine";
 import { AddressSpace, Arena } from "#memory";
-import { enterLongMode, Event, type Vcpu } from "#vcpu";
-import { cpuid, MsrFile } from "./temp-stub.ts";
+import { enterLongMode, Event, MsrFile, type Vcpu } from "#vcpu";
+import { cpuid } from "#x86";
 import { BootError, E820_RESERVED, prepareLinuxBoot } from "./boot/index.ts";
 import { digestMachine } from "./digest.ts";
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
