@@ -43,20 +43,50 @@ export function flags(vp: u32): u32 {
   );
 }
 
+/** CF by itself: what INC, DEC, ADC and many branches ask for. */
 export function carry(vp: u32): u32 {
-  return flags(vp) & CF;
+  const cls = <u32>load<u64>(vp, L.CC_KIND) >> 2;
+  const a = load<u64>(vp, L.CC_A);
+  switch (cls) {
+    case 1:
+      return a + load<u64>(vp, L.CC_B) < a ? 1 : 0;
+    case 2:
+      return a < load<u64>(vp, L.CC_B) ? 1 : 0;
+    case 5:
+      return 0;
+    case 6:
+      return <u32>load<u64>(vp, L.CC_C) & CF;
+    default:
+      return flags(vp) & CF;
+  }
+}
+
+/** What ZF and SF are told from: 0 for ZF, negative for SF. Not for EXPLICIT. */
+function resultOf(vp: u32, cls: u32): u64 {
+  const a = load<u64>(vp, L.CC_A);
+  if (cls >= 5) return a;
+  const b = load<u64>(vp, L.CC_B);
+  if (cls == 1) return a + b;
+  if (cls == 2) return a - b;
+  const carryIn = load<u64>(vp, L.CC_C) << <u64>(64 - (8 << (<u32>load<u64>(vp, L.CC_KIND) & 3)));
+  return cls == 3 ? a + b + carryIn : a - b - carryIn;
 }
 
 /** Condition cc in x86's numbering (SDM 1, appendix B), 0 or 1. */
 export function condition(vp: u32, cc: u32): u32 {
+  const cls = <u32>load<u64>(vp, L.CC_KIND) >> 2;
+  const negated = cc & 1;
+  const which = cc >> 1;
+  if (which == 1) return carry(vp) ^ negated;
+  if (cls != 0) {
+    if (which == 2) return (resultOf(vp, cls) == 0 ? 1 : 0) ^ negated;
+    if (which == 4) return (<i64>resultOf(vp, cls) < 0 ? 1 : 0) ^ negated;
+  }
   const f = flags(vp);
   let holds: bool;
-  switch (cc >> 1) {
+  switch (which) {
     case 0:
       holds = (f & OF) != 0;
-      break;
-    case 1:
-      holds = (f & CF) != 0;
       break;
     case 2:
       holds = (f & ZF) != 0;
@@ -76,7 +106,7 @@ export function condition(vp: u32, cc: u32): u32 {
     default:
       holds = (f & ZF) != 0 || ((f >> 7) & 1) != ((f >> 11) & 1);
   }
-  return (holds ? 1 : 0) ^ (cc & 1);
+  return (holds ? 1 : 0) ^ negated;
 }
 
 /** Writes the arithmetic flags from their places in EFLAGS. */
