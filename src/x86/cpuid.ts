@@ -28,10 +28,10 @@ export const cpuidFeatures = {
     SSE3: 0, SSSE3: 9, CMPXCHG16B: 13, PCID: 17, SSE41: 19, SSE42: 20, X2APIC: 21, POPCNT: 23, TSC_DEADLINE: 24, XSAVE: 26,
     RDRAND: 30, HYPERVISOR: 31,
   },
-  /** No MCE and MCA: there are no machine checks. */
+  /** No machine checks, no virtual 8086 mode, and SYSENTER not even outside long mode. */
   "1.edx": {
-    FPU: 0, VME: 1, DE: 2, PSE: 3, TSC: 4, MSR: 5, PAE: 6, CMPXCHG8B: 8, APIC: 9, SEP: 11, MTRR: 12, PGE: 13, CMOV: 15, PAT: 16,
-    PSE36: 17, CLFSH: 19, MMX: 23, FXSR: 24, SSE: 25, SSE2: 26,
+    FPU: 0, DE: 2, PSE: 3, TSC: 4, MSR: 5, PAE: 6, CMPXCHG8B: 8, APIC: 9, MTRR: 12, PGE: 13, CMOV: 15, PAT: 16, PSE36: 17,
+    CLFSH: 19, MMX: 23, FXSR: 24, SSE: 25, SSE2: 26,
   },
   "7.ebx": { FSGSBASE: 0, SMEP: 7, ERMS: 9, INVPCID: 10, RDSEED: 18, SMAP: 20 },
   "7.ecx": { UMIP: 2 },
