@@ -42,7 +42,10 @@ const kernel: Package[] = [
     files: [
       { path: "./boot/vmlinuz-6.1-test", data: "kernel" },
       { path: `./${folder}/modules.builtin`, data: "kernel/fs/built.ko\n" },
-      { path: `./${folder}/kernel/drivers/virtio/virtio_pci.ko`, data: moduleOf(["vermagic=6.1", "depends=virtio_ring,virtio", "alias=pci:v1AF4"]) },
+      {
+        path: `./${folder}/kernel/drivers/virtio/virtio_pci.ko`,
+        data: moduleOf(["vermagic=6.1", "depends=virtio_ring,virtio", "alias=pci:v1AF4"]),
+      },
       { path: `./${folder}/kernel/drivers/virtio/virtio_ring.ko`, data: moduleOf(["vermagic=6.1", "depends=virtio"]) },
       { path: `./${folder}/kernel/drivers/virtio/virtio.ko`, data: moduleOf(["vermagic=6.1", "depends="]) },
       { path: `./${folder}/kernel/sound/snd.ko`, data: moduleOf(["vermagic=6.1", "depends="]) },
@@ -72,7 +75,16 @@ test("an image is the kernel, busybox, init and the modules that are wanted, wit
   expect(new TextDecoder().decode(image.kernel)).toBe("kernel");
   expect(image.record).toMatchObject({ kernelVersion: "6.1-test", reference: "debian-12-cloud", extras: [] });
   const paths = pathsOf(image.initrd);
-  expect(paths).toEqual(expect.arrayContaining(["bin", "init", "usr/bin/busybox", "dev/console", "etc/passwd", `usr/${folder}/kernel/drivers/virtio/virtio.ko`]));
+  expect(paths).toEqual(
+    expect.arrayContaining([
+      "bin",
+      "init",
+      "usr/bin/busybox",
+      "dev/console",
+      "etc/passwd",
+      `usr/${folder}/kernel/drivers/virtio/virtio.ko`,
+    ]),
+  );
   expect(paths.filter((path) => path.includes("snd"))).toEqual([]);
   for (const path of paths.slice(0, -1)) {
     const parent = path.slice(0, Math.max(path.lastIndexOf("/"), 0));
@@ -112,7 +124,11 @@ test("an extra package comes whole; of libraries comes what something is linked 
         { path: "./usr/lib/x86_64-linux-gnu/libfoo-more.so.1", data: linkedAgainst(["libhuge.so.1"]) },
       ],
     },
-    { name: "libdeep1", section: "libs", files: [{ path: "./usr/lib/x86_64-linux-gnu/deep/libdeep.so.1", data: linkedAgainst([]) }] },
+    {
+      name: "libdeep1",
+      section: "libs",
+      files: [{ path: "./usr/lib/x86_64-linux-gnu/deep/libdeep.so.1", data: linkedAgainst([]) }],
+    },
     { name: "libhuge1", section: "libs" },
     {
       name: "libc6",
@@ -142,7 +158,10 @@ test("an extra package comes whole; of libraries comes what something is linked 
 });
 
 test("a package that is not in the archive, or lacks a library, is named", async () => {
-  const { workshop } = archiveOf([...kernel, { name: "tool", files: [{ path: "usr/bin/tool", data: linkedAgainst(["libno.so.1"]) }] }]);
+  const { workshop } = archiveOf([
+    ...kernel,
+    { name: "tool", files: [{ path: "usr/bin/tool", data: linkedAgainst(["libno.so.1"]) }] },
+  ]);
   await expect(buildImage(reference, ["absent"], workshop)).rejects.toThrow('no package "absent"');
   await expect(buildImage(reference, ["tool"], workshop)).rejects.toThrow("libno.so.1");
   await expect(buildImage(reference, [], archiveOf([]).workshop)).rejects.toThrow("linux-image-cloud-amd64");
@@ -150,7 +169,9 @@ test("a package that is not in the archive, or lacks a library, is named", async
 
 test("modules load behind what they depend on, and modprobe's files say so", async () => {
   const files = new Map(
-    (kernel[1].files ?? []).flatMap(({ path, data }) => (path.endsWith(".ko") ? [[path.slice(`./${folder}/`.length), data as Uint8Array]] : [])),
+    (kernel[1].files ?? []).flatMap(({ path, data }) =>
+      path.endsWith(".ko") ? [[path.slice(`./${folder}/`.length), data as Uint8Array]] : [],
+    ),
   );
   const set = await selectModules(files.keys(), async (path) => files.get(path) ?? bytesOf(""));
   const at = "kernel/drivers/virtio";

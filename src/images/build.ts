@@ -129,10 +129,12 @@ async function addKernelModules(
   files: readonly TarEntry[],
   decompress: Decompress,
 ): Promise<void> {
-  const byPath = new Map(files.flatMap((entry) => {
-    const path = moduleFile.exec(entry.path)?.[1];
-    return path ? [[path, entry.data] as const] : [];
-  }));
+  const byPath = new Map(
+    files.flatMap((entry) => {
+      const path = moduleFile.exec(entry.path)?.[1];
+      return path ? [[path, entry.data] as const] : [];
+    }),
+  );
   const load = async (path: string): Promise<Uint8Array> => {
     const compression = moduleCompressions[path.slice(path.lastIndexOf(".") + 1)] ?? "none";
     return collect(decompress(compression, byPath.get(path) ?? new Uint8Array(0)));
@@ -153,7 +155,8 @@ async function unpack(
   const bytes = await source.fetch(wanted, onProgress);
   const entries: TarEntry[] = [];
   let doneBytes = 0;
-  const report = (): void => onProgress({ phase: "unpack", what: wanted.name, doneBytes, totalBytes: wanted.installedBytes });
+  const report = (): void =>
+    onProgress({ phase: "unpack", what: wanted.name, doneBytes, totalBytes: wanted.installedBytes });
   report();
   for await (const entry of readDeb(bytes, decompress, (header) => {
     doneBytes += header.sizeBytes;

@@ -123,7 +123,10 @@ const baseName = (path: string): string => path.slice(path.lastIndexOf("/") + 1)
 
 /** `libgcc_s.so.1` is most likely in `libgcc-s1`: look there first. */
 function closestTo(soname: string): (a: DebianPackage, b: DebianPackage) => number {
-  const guess = soname.toLowerCase().replace(/\.so\.?/, "").replaceAll("_", "-");
+  const guess = soname
+    .toLowerCase()
+    .replace(/\.so\.?/, "")
+    .replaceAll("_", "-");
   const distance = (each: DebianPackage): number => (each.name === guess ? 0 : each.name.startsWith(guess) ? 1 : 2);
   return (a, b) => distance(a) - distance(b);
 }

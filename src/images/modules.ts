@@ -50,7 +50,10 @@ export function maybeWanted(pathInKernel: string): boolean {
 
 /** `kernel/drivers/char/hw_random/virtio-rng.ko.xz` is the module `virtio_rng`. */
 export function moduleName(path: string): string {
-  return path.slice(path.lastIndexOf("/") + 1).replace(/\.ko(\.\w+)?$/, "").replaceAll("-", "_");
+  return path
+    .slice(path.lastIndexOf("/") + 1)
+    .replace(/\.ko(\.\w+)?$/, "")
+    .replaceAll("-", "_");
 }
 
 export interface KernelModule {
@@ -101,7 +104,9 @@ function describe(name: string, path: string, data: Uint8Array): KernelModule {
     name,
     path,
     data,
-    depends: all("depends").flatMap((list) => list.split(",").filter(Boolean)).map(moduleName),
+    depends: all("depends")
+      .flatMap((list) => list.split(",").filter(Boolean))
+      .map(moduleName),
     aliases: all("alias"),
   };
 }
@@ -116,7 +121,17 @@ export function modulesDep(set: ModuleSet): string {
   // A module behind those that it is needed by: modprobe loads the list from its end.
   const position = new Map(set.modules.map((module, i) => [module, i]));
   const order = (a: KernelModule, b: KernelModule): number => (position.get(b) ?? 0) - (position.get(a) ?? 0);
-  return lines(set.modules.map((module) => `${[`${module.path}:`, ...needs(module).sort(order).map((each) => each.path)].join(" ")}`));
+  return lines(
+    set.modules.map(
+      (module) =>
+        `${[
+          `${module.path}:`,
+          ...needs(module)
+            .sort(order)
+            .map((each) => each.path),
+        ].join(" ")}`,
+    ),
+  );
 }
 
 export function modulesAlias(set: ModuleSet): string {

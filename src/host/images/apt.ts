@@ -8,7 +8,6 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { text as textOf } from "node:stream/consumers";
-import { gunzipSync } from "node:zlib";
 import {
   type DebianArchive,
   type DebianPackage,
@@ -63,11 +62,19 @@ export class AptSource implements PackageSource {
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder);
     const report = (part: number): void =>
-      onProgress({ phase: "download", what: wanted.name, doneBytes: part * wanted.sizeBytes, totalBytes: wanted.sizeBytes });
+      onProgress({
+        phase: "download",
+        what: wanted.name,
+        doneBytes: part * wanted.sizeBytes,
+        totalBytes: wanted.sizeBytes,
+      });
     await this.#apt(["download", `${wanted.name}=${wanted.version}`], report, folder);
     const bytes = await readFile(join(folder, fileName(wanted))).catch(() => new Uint8Array(0));
     if (sha256Of(bytes) !== wanted.sha256) {
-      throw new ImageError("corrupt-package", `the download of ${wanted.name} has a wrong checksum: try again, or pass another --mirror`);
+      throw new ImageError(
+        "corrupt-package",
+        `the download of ${wanted.name} has a wrong checksum: try again, or pass another --mirror`,
+      );
     }
     await this.#cache.keepPackage(wanted.sha256, bytes);
     await rm(folder, { recursive: true, force: true });
@@ -88,13 +95,26 @@ export class AptSource implements PackageSource {
       if (!(error instanceof ImageError) || error.code !== "network" || needed.length === archives.length) throw error;
       await this.#writeSources(needed);
       await this.#apt(["update"], report);
-      onProgress({ phase: "index", what: "the mirror has no updates or security archive: going on without", doneBytes: 100, totalBytes: 100 });
+      onProgress({
+        phase: "index",
+        what: "the mirror has no updates or security archive: going on without",
+        doneBytes: 100,
+        totalBytes: 100,
+      });
     }
   }
 
   async #writeSources(archives: readonly DebianArchive[]): Promise<void> {
     const stanzas = archives.map(({ uri, suite }) =>
-      [`Types: deb`, `URIs: ${uri}`, `Suites: ${suite}`, `Components: main`, `Architectures: amd64`, `Signed-By: ${this.#options.keyring}`, ""].join("\n"),
+      [
+        `Types: deb`,
+        `URIs: ${uri}`,
+        `Suites: ${suite}`,
+        `Components: main`,
+        `Architectures: amd64`,
+        `Signed-By: ${this.#options.keyring}`,
+        "",
+      ].join("\n"),
     );
     await writeFile(join(this.#root, "etc/debian.sources"), stanzas.join("\n"));
   }
@@ -109,22 +129,18 @@ export class AptSource implements PackageSource {
     return index;
   }
 
+  /** apt packs its lists by a method of its own choice: its own tool reads them all. */
   async #readList(file: string): Promise<string> {
-    // apt keeps a list as it came, or packed by another method: its own tool reads them all.
-    if (!file.endsWith(".gz")) {
-      const plain = await readFile(file, "utf8").catch(() => undefined);
-      if (plain !== undefined && /\/[^.]*$/.test(file.replace(/.*_/, "/"))) return plain;
-    } else {
-      return gunzipSync(await readFile(file)).toString("utf8");
-    }
     const { status, output } = await runProgram("/usr/lib/apt/apt-helper", ["cat-file", file], this.#environment());
-    if (status !== 0) throw new ImageError("apt", `apt cannot read its own list ${file}`);
+    if (status !== 0)
+      throw new ImageError("apt", `apt cannot read its own list ${file}: remove ${this.#root} and try again`);
     return output;
   }
 
   async #configuration(): Promise<string> {
     const host = await runProgram("apt-config", ["dump"], {});
-    const taken = /^(Acquire::(http|https|ftp|tor|mirror|Retries|ForceIPv|Check-|Max-ValidTime|Min-ValidTime)|Dir::Etc::netrc)/i;
+    const taken =
+      /^(Acquire::(http|https|ftp|tor|mirror|Retries|ForceIPv|Check-|Max-ValidTime|Min-ValidTime)|Dir::Etc::netrc)/i;
     const root = this.#root;
     return [
       ...host.output.split("\n").filter((line) => taken.test(line)),
@@ -164,10 +180,12 @@ export class AptSource implements PackageSource {
     const ran = await runProgram("apt-get", [...status, ...words], this.#environment(), {
       cwd,
       signal: this.#options.signal,
-      onStatus: report && ((line) => {
-        const percent = /^dlstatus:[^:]*:([\d.]+):/.exec(line)?.[1];
-        if (percent) report(Number(percent) / 100);
-      }),
+      onStatus:
+        report &&
+        ((line) => {
+          const percent = /^dlstatus:[^:]*:([\d.]+):/.exec(line)?.[1];
+          if (percent) report(Number(percent) / 100);
+        }),
     });
     if (ran.status !== 0) throw await whyAptFailed(ran.errors, this.#cache.folder);
     return ran.output;
@@ -185,18 +203,30 @@ async function whyAptFailed(errors: string, folder: string): Promise<ImageError>
   const said = lines.map((line) => line.slice(3)).join("; ") || errors.trim();
   if (/No space left|enough free space/i.test(said)) return diskFull(folder);
   if (/NO_PUBKEY|no_pubkey|Missing key/i.test(said)) {
-    return new ImageError("unknown-key", `the archive is signed by a key that the keyring does not have (${said}): pass a newer --keyring FILE`);
+    return new ImageError(
+      "unknown-key",
+      `the archive is signed by a key that the keyring does not have (${said}): pass a newer --keyring FILE`,
+    );
   }
   if (/Release file .* expired|is expired|not valid yet/i.test(said)) {
-    return new ImageError("expired", `the archive's lists are out of date (${said}): check the clock, or pass another --mirror`);
+    return new ImageError(
+      "expired",
+      `the archive's lists are out of date (${said}): check the clock, or pass another --mirror`,
+    );
   }
   if (/BADSIG|not signed|signatures? (couldn't|were invalid)|Verification/i.test(said)) {
     return new ImageError("bad-signature", `the archive's signature does not hold (${said}): pass another --mirror`);
   }
   if (/Hash Sum mismatch|unexpected size/i.test(said)) {
-    return new ImageError("corrupt-index", `the archive sent something else than it signed (${said}): try again, or pass another --mirror`);
+    return new ImageError(
+      "corrupt-index",
+      `the archive sent something else than it signed (${said}): try again, or pass another --mirror`,
+    );
   }
-  return new ImageError("network", `the archive does not answer as it should (${said}): check the network, or pass --mirror URL`);
+  return new ImageError(
+    "network",
+    `the archive does not answer as it should (${said}): check the network, or pass --mirror URL`,
+  );
 }
 
 interface Ran {
@@ -211,7 +241,12 @@ interface RunOptions {
   readonly onStatus?: (line: string) => void;
 }
 
-async function runProgram(name: string, words: readonly string[], environment: NodeJS.ProcessEnv, options: RunOptions = {}): Promise<Ran> {
+async function runProgram(
+  name: string,
+  words: readonly string[],
+  environment: NodeJS.ProcessEnv,
+  options: RunOptions = {},
+): Promise<Ran> {
   const child = spawn(name, words, {
     cwd: options.cwd,
     signal: options.signal,

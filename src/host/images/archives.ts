@@ -34,9 +34,17 @@ export async function chooseKeyring(options: ArchiveOptions): Promise<string> {
   const signedBy = debianMirrors(await readHostArchives()).main?.signedBy;
   const candidates = options.keyring ? [options.keyring] : [...keyrings, ...(signedBy ? [signedBy] : [])];
   for (const path of candidates) {
-    if (await access(path).then(() => true, () => false)) return path;
+    if (
+      await access(path).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path;
   }
-  const missing = options.keyring ? `the keyring ${options.keyring} is not there` : "Debian's archive keys are not here";
+  const missing = options.keyring
+    ? `the keyring ${options.keyring} is not there`
+    : "Debian's archive keys are not here";
   throw new ImageError(
     "no-keyring",
     `${missing}, and nothing is taken unverified: pass --keyring FILE, or install the package debian-archive-keyring`,

@@ -175,7 +175,10 @@ export async function onDisk<T>(path: string, write: () => Promise<T>): Promise<
 }
 
 export async function diskFull(path: string, cause?: unknown): Promise<ImageError> {
-  const room = await statfs(join(path, "..")).then((each) => each.bavail * each.bsize, () => 0);
+  const room = await statfs(join(path, "..")).then(
+    (each) => each.bavail * each.bsize,
+    () => 0,
+  );
   const text = `the disk is full (${Math.floor(room / 2 ** 20)} MiB free) at ${path}`;
   return new ImageError("disk-full", `${text}: make room, or set MEMVISOR_CACHE to a folder elsewhere`, cause);
 }

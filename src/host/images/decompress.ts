@@ -93,5 +93,9 @@ export function xzSize(bytes: Uint8Array): number {
 }
 
 function broken(cause?: unknown): ImageError {
-  return new ImageError("bad-package", "a compressed file in the package is broken: delete it and prepare again", cause);
+  return new ImageError(
+    "bad-package",
+    "a compressed file in the package is broken: delete it and prepare again",
+    cause,
+  );
 }

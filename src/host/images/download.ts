@@ -8,13 +8,18 @@ const attempts = 3;
 /** A server that says nothing for so long is given up. */
 const silenceMs = 30_000;
 
-export async function downloadSmall(url: string, limitBytes: number, signal?: AbortSignal): Promise<Uint8Array | undefined> {
+export async function downloadSmall(
+  url: string,
+  limitBytes: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array | undefined> {
   return withRetries(url, signal, async () => {
     const parts: Uint8Array[] = [];
     let size = 0;
     const found = await get(url, 0, signal, async (part) => {
       size += part.length;
-      if (size > limitBytes) throw new ImageError("corrupt-index", `${url} is longer than such a file can be: pass another --mirror`);
+      if (size > limitBytes)
+        throw new ImageError("corrupt-index", `${url} is longer than such a file can be: pass another --mirror`);
       parts.push(part);
       return "more";
     });
@@ -67,7 +72,11 @@ async function append(
   throw new Error("the server has another file than before");
 }
 
-const sizeOf = (path: string): Promise<number> => stat(path).then((each) => each.size, () => 0);
+const sizeOf = (path: string): Promise<number> =>
+  stat(path).then(
+    (each) => each.size,
+    () => 0,
+  );
 
 /** `restarted`: the server sends from the beginning, whatever was asked for. */
 type OnPart = (part: Uint8Array, restarted: boolean) => Promise<"more" | "enough">;

@@ -52,7 +52,7 @@ function fromStanzas(text: string): HostArchive[] {
 function fromLines(text: string): HostArchive[] {
   return text.split("\n").flatMap((line) => {
     const match = /^\s*deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)((?:\s+[^\s#]+)+)/.exec(line);
-    if (!match || !match[4].trim().split(/\s+/).includes("main")) return [];
+    if (!match?.[4].trim().split(/\s+/).includes("main")) return [];
     const signedBy = /(?:^|\s)signed-by=([^\s,]+)/.exec(match[1] ?? "")?.[1];
     return [archive(match[2], match[3], signedBy)];
   });

@@ -48,7 +48,8 @@ export async function prepareImage(name: string, options: PrepareOptions = {}): 
   try {
     return await prepare(reference, cache, options);
   } catch (error) {
-    if (options.signal?.aborted) throw new ImageError("cancelled", `${name} was not prepared: it was interrupted`, error);
+    if (options.signal?.aborted)
+      throw new ImageError("cancelled", `${name} was not prepared: it was interrupted`, error);
     throw error;
   }
 }
@@ -115,6 +116,7 @@ async function chooseSource(
 
 async function written(cache: ImageCache, record: ImageRecord): Promise<StoredImage> {
   const image = await cache.readImage(record.reference);
-  if (!image) throw new ImageError("busy", `the image ${record.reference} was removed while it was prepared: try again`);
+  if (!image)
+    throw new ImageError("busy", `the image ${record.reference} was removed while it was prepared: try again`);
   return image;
 }

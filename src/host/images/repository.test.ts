@@ -1,14 +1,16 @@
 /** The client of the repository format against an archive that the test makes, signs and serves on loopback. */
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { gzipSync } from "node:zlib";
+import { gunzipSync, gzipSync } from "node:zlib";
 import * as openpgp from "openpgp";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { debOf, moduleOf } from "../../images/archive/fixtures.ts";
+import { hasApt } from "./apt.ts";
 import { listImages, openImage, type PrepareOptions, prepareImage, removeImage } from "./index.ts";
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
@@ -40,14 +42,25 @@ function makeArchive(): Archive {
   const stanzas = [...packages].map(([name, deb]) => {
     files.set(`/debian/pool/${name}_1+2~3_amd64.deb`, deb);
     const depends = name === "linux-image-cloud-amd64" ? "Depends: linux-image-6.1-test (= 1+2~3)\n" : "";
-    return `Package: ${name}\nVersion: 1+2~3\n${depends}Filename: pool/${name}_1+2~3_amd64.deb\nSize: ${deb.length}\nSHA256: ${sha256(deb)}\n`;
+    return `Package: ${name}\nVersion: 1+2~3\nArchitecture: amd64\n${depends}Filename: pool/${name}_1+2~3_amd64.deb\nSize: ${deb.length}\nSHA256: ${sha256(deb)}\n`;
   });
   files.set(list, gzipSync(stanzas.join("\n")));
   const inDays = (days: number): string => new Date(Date.now() + days * day).toUTCString();
-  return { files, release: { Suite: "oldstable", Codename: "bookworm", Date: inDays(-1), "Valid-Until": inDays(7) } };
+  return {
+    files,
+    release: {
+      Suite: "oldstable",
+      Codename: "bookworm",
+      Architectures: "amd64",
+      Components: "main",
+      Date: inDays(-1),
+      "Valid-Until": inDays(7),
+    },
+  };
 }
 
-const list = "/debian/dists/bookworm/main/binary-amd64/Packages.gz";
+const listName = "main/binary-amd64/Packages.gz";
+const list = `/debian/dists/bookworm/${listName}`;
 const inRelease = "/debian/dists/bookworm/InRelease";
 const kernelPath = "/debian/pool/linux-image-6.1-test_1+2~3_amd64.deb";
 
@@ -65,7 +78,11 @@ let cutOnce = "";
 async function sign(by = key): Promise<void> {
   const bytes = archive.files.get(list) ?? new Uint8Array(0);
   const fields = Object.entries(archive.release).map(([name, value]) => `${name}: ${value}`);
-  const text = [...fields, "SHA256:", ` ${sha256(bytes)} ${bytes.length} main/binary-amd64/Packages.gz`, ""].join("\n");
+  // apt wants the plain list's checksum as well, although it fetches the packed one.
+  const sums = [bytes, gunzipSync(bytes)].map(
+    (each, i) => ` ${sha256(each)} ${each.length} ${listName.slice(0, i ? -3 : undefined)}`,
+  );
+  const text = [...fields, "SHA256:", ...sums, ""].join("\n");
   const message = await openpgp.createCleartextMessage({ text });
   archive.files.set(inRelease, Buffer.from(await openpgp.sign({ message, signingKeys: by })));
 }
@@ -88,7 +105,7 @@ function serve(): Server {
 
 beforeAll(async () => {
   const make = async (name: string) =>
-    (await openpgp.generateKey({ type: "curve25519", userIDs: [{ name }], format: "object" })).privateKey;
+    (await openpgp.generateKey({ type: "rsa", rsaBits: 2048, userIDs: [{ name }], format: "object" })).privateKey;
   key = await make("archive");
   otherKey = await make("stranger");
   server = serve();
@@ -128,7 +145,12 @@ test("a signed archive gives an image, which is listed, opened and removed", asy
   expect(await readFile(image.kernelPath, "utf8")).toBe("kernel".repeat(1000));
   expect((await readFile(image.initrdPath)).subarray(0, 6).toString()).toBe("070701");
   expect((await openImage("debian-12-cloud", { cache })).initrdPath).toBe(image.initrdPath);
-  expect((await listImages({ cache })).map(({ image }) => image?.kernelVersion ?? "-")).toEqual(["6.1-test", "-", "-", "-"]);
+  expect((await listImages({ cache })).map(({ image }) => image?.kernelVersion ?? "-")).toEqual([
+    "6.1-test",
+    "-",
+    "-",
+    "-",
+  ]);
   expect(await removeImage("debian-12-cloud", { cache })).toBe(true);
   expect(await removeImage("debian-12-cloud", { cache })).toBe(false);
   expect(await readdir(join(cache, "packages"))).toEqual([]);
@@ -175,7 +197,10 @@ test("the part that an earlier run left is used where it fits, and fetched anew 
 test("a list that is not what was signed is refused", async () => {
   await sign();
   const bytes = archive.files.get(list) ?? new Uint8Array(0);
-  archive.files.set(list, bytes.map((byte, i) => (i === 30 ? byte ^ 1 : byte)));
+  archive.files.set(
+    list,
+    bytes.map((byte, i) => (i === 30 ? byte ^ 1 : byte)),
+  );
   expect(await failure()).toMatch(/^corrupt-index: .*not what the archive signed/);
   archive.files.set(list, Buffer.concat([bytes, bytes]));
   expect(await failure()).toMatch(/^corrupt-index/);
@@ -184,7 +209,10 @@ test("a list that is not what was signed is refused", async () => {
 test("a package that is not what its list says is refused, and the next run fetches it again", async () => {
   await sign();
   const good = archive.files.get(kernelPath) ?? new Uint8Array(0);
-  archive.files.set(kernelPath, good.map((byte, i) => (i === 500 ? byte ^ 1 : byte)));
+  archive.files.set(
+    kernelPath,
+    good.map((byte, i) => (i === 500 ? byte ^ 1 : byte)),
+  );
   expect(await failure()).toMatch(/^corrupt-package: .*linux-image-6.1-test has a wrong checksum/);
   archive.files.set(kernelPath, good);
   expect(await failure()).toBe("no failure");
@@ -210,7 +238,10 @@ test("a text changed behind its signature, and one without a signature, are refu
 test("what stands around the signed text is not believed", async () => {
   await sign();
   const text = Buffer.from(archive.files.get(inRelease) ?? []).toString();
-  archive.files.set(inRelease, Buffer.from(`Codename: trixie\nSHA256:\n ${"0".repeat(64)} 1 main/binary-amd64/Packages.gz\n\n${text}`));
+  archive.files.set(
+    inRelease,
+    Buffer.from(`Codename: trixie\nSHA256:\n ${"0".repeat(64)} 1 main/binary-amd64/Packages.gz\n\n${text}`),
+  );
   expect(await failure()).toMatch(/^(no failure|bad-signature)/);
 });
 
@@ -234,7 +265,9 @@ test("lists that have expired, come from the future or are another suite's are r
 
 test("without a keyring, or with a file that is none, nothing is fetched", async () => {
   await sign();
-  expect(await failure({ keyring: join(cache, "absent") })).toMatch(/^no-keyring: .*absent is not there.*--keyring FILE/);
+  expect(await failure({ keyring: join(cache, "absent") })).toMatch(
+    /^no-keyring: .*absent is not there.*--keyring FILE/,
+  );
   await writeFile(join(cache, "words"), "words");
   expect(await failure({ keyring: join(cache, "words") })).toMatch(/^no-keyring/);
   expect(asked.filter((path) => path !== inRelease)).toEqual([]);
@@ -242,7 +275,13 @@ test("without a keyring, or with a file that is none, nothing is fetched", async
 
 test("a mirror without the suite, or one that does not answer, is named with what to pass", async () => {
   expect(await failure()).toMatch(/^network: there is no bookworm at .*--mirror URL/);
-  expect(await failure({ mirror: "http://127.0.0.1:1/debian" })).toMatch(/^network: .*ECONNREFUSED.*--mirror URL/);
+  const gone = serve().listen(0, "127.0.0.1");
+  await once(gone, "listening");
+  const { port } = gone.address() as AddressInfo;
+  await new Promise((resolve) => gone.close(resolve));
+  expect(await failure({ mirror: `http://127.0.0.1:${port}/debian` })).toMatch(
+    /^network: .*ECONNREFUSED.*--mirror URL/,
+  );
 });
 
 test("two that prepare at once take turns, and a lock whose process is gone counts for nothing", async () => {
@@ -250,7 +289,10 @@ test("two that prepare at once take turns, and a lock whose process is gone coun
   const phases: string[] = [];
   const [first, second] = await Promise.all([prepare(), prepare({ onProgress: ({ phase }) => phases.push(phase) })]);
   expect([first.unchanged, second.unchanged].sort()).toEqual([false, true]);
-  await writeFile(join(cache, "lock"), JSON.stringify({ pid: 2 ** 22 + 1, host: (await import("node:os")).hostname() }));
+  await writeFile(
+    join(cache, "lock"),
+    JSON.stringify({ pid: 2 ** 22 + 1, host: (await import("node:os")).hostname() }),
+  );
   expect((await prepare()).unchanged).toBe(true);
 });
 
@@ -261,4 +303,52 @@ test("an interruption leaves no half an image, and the next run makes it", async
   expect(message).toMatch(/^cancelled/);
   await expect(openImage("debian-12-cloud", { cache })).rejects.toThrow("not here yet");
   expect(await failure()).toBe("no failure");
+});
+
+describe.skipIf(!(await hasApt()))("through the host's apt", () => {
+  beforeEach(() => {
+    options = { ...options, through: "apt" };
+  });
+
+  test("the same archive gives the same image as through our own client", async () => {
+    await sign();
+    const other = await mkdtemp(join(tmpdir(), "memvisor-images-"));
+    const [byApt, byHttp] = [
+      await prepare({ with: ["tool"] }),
+      await prepare({ with: ["tool"], through: "http", cache: other }),
+    ];
+    expect((await readFile(byApt.initrdPath)).equals(await readFile(byHttp.initrdPath))).toBe(true);
+    expect(byApt.packages).toEqual(byHttp.packages);
+    await rm(other, { recursive: true });
+  });
+
+  test("what our own client refuses, apt refuses, and the message has the same name", async () => {
+    await sign();
+    const text = Buffer.from(archive.files.get(inRelease) ?? []).toString();
+    archive.files.set(inRelease, Buffer.from(text.replace("oldstable", "newstable")));
+    expect(await failure()).toMatch(/^bad-signature/);
+    await sign(otherKey);
+    expect(await failure()).toMatch(/^unknown-key/);
+    archive.release = { ...archive.release, "Valid-Until": new Date(Date.now() - day).toUTCString() };
+    await sign();
+    // A host may be set to believe old lists; then apt does.
+    expect(await failure()).toMatch(/^(expired|no failure)/);
+  });
+
+  test("a spoilt list and a spoilt package are refused", async () => {
+    await sign();
+    const [goodList, goodDeb] = [archive.files.get(list), archive.files.get(kernelPath)].map(
+      (each) => each ?? new Uint8Array(0),
+    );
+    archive.files.set(list, gzipSync("Package: other\n"));
+    expect(await failure()).toMatch(/^(corrupt-index|network)/);
+    archive.files.set(list, goodList);
+    archive.files.set(
+      kernelPath,
+      goodDeb.map((byte, i) => (i === 500 ? byte ^ 1 : byte)),
+    );
+    expect(await failure()).toMatch(/^corrupt-/);
+    archive.files.set(kernelPath, goodDeb);
+    expect(await failure()).toBe("no failure");
+  });
 });

@@ -17,14 +17,20 @@ export async function verifyClearSigned(signed: Uint8Array, keyring: string, fro
     const result = await openpgp.verify({ message, verificationKeys });
     data = result.data;
     verdicts = await Promise.all(
-      result.signatures.map((each) => each.verified.then(() => "good", (error: Error) => error.message)),
+      result.signatures.map((each) =>
+        each.verified.then(
+          () => "good",
+          (error: Error) => error.message,
+        ),
+      ),
     );
   } catch (error) {
     throw new ImageError("bad-signature", `${from} is not signed as an archive is: pass another --mirror`, error);
   }
   const known = verdicts.filter((each) => !/could not find signing key/i.test(each));
   const bad = known.find((each) => each !== "good");
-  if (bad) throw new ImageError("bad-signature", `the signature of ${from} does not hold (${bad}): pass another --mirror`);
+  if (bad)
+    throw new ImageError("bad-signature", `the signature of ${from} does not hold (${bad}): pass another --mirror`);
   if (known.length > 0) return data;
   throw new ImageError("unknown-key", `${from} is signed by no key of ${keyring}: pass a newer one by --keyring FILE`);
 }

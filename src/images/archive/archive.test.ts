@@ -95,14 +95,30 @@ test("what is no package is refused by name", async () => {
   const read = (deb: Uint8Array) => readDeb(deb, plain, () => true).next();
   await expect(read(bytesOf("#!/bin/sh"))).rejects.toThrow("no ar archive");
   await expect(read(arOf([["debian-binary", bytesOf("2.0\n")]]))).rejects.toThrow("no data member");
-  await expect(read(arOf([["debian-binary", bytesOf("")], ["data.tar.lz", bytesOf("")]]))).rejects.toThrow("data.tar.lz");
+  await expect(
+    read(
+      arOf([
+        ["debian-binary", bytesOf("")],
+        ["data.tar.lz", bytesOf("")],
+      ]),
+    ),
+  ).rejects.toThrow("data.tar.lz");
   expect(() => readAr(arOf([["odd", bytesOf("123")]]).subarray(0, 70))).toThrow("cut short");
 });
 
 test("a cpio entry is a header of text, the name and the data, each padded to four bytes", () => {
   const data = text(writeCpio([{ path: "ab", mode: fileType.file | 0o644, data: bytesOf("hello") }]));
   expect(data.slice(0, 110)).toBe(
-    "070701" + "00000001" + "000081a4" + "00000000".repeat(2) + "00000001" + "00000000" + "00000005" + "00000000".repeat(4) + "00000003" + "00000000",
+    "070701" +
+      "00000001" +
+      "000081a4" +
+      "00000000".repeat(2) +
+      "00000001" +
+      "00000000" +
+      "00000005" +
+      "00000000".repeat(4) +
+      "00000003" +
+      "00000000",
   );
   expect(data.slice(110, 130)).toBe("ab\0\0\0\0" + "hello\0\0\0" + "070701");
   expect(data).toContain("TRAILER!!!\0");

@@ -39,7 +39,9 @@ function tarHeader(member: Member, size: number): Uint8Array {
 
 export function arOf(members: readonly (readonly [name: string, data: Uint8Array])[]): Uint8Array {
   const parts = members.flatMap(([name, data]) => [
-    bytesOf(`${name.padEnd(16)}${"0".padEnd(12)}${"0".padEnd(6)}${"0".padEnd(6)}${"100644".padEnd(8)}${String(data.length).padEnd(10)}\`\n`),
+    bytesOf(
+      `${name.padEnd(16)}${"0".padEnd(12)}${"0".padEnd(6)}${"0".padEnd(6)}${"100644".padEnd(8)}${String(data.length).padEnd(10)}\`\n`,
+    ),
     data,
     new Uint8Array(data.length & 1),
   ]);

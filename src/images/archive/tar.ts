@@ -137,4 +137,5 @@ function untilZero(bytes: Uint8Array): string {
   return text(end < 0 ? bytes : bytes.subarray(0, end));
 }
 
-const broken = (why: string): ImageError => new ImageError("bad-package", `the package's tar archive is broken: ${why}`);
+const broken = (why: string): ImageError =>
+  new ImageError("bad-package", `the package's tar archive is broken: ${why}`);

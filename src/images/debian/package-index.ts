@@ -81,7 +81,12 @@ export class PackageIndex {
 export function parseDependencies(text: string): Dependency[][] {
   return text
     .split(",")
-    .map((group) => group.split("|").map(parseDependency).filter((each) => each.name !== ""))
+    .map((group) =>
+      group
+        .split("|")
+        .map(parseDependency)
+        .filter((each) => each.name !== ""),
+    )
     .filter((group) => group.length > 0);
 }
 

@@ -26,11 +26,17 @@ export function parseRelease(text: string, suite: string, nowMs: number): Releas
   const fields = parseStanza(text.replaceAll("\r\n", "\n"));
   const of = (name: string): string => fields.get(name) ?? "";
   if (![of("codename"), of("suite")].includes(suite)) {
-    throw new ImageError("corrupt-index", `the mirror answers for "${suite}" with the lists of "${of("codename") || of("suite")}": pass another --mirror`);
+    throw new ImageError(
+      "corrupt-index",
+      `the mirror answers for "${suite}" with the lists of "${of("codename") || of("suite")}": pass another --mirror`,
+    );
   }
   const until = Date.parse(of("valid-until"));
   if (until < nowMs) {
-    throw new ImageError("expired", `the lists of ${suite} were good until ${of("valid-until")}: check the clock, or pass another --mirror`);
+    throw new ImageError(
+      "expired",
+      `the lists of ${suite} were good until ${of("valid-until")}: check the clock, or pass another --mirror`,
+    );
   }
   if (Date.parse(of("date")) > nowMs + skewMs) {
     throw new ImageError("expired", `the lists of ${suite} are from the future, ${of("date")}: check the clock`);

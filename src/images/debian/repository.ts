@@ -39,7 +39,9 @@ export interface KnownFile {
   onBytes(doneBytes: number): void;
 }
 
-export type KnownResult = { readonly ok: true; readonly bytes: Uint8Array } | { readonly ok: false; readonly why: "absent" | "corrupt" };
+export type KnownResult =
+  | { readonly ok: true; readonly bytes: Uint8Array }
+  | { readonly ok: false; readonly why: "absent" | "corrupt" };
 
 /** An InRelease file lists every file of a suite and is some 200 KB long. */
 const largestRelease = 8 << 20;
@@ -50,7 +52,11 @@ const lists: readonly (readonly [suffix: string, compression: Compression])[] = 
   ["", "none"],
 ];
 
-export async function loadIndex(archives: readonly DebianArchive[], host: RepositoryHost, onProgress: OnProgress): Promise<PackageIndex> {
+export async function loadIndex(
+  archives: readonly DebianArchive[],
+  host: RepositoryHost,
+  onProgress: OnProgress,
+): Promise<PackageIndex> {
   const index = new PackageIndex();
   for (const archive of archives) {
     const text = await loadList(archive, host, onProgress);
@@ -59,7 +65,11 @@ export async function loadIndex(archives: readonly DebianArchive[], host: Reposi
   return index;
 }
 
-export async function fetchPackage(wanted: DebianPackage, host: RepositoryHost, onProgress: OnProgress): Promise<Uint8Array> {
+export async function fetchPackage(
+  wanted: DebianPackage,
+  host: RepositoryHost,
+  onProgress: OnProgress,
+): Promise<Uint8Array> {
   const totalBytes = wanted.sizeBytes;
   const result = await host.fetchKnown({
     urls: [join(wanted.origin, wanted.path)],
@@ -70,11 +80,21 @@ export async function fetchPackage(wanted: DebianPackage, host: RepositoryHost, 
   });
   if (result.ok) return result.bytes;
   throw result.why === "absent"
-    ? new ImageError("network", `the mirror does not have ${wanted.path}, which its list names: try again later, or pass another --mirror`)
-    : new ImageError("corrupt-package", `the download of ${wanted.name} has a wrong checksum: try again, or pass another --mirror`);
+    ? new ImageError(
+        "network",
+        `the mirror does not have ${wanted.path}, which its list names: try again later, or pass another --mirror`,
+      )
+    : new ImageError(
+        "corrupt-package",
+        `the download of ${wanted.name} has a wrong checksum: try again, or pass another --mirror`,
+      );
 }
 
-async function loadList(archive: DebianArchive, host: RepositoryHost, onProgress: OnProgress): Promise<string | undefined> {
+async function loadList(
+  archive: DebianArchive,
+  host: RepositoryHost,
+  onProgress: OnProgress,
+): Promise<string | undefined> {
   const { uri, suite } = archive;
   const what = `${suite} package list`;
   onProgress({ phase: "index", what, doneBytes: 0, totalBytes: 0 });
@@ -82,7 +102,10 @@ async function loadList(archive: DebianArchive, host: RepositoryHost, onProgress
   const signed = await host.fetchSmall(`${folder}/InRelease`, largestRelease);
   if (!signed) {
     if (archive.optional) return undefined;
-    throw new ImageError("network", `there is no ${suite} at ${uri}: pass the address of a Debian mirror by --mirror URL`);
+    throw new ImageError(
+      "network",
+      `there is no ${suite} at ${uri}: pass the address of a Debian mirror by --mirror URL`,
+    );
   }
   const release = parseRelease(await host.verify(signed, folder), suite, host.nowMs);
   for (const [suffix, compression] of lists) {
@@ -106,7 +129,13 @@ async function fetchList(
   const named = `${folder}/${file.path}`;
   const hashed = `${named.slice(0, named.lastIndexOf("/"))}/by-hash/SHA256/${file.sha256}`;
   const urls = byHash ? [hashed, named] : [named];
-  const result = await host.fetchKnown({ urls, sizeBytes: file.sizeBytes, sha256: file.sha256, kind: "lists", onBytes });
+  const result = await host.fetchKnown({
+    urls,
+    sizeBytes: file.sizeBytes,
+    sha256: file.sha256,
+    kind: "lists",
+    onBytes,
+  });
   if (result.ok) return result.bytes;
   if (result.why === "absent") return undefined;
   throw new ImageError("corrupt-index", `${named} is not what the archive signed: try again, or pass another --mirror`);

@@ -39,7 +39,11 @@ test("an index answers with the newest version that fits, by name before by Prov
   const index = new PackageIndex();
   index.add("Package: a\nVersion: 1\nFilename: old\n\nPackage: p\nVersion: 1\nProvides: v, w (= 2)\n", "main");
   index.add("Package: a\nVersion: 2\nDepends: v\nPre-Depends: x\n\n", "security");
-  expect(index.get("a")).toMatchObject({ version: "2", origin: "security", depends: [[{ name: "x" }], [{ name: "v" }]] });
+  expect(index.get("a")).toMatchObject({
+    version: "2",
+    origin: "security",
+    depends: [[{ name: "x" }], [{ name: "v" }]],
+  });
   expect(index.find({ name: "a", relation: "<<", version: "2" })?.path).toBe("old");
   expect(index.find({ name: "w" })?.name).toBe("p");
   expect(index.find({ name: "a", relation: ">>", version: "2" })).toBe(undefined);

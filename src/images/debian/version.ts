@@ -4,7 +4,9 @@
  */
 export function compareVersions(a: string, b: string): number {
   const [left, right] = [split(a), split(b)];
-  return left.epoch - right.epoch || comparePart(left.upstream, right.upstream) || comparePart(left.revision, right.revision);
+  return (
+    left.epoch - right.epoch || comparePart(left.upstream, right.upstream) || comparePart(left.revision, right.revision)
+  );
 }
 
 /** Whether `version relation wanted` holds; an unknown relation holds for nothing. */

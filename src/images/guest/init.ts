@@ -11,7 +11,7 @@ export const firstLineOfInit = "memvisor: init";
 export const agentPath = "usr/lib/memvisor/agent";
 export const moduleOrderPath = "usr/lib/memvisor/modules";
 
-export const initScript = String.raw`#!/bin/busybox sh
+export const initScript = `#!/bin/busybox sh
 echo "${firstLineOfInit}"
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 /bin/busybox mount -t proc proc /proc
