@@ -1,5 +1,6 @@
 /** Which archives a preparation asks, and whose signature it believes: from the options, the environment, the host. */
 import { access } from "node:fs/promises";
+import { resolve } from "node:path";
 import { type DebianArchive, ImageError, type ImageReference } from "#images";
 import { debianMirrors, readHostArchives } from "./host-archives.ts";
 
@@ -32,7 +33,7 @@ export async function chooseArchives(reference: ImageReference, options: Archive
 
 export async function chooseKeyring(options: ArchiveOptions): Promise<string> {
   const signedBy = debianMirrors(await readHostArchives()).main?.signedBy;
-  const candidates = options.keyring ? [options.keyring] : [...keyrings, ...(signedBy ? [signedBy] : [])];
+  const candidates = options.keyring ? [resolve(options.keyring)] : [...keyrings, ...(signedBy ? [signedBy] : [])];
   for (const path of candidates) {
     if (
       await access(path).then(

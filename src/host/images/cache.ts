@@ -3,7 +3,7 @@
  *
  *   images/NAME/          kernel, initrd.cpio, image.json: there whole or not at all
  *   packages/SHA256.deb   verified downloads, kept so that an interrupted preparation goes on
- *   apt/SUITE, lists/     what each way to an archive remembers
+ *   apt/SUITE, lists/NAME what each way to an archive remembers
  *   lock                  the process that prepares
  *
  * Law: a name in `images/` or `packages/` is only ever given to a finished thing (written aside, then renamed).
@@ -106,6 +106,13 @@ export class ImageCache {
     await this.replaceFile(bytes, "packages", `${sha256}.deb`);
   }
 
+  /** Deletes what is in a folder and not named. */
+  async keepOnly(folder: string, names: ReadonlySet<string>): Promise<void> {
+    for (const name of await readdir(this.path(folder)).catch(() => [])) {
+      if (!names.has(name)) await rm(this.path(folder, name), { force: true, recursive: true });
+    }
+  }
+
   async replaceFile(bytes: Uint8Array | string, folder: string, name: string): Promise<string> {
     const path = join(await this.makeFolder(folder), name);
     const aside = `${path}.${randomBytes(4).toString("hex")}`;
@@ -123,10 +130,8 @@ export class ImageCache {
   /** Deletes downloads that no image is made of. */
   async dropUnusedPackages(): Promise<void> {
     const images = await Promise.all((await this.imageNames()).map((name) => this.readImage(name)));
-    const used = new Set(images.flatMap((image) => image?.packages.map((each) => `${each.sha256}.deb`) ?? []));
-    for (const name of await readdir(this.path("packages")).catch(() => [])) {
-      if (!used.has(name)) await rm(this.path("packages", name), { force: true, recursive: true });
-    }
+    const used = images.flatMap((image) => image?.packages.map((each) => `${each.sha256}.deb`) ?? []);
+    await this.keepOnly("packages", new Set(used));
   }
 
   /** Only one process prepares at a time; another waits for it. A lock whose process is gone counts for nothing. */
@@ -157,8 +162,9 @@ export class ImageCache {
     if (held && !isStale(held)) return false;
     // An empty lock is about to be written, unless its process died just then.
     if (!held) await sleep(100);
-    if ((await readFile(path, "utf8").catch(() => "")) === held) await unlink(path).catch(() => {});
-    return false;
+    if ((await readFile(path, "utf8").catch(() => "")) !== held) return false;
+    await unlink(path).catch(() => {});
+    return this.#tryLock(path, mine);
   }
 }
 

@@ -61,7 +61,7 @@ async function runAll(commands: readonly Command[]): Promise<{ outcomes: Outcome
     createServer((socket) => {
       sockets.set(port, socket);
       socket.on("error", () => {});
-      socket.on("data", (bytes) => {
+      socket.on("data", (bytes: Buffer) => {
         // Between sockets no order is kept: what was written before a control line is let arrive first.
         if (port === "control") setTimeout(() => protocol.receive(port, bytes), 10);
         else protocol.receive(port, bytes);

@@ -1,5 +1,6 @@
 /** Packages by our own client of the repository format: the host's side of `images/debian/repository.ts`. */
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import {
   collect,
   type DebianArchive,
@@ -29,6 +30,9 @@ export class RepositorySource implements PackageSource {
   readonly #cache: ImageCache;
   readonly #options: RepositoryOptions;
   readonly #host: RepositoryHost;
+  /** The folder of the suite's lists, and the names of those that are current. */
+  #lists = "lists";
+  readonly #used = new Set<string>();
 
   constructor(cache: ImageCache, options: RepositoryOptions) {
     this.#cache = cache;
@@ -42,8 +46,11 @@ export class RepositorySource implements PackageSource {
     };
   }
 
-  refresh(_reference: ImageReference, onProgress: OnProgress): Promise<PackageIndex> {
-    return loadIndex(this.#options.archives, this.#host, onProgress);
+  async refresh(reference: ImageReference, onProgress: OnProgress): Promise<PackageIndex> {
+    this.#lists = join("lists", reference.suite);
+    const index = await loadIndex(this.#options.archives, this.#host, onProgress);
+    await this.#cache.keepOnly(this.#lists, this.#used);
+    return index;
   }
 
   fetch(wanted: DebianPackage, onProgress: OnProgress): Promise<Uint8Array> {
@@ -52,17 +59,19 @@ export class RepositorySource implements PackageSource {
 
   async #fetchKnown(wanted: KnownFile): Promise<KnownResult> {
     const name = wanted.kind === "packages" ? `${wanted.sha256}.deb` : wanted.sha256;
-    const folder = await this.#cache.makeFolder(wanted.kind);
-    const kept = await readFile(this.#cache.path(wanted.kind, name)).catch(() => undefined);
+    const place = wanted.kind === "packages" ? "packages" : this.#lists;
+    const folder = await this.#cache.makeFolder(place);
+    this.#used.add(name);
+    const kept = await readFile(join(folder, name)).catch(() => undefined);
     if (kept && sha256Of(kept) === wanted.sha256) return { ok: true, bytes: kept };
     let why: "absent" | "corrupt" = "absent";
     for (const url of wanted.urls) {
-      const got = await downloadTo(`${folder}/${wanted.sha256}.part`, url, wanted, this.#options.signal);
+      const got = await downloadTo(join(folder, `${wanted.sha256}.part`), url, wanted, this.#options.signal);
       if (typeof got === "string") {
         if (got === "corrupt") why = got;
         continue;
       }
-      await this.#cache.replaceFile(got, wanted.kind, name);
+      await this.#cache.replaceFile(got, place, name);
       return { ok: true, bytes: got };
     }
     return { ok: false, why };
