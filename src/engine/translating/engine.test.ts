@@ -1,0 +1,96 @@
+import { expect, test } from "vitest";
+import { gpa } from "#address";
+import { codeBase, dataBase, guest, hex } from "../../../test/guest-code.ts";
+
+const interpreted = { hotThreshold: Number.POSITIVE_INFINITY };
+const compiled = { hotThreshold: 2 };
+
+/** rax = sum over rcx = 1000 … 1 of rcx * 3, each sum stored at dataBase; then #UD. */
+const sum = hex(`
+  b9 e8030000       ; mov ecx, 1000
+  31 c0             ; xor eax, eax
+  be 00002000       ; mov esi, 0x200000
+  48 8d 14 49       ; lea rdx, [rcx+rcx*2]
+  48 01 d0          ; add rax, rdx
+  48 89 04 ce       ; mov [rsi+rcx*8], rax
+  ff c9             ; dec ecx
+  75 f1             ; jnz -15
+  0f 0b             ; ud2
+`);
+const sumInstructions = 3n + 1000n * 5n;
+
+for (const [name, options] of [["interpreted", interpreted], ["compiled", compiled]] as const) {
+  test(`${name}: a loop gives its sum, its stores and its number of instructions`, () => {
+    const g = guest(sum, options);
+    // In slices: a loop is compiled while it runs.
+    let exit = g.run(100n);
+    for (let icount = 200n; exit.reason === "budget"; icount += 100n) exit = g.run(icount);
+    expect(exit).toMatchObject({ reason: "fault", vector: 6 });
+    expect(g.vcpu.register(0)).toBe(3n * 500500n);
+    expect(g.vcpu.u64("ICOUNT")).toBe(sumInstructions);
+    const stored = new BigUint64Array(1);
+    g.memory.read(gpa(dataBase + 8), new Uint8Array(stored.buffer));
+    expect(stored[0]).toBe(3n * 500500n);
+    expect(g.engine.regions.stats.regions > 0).toBe(options === compiled);
+  });
+
+  test(`${name}: a budget of n retires exactly n instructions`, () => {
+    const g = guest(sum, options);
+    for (const icount of [1n, 2n, 3n, 10n, 11n, 500n, 501n, 502n, 503n, 504n, 2000n]) {
+      expect(g.run(icount)).toEqual({ reason: "budget" });
+      expect(g.vcpu.u64("ICOUNT")).toBe(icount);
+    }
+  });
+
+  test(`${name}: code that is overwritten runs as it is now`, () => {
+    const g = guest(hex("b8 01000000 0f 0b"), options); // mov eax, 1; ud2
+    for (let n = 0; n < 10; n++) {
+      g.memory.write(gpa(codeBase + 1), Uint8Array.of(n));
+      g.vcpu.setU64("RIP", BigInt(codeBase));
+      g.run();
+      expect(g.vcpu.register(0)).toBe(BigInt(n));
+    }
+  });
+
+  test(`${name}: an instruction that overwrites the next one is seen at once`, () => {
+    const g = guest(
+      hex(`
+        b9 40000000             ; mov ecx, 64
+        c6 05 00000000 f9       ; mov byte [rip], 0xf9: clc becomes stc
+        f8                      ; clc
+        83 d0 00                ; adc eax, 0
+        ff c9                   ; dec ecx
+        75 f1                   ; jnz to the mov
+        0f 0b                   ; ud2
+      `),
+      options,
+    );
+    expect(g.run(100_000n)).toMatchObject({ reason: "fault", vector: 6 });
+    expect(g.vcpu.register(0)).toBe(64n);
+  });
+
+  test(`${name}: a fault leaves the state of its instruction's start`, () => {
+    const g = guest(
+      hex(`
+        b9 20000000             ; mov ecx, 32
+        31 d2                   ; xor edx, edx
+        83 c3 01                ; add ebx, 1
+        b8 00010000             ; mov eax, 256
+        ff c9                   ; dec ecx
+        f7 f1                   ; div ecx: #DE when it reaches 0
+        eb f0                   ; jmp to the xor
+      `),
+      options,
+    );
+    expect(g.run()).toMatchObject({ reason: "fault", vector: 0 });
+    expect(g.vcpu.register(0)).toBe(256n);
+    expect(g.vcpu.register(3)).toBe(32n);
+    expect(g.vcpu.u64("RIP")).toBe(BigInt(codeBase + 17));
+    expect(g.vcpu.u64("ICOUNT")).toBe(1n + 31n * 6n + 4n);
+  });
+}
+
+test("a missing instruction raises #UD and is reported by name", () => {
+  const g = guest(hex("0f 01 c8")); // monitor
+  expect(g.run()).toMatchObject({ reason: "fault", vector: 6 });
+});
