@@ -71,6 +71,10 @@ const table = {
   sys_xsave: "gtx",
   sys_xrstor: "gtx",
   sys_ldmxcsr: "gt",
+  // x87 and MMX: runtime/fp/helpers.ts.
+  x87_wait: "",
+  mmx_begin: "",
+  mmx_emms: "",
   // Strings: runtime/string.ts.
   rep_movs: "g",
   rep_cmps: "gf",

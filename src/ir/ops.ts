@@ -20,7 +20,7 @@
  *   call   op id a b         imm32 position count           a runtime helper
  *   pos    op d a b          imm32 position count           as rri, for an operation that may leave
  * `position` is the instruction's offset from its block's start, its top two bits the scale; `count` the number of
- * instructions before it in the block. `link` is the arena offset of the next block once known. `delta` counts from
+ * instructions before it in the block, its top bit set for accesses to the stack segment. `link` is the arena offset of the next block once known. `delta` counts from
  * the block's start.
  */
 import { type VectorOp, type VectorSignature, vectorOps } from "./vector-ops.ts";
@@ -196,7 +196,8 @@ export type IntegerOp =
 for (const [name, signature] of Object.entries<VectorSignature>(vectorOps)) {
   const [d, a, b] = signature.operands;
   const writes = d !== "" && !signature.readOnly;
-  add(name, signature.traps ? "pos" : signature.imm ? "rri" : "rrr", {
+  // With a second source an immediate has 32 bits: `rri` has no room for both.
+  add(name, signature.traps || (signature.imm && b !== "") ? "pos" : signature.imm ? "rri" : "rrr", {
     d, dWritten: writes, dRead: signature.merges === true || signature.readOnly === true, a, b,
     writesFlags: signature.writesFlags === true, leaves: signature.traps === true,
   });

@@ -2,8 +2,16 @@
 export { carry, condition, flags } from "./flags";
 export {
   access, access_exclusive, block_hash, commit, fetch, forget_blocks, frame_of, invalidate_frame, linear_rip, lookup, need_step, protect_code, raise_alignment,
-  register_block, stop, tlb_fill, tlb_flush, tlb_flush_all, tlb_flush_page, translate,
+  register_block, stack_fault, stop, tlb_fill, tlb_flush, tlb_flush_all, tlb_flush_page, translate,
 } from "./memory";
 export { digest_bytes, digest_memory } from "./digest";
 export { mulhs64, mulhu64 } from "./wide";
+export { mpsadbw, phminposuw } from "./vector";
+export { raise_simd, sse_f32x4, sse_f32x4_dot, sse_f64x2, sse_f64x2_dot, sse_fp_convert } from "./fp/sse-packed";
+export {
+  sse_add_f32, sse_add_f64, sse_cmp_f32, sse_cmp_f64, sse_comi_f32, sse_comi_f64, sse_div_f32, sse_div_f64, sse_f32_to_f64, sse_f32_to_i32,
+  sse_f32_to_i64, sse_f64_to_f32, sse_f64_to_i32, sse_f64_to_i64, sse_i32_to_f32, sse_i64_to_f32, sse_i64_to_f64, sse_max_f32, sse_max_f64,
+  sse_min_f32, sse_min_f64, sse_mul_f32, sse_mul_f64, sse_rcp_f32, sse_round_f32, sse_round_f64, sse_rsqrt_f32, sse_sqrt_f32, sse_sqrt_f64,
+  sse_sub_f32, sse_sub_f64,
+} from "./fp";
 export * from "./helpers";

@@ -37,6 +37,8 @@ export interface OpEmitter {
   pushD(type: FieldType): void;
   /** The extra operand of mem2. */
   pushC(type: FieldType): void;
+  /** The immediate's low 32 bits where they are known while code is written; undefined where they are looked up. */
+  readonly imm?: number;
   /** The immediate: low 32 bits as i32, or all 64 as i64. */
   pushImm32(): void;
   pushImm64(): void;

@@ -18,7 +18,39 @@ export const runtimeCalls: Record<string, FunctionType> = {
   condition: signature("i32 i32", "i32"),
   raise_alignment: signature("i32", "i32"),
   need_step: signature("i32", "i32"),
+  stack_fault: signature("i32", ""),
   stop: signature("i32", ""),
   mulhu64: signature("i64 i64", "i64"),
   mulhs64: signature("i64 i64", "i64"),
+  // Vectors and floating point: runtime/fp/.
+  phminposuw: signature("v128", "v128"),
+  mpsadbw: signature("v128 v128 i32", "v128"),
+  raise_simd: signature("i32", "i32"),
+  sse_f32x4: signature("i32 i32 v128 v128", "v128"),
+  sse_f64x2: signature("i32 i32 v128 v128", "v128"),
+  sse_f32x4_dot: signature("i32 i32 v128 v128", "v128"),
+  sse_f64x2_dot: signature("i32 i32 v128 v128", "v128"),
+  sse_fp_convert: signature("i32 i32 v128", "v128"),
+  sse_rcp_f32: signature("i32", "i32"),
+  sse_rsqrt_f32: signature("i32", "i32"),
+  sse_f32_to_f64: signature("i32 i32", "i64"),
+  sse_f64_to_f32: signature("i32 i64", "i32"),
+  sse_i32_to_f32: signature("i32 i32", "i32"),
+  sse_i64_to_f32: signature("i32 i64", "i32"),
+  sse_i64_to_f64: signature("i32 i64", "i64"),
+  ...scalarCalls("f32", "i32"),
+  ...scalarCalls("f64", "i64"),
 };
+
+/** The functions that exist for both formats, whose raw bits are an i32 or an i64. */
+function scalarCalls(format: "f32" | "f64", bits: "i32" | "i64"): Record<string, FunctionType> {
+  const calls: Record<string, FunctionType> = {};
+  for (const name of ["add", "sub", "mul", "div", "min", "max"]) calls[`sse_${name}_${format}`] = signature(`i32 ${bits} ${bits}`, bits);
+  calls[`sse_sqrt_${format}`] = signature(`i32 ${bits}`, bits);
+  calls[`sse_cmp_${format}`] = signature(`i32 ${bits} ${bits} i32`, bits);
+  calls[`sse_comi_${format}`] = signature(`i32 ${bits} ${bits} i32`, "i32");
+  calls[`sse_round_${format}`] = signature(`i32 ${bits} i32`, bits);
+  calls[`sse_${format}_to_i32`] = signature(`i32 ${bits} i32`, "i32");
+  calls[`sse_${format}_to_i64`] = signature(`i32 ${bits} i32`, "i64");
+  return calls;
+}

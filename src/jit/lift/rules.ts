@@ -3,10 +3,11 @@ import { rows } from "#x86";
 import { controlRules } from "./control.ts";
 import { integerRules } from "./integer.ts";
 import type { Rule } from "./lifter.ts";
+import { sseRules } from "./sse.ts";
 import { stringRules } from "./string.ts";
 import { systemRules } from "./system.ts";
 
-const families: readonly Record<string, Rule>[] = [integerRules, controlRules, stringRules, systemRules];
+const families: readonly Record<string, Rule>[] = [integerRules, controlRules, stringRules, systemRules, sseRules];
 
 /** By row id. */
 export const ruleOfRow: readonly (Rule | undefined)[] = rows.map((row) => {
