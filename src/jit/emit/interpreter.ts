@@ -136,11 +136,14 @@ class InterpreterEmitter implements OpEmitter {
   }
   pushCondition(cc: number, known: "" | "sub" | "logic"): void {
     const c = this.code;
-    const a = () => c.get(this.vp).memory(W.i64_load, at.CC_A);
-    const b = () => c.get(this.vp).memory(W.i64_load, at.CC_B);
-    pushKnownCondition(c, cc, known, a, b, () => {
-      c.get(this.vp).i32(cc);
-      this.callRuntime("condition");
+    pushKnownCondition(c, cc, known, {
+      a: () => c.get(this.vp).memory(W.i64_load, at.CC_A),
+      b: () => c.get(this.vp).memory(W.i64_load, at.CC_B),
+      c: () => c.get(this.vp).memory(W.i64_load, at.CC_C),
+      generic: () => {
+        c.get(this.vp).i32(cc);
+        this.callRuntime("condition");
+      },
     });
   }
   pushCarry(): void {
@@ -433,8 +436,12 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
   // Leaving at the start of the instruction that the operation at pc belongs to.
   c.get(vp).get(vp).memory(W.i64_load, at.RIP).get(pc).memory(W.i64_load16_u, part.position).i64(0x3fff).op(W.i64_and, W.i64_add).memory(W.i64_store, at.RIP);
   c.get(vp).get(vp).memory(W.i64_load, at.ICOUNT).get(block).memory(W.i64_load32_u, B.B_COUNT).op(W.i64_sub);
-  c.get(pc).memory(W.i64_load16_u, part.count).op(W.i64_add).memory(W.i64_store, at.ICOUNT);
+  c.get(pc).memory(W.i64_load16_u, part.count).i64(0x7fff).op(W.i64_and, W.i64_add).memory(W.i64_store, at.ICOUNT);
   c.get(vp).memory(W.i32_load, at.LEAVE).i32(Leave.fault).op(W.i32_ne).brIf(exit);
+  c.get(pc).memory(W.i32_load16_s, part.count).i32(0).op(W.i32_lt_s).if();
+  c.get(vp);
+  e.callRuntime("stack_fault");
+  c.end();
   c.get(vp);
   e.callRuntime("deliver_fault");
   c.brIf(exit);

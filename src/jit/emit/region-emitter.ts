@@ -7,7 +7,7 @@
 import { type FieldType, FlagsClass, flagsKind, type SizeLog2 } from "#ir";
 import { area, at, Mode, tlbBytes, tlbEntries } from "#vcpu";
 import { type Code, type Local, V, W } from "#wasm";
-import { pushKnownCondition } from "./condition.ts";
+import { type KnownFlags, pushKnownCondition } from "./condition.ts";
 import { Intent, type OpEmitter } from "./op-emitter.ts";
 
 const registerFields = 32; // GPR and TEMP, the first 256 bytes of the record
@@ -42,7 +42,7 @@ export class RegionEmitter implements OpEmitter {
   #indexed = false;
   #blockOffset = 0;
   /** What is known here of the flags, beyond what the operation's name says. */
-  known: "" | "sub" | "logic" = "";
+  known: KnownFlags = "";
   leaveHere: LeaveHere = () => {};
 
   constructor(code: Code, imports: ReadonlyMap<string, number>, mode: number, used: ReadonlySet<number>, written: ReadonlySet<number>) {
@@ -92,7 +92,7 @@ export class RegionEmitter implements OpEmitter {
     return this.#words[this.#at + 3] & 0x3fff;
   }
   get count(): number {
-    return this.#words[this.#at + 3] >>> 16;
+    return (this.#words[this.#at + 3] >>> 16) & 0x7fff;
   }
 
   // State in locals, and back.
@@ -268,23 +268,19 @@ export class RegionEmitter implements OpEmitter {
   }
   pushCondition(cc: number, known: "" | "sub" | "logic"): void {
     const c = this.code;
-    const a = () => c.get(this.#flags[1]);
-    const b = () => c.get(this.#flags[2]);
-    pushKnownCondition(c, cc, known || this.known, a, b, () => {
-      this.storeFlags();
-      c.get(this.vp).i32(cc);
-      this.callRuntime("condition");
+    pushKnownCondition(c, cc, known || this.known, {
+      a: () => c.get(this.#flags[1]),
+      b: () => c.get(this.#flags[2]),
+      c: () => c.get(this.#flags[3]),
+      generic: () => {
+        this.storeFlags();
+        c.get(this.vp).i32(cc);
+        this.callRuntime("condition");
+      },
     });
   }
   pushCarry(): void {
-    if (this.known === "sub") {
-      this.code.get(this.#flags[1]).get(this.#flags[2]).op(W.i64_lt_u);
-      return;
-    }
-    if (this.known === "logic") {
-      this.code.i32(0);
-      return;
-    }
+    if (this.known !== "") return this.pushCondition(2, "");
     this.storeFlags();
     this.code.get(this.vp);
     this.callRuntime("carry");

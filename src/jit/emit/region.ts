@@ -14,6 +14,7 @@ import { helperRows, opBytes, type OpRow, opRows } from "#ir";
 import { at, Leave } from "#vcpu";
 import { Code, type Label, type Local, ModuleBuilder, W } from "#wasm";
 import { isBranch, type Region } from "../hot/region.ts";
+import { type KnownFlags, knownFlagsAfter } from "./condition.ts";
 import { RegionEmitter } from "./region-emitter.ts";
 import { runtimeCalls } from "./runtime-calls.ts";
 import { semanticsOf } from "./semantics.ts";
@@ -206,32 +207,27 @@ function registersOf(words: Int32Array, region: Region): { used: Set<number>; wr
 }
 const isStackOp = (name: string): boolean => name === "push64" || name === "pop64" || name === "pushpc";
 
-type Known = "" | "sub" | "logic";
-
-function knownAfter(row: OpRow, before: Known): Known {
+function knownAfter(row: OpRow, before: KnownFlags): KnownFlags {
   if (row.name === "call") return "";
-  if (!row.writesFlags) return before;
-  if (/^(sub\d+i?f|cmp\d+i?|neg\d+f)$/.test(row.name)) return "sub";
-  if (/^((and|or|xor)\d+i?f|test\d+i?)$/.test(row.name)) return "logic";
-  return "";
+  return row.writesFlags ? knownFlagsAfter(row.name) : before;
 }
 
 /** What is known of the flags where each block starts: what all its predecessors agree on; nothing at entries. */
-function knownFlagsAt(words: Int32Array, region: Region, index: ReadonlyMap<number, number>): Known[] {
+function knownFlagsAt(words: Int32Array, region: Region, index: ReadonlyMap<number, number>): KnownFlags[] {
   const entries = new Set(region.entries);
-  const known: (Known | undefined)[] = region.blocks.map((_, n) => (entries.has(n) ? "" : undefined));
+  const known: (KnownFlags | undefined)[] = region.blocks.map((_, n) => (entries.has(n) ? "" : undefined));
   for (let changed = true; changed; ) {
     changed = false;
     region.blocks.forEach((block, n) => {
       const start = known[n];
       if (start === undefined) return;
-      let now: Known = start;
+      let now: KnownFlags = start;
       const end = block.ir + (block.irBytes >> 2);
       for (let word = block.ir; word < end; word += opBytes(words[word] & 0xffff) >> 2) now = knownAfter(opRows[words[word] & 0xffff], now);
       for (const target of block.targets) {
         const to = index.get(target);
         if (to === undefined) continue;
-        const merged: Known = known[to] === undefined || known[to] === now ? now : "";
+        const merged: KnownFlags = known[to] === undefined || known[to] === now ? now : "";
         if (merged !== known[to]) {
           known[to] = merged;
           changed = true;
