@@ -75,6 +75,9 @@ const table = {
   x87_wait: "",
   mmx_begin: "",
   mmx_emms: "",
+  // Vectors: runtime/vector-strings.ts.
+  compare_strings: "gfx",
+  store_masked: "gtx",
   // Strings: runtime/string.ts.
   rep_movs: "g",
   rep_cmps: "gf",

@@ -11,5 +11,6 @@ export { sys_cpuid, sys_hypercall, sys_random, sys_rdmsr, sys_rdtsc, sys_wrmsr }
 export {
   sys_arpl, sys_fsgsbase, sys_lar_lsl, sys_lldt, sys_load_segment, sys_load_table, sys_ltr, sys_umip, sys_verify, sys_write_base,
 } from "./system/segments";
+export { compare_strings, store_masked } from "./vector-strings";
 export { update_mode } from "./system/state";
 export { sys_call_far, sys_iret, sys_jmp_far, sys_ret_far, sys_syscall, sys_sysret } from "./system/transfers";

@@ -3,11 +3,12 @@ import { rows } from "#x86";
 import { controlRules } from "./control.ts";
 import { integerRules } from "./integer.ts";
 import type { Rule } from "./lifter.ts";
+import { mmxRules } from "./mmx.ts";
 import { sseRules } from "./sse.ts";
 import { stringRules } from "./string.ts";
 import { systemRules } from "./system.ts";
 
-const families: readonly Record<string, Rule>[] = [integerRules, controlRules, stringRules, systemRules, sseRules];
+const families: readonly Record<string, Rule>[] = [integerRules, controlRules, stringRules, systemRules, sseRules, mmxRules];
 
 /** By row id. */
 export const ruleOfRow: readonly (Rule | undefined)[] = rows.map((row) => {

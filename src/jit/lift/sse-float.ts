@@ -149,15 +149,14 @@ function toMmx(kind: number, size: 8 | 16): Rule {
     writeMmx(l, mmxOf(l, 0), v);
   });
 }
+/** From memory both leave the x87 state alone. */
 const cvtpi2ps = sse((l) => {
-  checkMmx(l);
   const source = readMmx(l, 1);
   const v = l.vtemp();
-  enterMmx(l);
+  if (!l.isMemory(1)) enterMmx(l);
   l.ir.pos(Op.fp_convert, v, source, 0, Convert.pi2ps);
   l.ir.rrr(Op.mov64, xmmOf(l, 0), v);
 });
-/** Exact, and from memory it leaves the x87 state alone. */
 const cvtpi2pd = sse((l) => {
   const source = readMmx(l, 1);
   if (!l.isMemory(1)) enterMmx(l);

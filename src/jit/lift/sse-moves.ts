@@ -277,5 +277,14 @@ export const sseMoveRules: Record<string, Rule> = {
   pmovzxwd: extend(Op.v_pmovzxwd, 8),
   pmovzxwq: extend(Op.v_pmovzxwq, 4),
   pmovzxdq: extend(Op.v_pmovzxdq, 8),
+  mpsadbw: sse((l) => {
+    const source = readVector(l, 1);
+    const d = xmmOf(l, 0);
+    l.ir.pos(Op.v_mpsadbw, d, d, source, immediate(l) & 7);
+  }),
+  ptest: sse((l) => {
+    const source = readVector(l, 1);
+    l.ir.rrr(Op.v_ptest, 0, xmmOf(l, 0), source);
+  }),
   phminposuw: unary(Op.v_phminposuw),
 };

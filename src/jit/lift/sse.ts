@@ -3,5 +3,6 @@ import type { Rule } from "./lifter.ts";
 import { packedRules } from "./packed-integer.ts";
 import { sseFloatRules } from "./sse-float.ts";
 import { sseMoveRules } from "./sse-moves.ts";
+import { sseStringRules } from "./sse-strings.ts";
 
-export const sseRules: Record<string, Rule> = { ...sseMoveRules, ...sseFloatRules, ...packedRules };
+export const sseRules: Record<string, Rule> = { ...sseMoveRules, ...sseFloatRules, ...packedRules, ...sseStringRules };
