@@ -37,7 +37,8 @@ const physical = (1n << 40n) - 1n;
 
 const memoryTypes: ReadonlySet<bigint> = new Set([0n, 1n, 4n, 5n, 6n]);
 const isMemoryType = (value: bigint): boolean => memoryTypes.has(value & 0xffn);
-const areMemoryTypes = (value: bigint): boolean => [0, 8, 16, 24, 32, 40, 48, 56].every((shift) => isMemoryType(value >> BigInt(shift)));
+const areMemoryTypes = (value: bigint): boolean =>
+  [0, 8, 16, 24, 32, 40, 48, 56].every((shift) => isMemoryType(value >> BigInt(shift)));
 
 const allWriteBack = 0x0606_0606_0606_0606n;
 const fixed = (reset: bigint): StoredMsr => ({ reset, writable: all, valid: areMemoryTypes });

@@ -25,13 +25,39 @@ const letters = (text: string, at: number): number =>
 /** Bits of each feature register, by the manual's names. */
 export const cpuidFeatures = {
   "1.ecx": {
-    SSE3: 0, SSSE3: 9, CMPXCHG16B: 13, PCID: 17, SSE41: 19, SSE42: 20, X2APIC: 21, POPCNT: 23, TSC_DEADLINE: 24, XSAVE: 26,
-    RDRAND: 30, HYPERVISOR: 31,
+    SSE3: 0,
+    SSSE3: 9,
+    CMPXCHG16B: 13,
+    PCID: 17,
+    SSE41: 19,
+    SSE42: 20,
+    X2APIC: 21,
+    POPCNT: 23,
+    TSC_DEADLINE: 24,
+    XSAVE: 26,
+    RDRAND: 30,
+    HYPERVISOR: 31,
   },
   /** No machine checks, no virtual 8086 mode, and SYSENTER not even outside long mode. */
   "1.edx": {
-    FPU: 0, DE: 2, PSE: 3, TSC: 4, MSR: 5, PAE: 6, CMPXCHG8B: 8, APIC: 9, MTRR: 12, PGE: 13, CMOV: 15, PAT: 16, PSE36: 17,
-    CLFSH: 19, MMX: 23, FXSR: 24, SSE: 25, SSE2: 26,
+    FPU: 0,
+    DE: 2,
+    PSE: 3,
+    TSC: 4,
+    MSR: 5,
+    PAE: 6,
+    CMPXCHG8B: 8,
+    APIC: 9,
+    MTRR: 12,
+    PGE: 13,
+    CMOV: 15,
+    PAT: 16,
+    PSE36: 17,
+    CLFSH: 19,
+    MMX: 23,
+    FXSR: 24,
+    SSE: 25,
+    SSE2: 26,
   },
   "7.ebx": { FSGSBASE: 0, SMEP: 7, ERMS: 9, INVPCID: 10, RDSEED: 18, SMAP: 20 },
   "7.ecx": { UMIP: 2 },
@@ -41,17 +67,23 @@ export const cpuidFeatures = {
   "80000001.edx": { SYSCALL: 11, NX: 20, MMXEXT: 22, PDPE1GB: 26, RDTSCP: 27, LM: 29 },
   "80000007.edx": { INVARIANT_TSC: 8 },
   "80000008.ebx": { XSAVEERPTR: 2, SSB_NO: 26, BTC_NO: 29 },
-  "80000021.eax": { FSGSBASE_NON_SERIALIZING: 1, LFENCE_SERIALIZING: 2, NULL_SEL_CLR_BASE: 6, AUTOMATIC_IBRS: 8, NO_SMM_CTL_MSR: 9, SRSO_NO: 29 },
+  "80000021.eax": {
+    FSGSBASE_NON_SERIALIZING: 1,
+    LFENCE_SERIALIZING: 2,
+    NULL_SEL_CLR_BASE: 6,
+    AUTOMATIC_IBRS: 8,
+    NO_SMM_CTL_MSR: 9,
+    SRSO_NO: 29,
+  },
   "80000021.ecx": { TSA_SQ_NO: 1, TSA_L1_NO: 2 },
   /** KVM: the clock by both pairs of MSRs, no port delays, and a TSC that all processors share. */
   "40000001.eax": { CLOCKSOURCE: 0, NOP_IO_DELAY: 1, CLOCKSOURCE2: 3, CLOCKSOURCE_STABLE: 24 },
 } as const;
 
 const maskOf = (name: keyof typeof cpuidFeatures): number => bits(...Object.values<number>(cpuidFeatures[name]));
-const masks = Object.fromEntries(Object.keys(cpuidFeatures).map((name) => [name, maskOf(name as keyof typeof cpuidFeatures)])) as Record<
-  keyof typeof cpuidFeatures,
-  number
->;
+const masks = Object.fromEntries(
+  Object.keys(cpuidFeatures).map((name) => [name, maskOf(name as keyof typeof cpuidFeatures)]),
+) as Record<keyof typeof cpuidFeatures, number>;
 
 const vendor = "AuthenticAMD";
 const hypervisor = "KVMKVMKVM\0\0\0";

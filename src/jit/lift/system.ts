@@ -7,7 +7,7 @@
 import { Helper, Op } from "#ir";
 import { at, Mode } from "#vcpu";
 import { IF, type Instruction } from "#x86";
-import { type Lifter, log2, rdx, type Rule } from "./lifter.ts";
+import { type Lifter, log2, type Rule, rdx } from "./lifter.ts";
 import { raise } from "./raise.ts";
 import { adjust, peek } from "./stack.ts";
 
@@ -182,10 +182,16 @@ const popSegment: Rule = (l, i) => {
 };
 
 /** By opcode: C4 LES, C5 LDS, 0F B2 LSS, 0F B4 LFS, 0F B5 LGS. */
-const farPointerSegments: Readonly<Record<number, number>> = { 0xc4: 0, 0xc5: 3, 0xb2: 2, 0xb4: 4, 0xb5: 5 };
+const farPointerSegments: ReadonlyMap<number, number> = new Map([
+  [0xc4, 0],
+  [0xc5, 3],
+  [0xb2, 2],
+  [0xb4, 4],
+  [0xb5, 5],
+]);
 
 const loadFarPointer: Rule = (l, i) => {
-  const segment = farPointerSegments[i.row.opcode];
+  const segment = farPointerSegments.get(i.row.opcode) ?? 0;
   const offset = farPointer(l);
   loadSegment(l, offset + 8, segment);
   l.ir.rrr(Op.mov8 + log2(i.operandSize), l.registerOf(0), offset);
@@ -370,7 +376,12 @@ const output: Rule = (l) => {
 
 function stringIo(n: number, outs: number): Rule {
   return (l, i) => {
-    l.ir.call(Helper.sys_string_io, outs !== 0 ? i.segment : 0, i.addressSize, l.size(n) | (i.rep !== 0 ? 16 : 0) | outs);
+    l.ir.call(
+      Helper.sys_string_io,
+      outs !== 0 ? i.segment : 0,
+      i.addressSize,
+      l.size(n) | (i.rep !== 0 ? 16 : 0) | outs,
+    );
     l.sync();
   };
 }

@@ -129,7 +129,7 @@ export function sys_lar_lsl(vp: u32, a: u32, b: u32, imm: u32): u32 {
     setZero(vp, false);
     return 0;
   }
-  const value = limit ? Descriptor.limit : Descriptor.high & 0x00f0ff00;
+  const value = limit ? Descriptor.limit : Descriptor.high & 0x00ffff00;
   if ((imm & 15) == 2) store<u16>(vp + b, <u16>value);
   else store<u64>(vp + b, <u64>value);
   setZero(vp, true);
