@@ -41,6 +41,19 @@ export interface EngineHost {
   missingInstruction(mnemonic: string, code: string): void;
 }
 
+/** Who watches a vCPU run. It changes nothing; where there is none, nothing is asked. */
+export interface EngineObserver {
+  /** The instruction at RIP runs alone now. */
+  instruction(vcpu: Vcpu): void;
+  /** It ran, or raised an exception that has been delivered. */
+  instructionDone(vcpu: Vcpu): void;
+  /** An exception is about to be delivered; RIP is where it was raised. */
+  exception(vcpu: Vcpu, vector: number, error: number): void;
+  interrupt(vcpu: Vcpu, vector: number): void;
+  /** RDMSR has given EDX:EAX, or WRMSR has taken it; `failed`: with an exception instead. */
+  msr(vcpu: Vcpu, write: boolean, failed: boolean): void;
+}
+
 export interface Engine {
   /** Runs until `icount` instructions of this vCPU have retired, or something else ends it. */
   run(vcpu: Vcpu, icount: bigint): VmExit;

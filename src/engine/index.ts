@@ -1,2 +1,2 @@
-export type { Engine, EngineHost, VmExit } from "./engine.ts";
+export type { Engine, EngineHost, EngineObserver, VmExit } from "./engine.ts";
 export { TranslatingEngine, type TranslatingOptions } from "./translating/engine.ts";

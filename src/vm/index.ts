@@ -1,4 +1,5 @@
-export { Machine } from "./machine.ts";
+export { Machine, type MachineParts } from "./machine.ts";
+export type { MachineDigest } from "./digest.ts";
 export type {
   ByteSource,
   EngineOptions,

@@ -21,10 +21,18 @@ export class MachineClock implements DeviceClock {
   readonly #entries: Entry[] = [];
   /** Guest time that was skipped, in nanoseconds. */
   #skipped = 0;
+  readonly #onEarlier: () => void;
+  #awaited = -never;
 
-  /** `source`: nanoseconds that never go back. */
-  constructor(source: () => number) {
+  /** `source`: nanoseconds that never go back. `onEarlier`: an alarm was set for a time before the awaited one. */
+  constructor(source: () => number, onEarlier: () => void = () => {}) {
     this.#source = source;
+    this.#onEarlier = onEarlier;
+  }
+
+  /** When somebody looks again; without one, somebody is looking now. */
+  await(ns = -never): void {
+    this.#awaited = ns;
   }
 
   now(): number {
@@ -37,6 +45,7 @@ export class MachineClock implements DeviceClock {
     return {
       set: (atNs) => {
         entry.at = atNs ?? never;
+        if (entry.at < this.#awaited) this.#onEarlier();
       },
     };
   }

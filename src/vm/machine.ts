@@ -10,15 +10,16 @@ import { assertNever } from "#base";
 import {
   buildAcpiTables, ecam, KvmClock, Platform, ramRanges, type SerialHost,
 } from "#devices";
-import { type EngineHost, TranslatingEngine } from "#engine";
+import { type EngineHost, TranslatingEngine, type VmExit } from "#engine";
 import { AddressSpace, Arena } from "#memory";
 import { enterLongMode, Event, MsrFile, type Vcpu } from "#vcpu";
 import { cpuid } from "#x86";
 import { BootError, E820_RESERVED, prepareLinuxBoot } from "./boot/index.ts";
-import { digestMachine } from "./digest.ts";
+import { digestMachine, type MachineDigest } from "./digest.ts";
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
 import type { MachineConfig, MachineHost, MachineOutcome, MachineStats, RunnableMachine } from "./machine-host.ts";
 import { seededRandom } from "./random.ts";
+import { Tracer } from "./tracer.ts";
 
 /** A slice in wall-clock time: long enough to cost nothing, short enough to answer soon. */
 const sliceNs = 4_000_000;
@@ -30,6 +31,17 @@ const serialChunk = 64;
 /** Entries of a block before it is compiled: chosen by the time of a boot. */
 const defaultHotThreshold = 1000;
 
+const lastInstruction = 2n ** 63n - 1n;
+
+/** A machine's insides. */
+export interface MachineParts {
+  readonly vcpu: Vcpu;
+  readonly memory: AddressSpace;
+  readonly engine: TranslatingEngine;
+  /** All devices' state, as digests see it. */
+  readonly devices: Uint8Array;
+}
+
 export class Machine implements RunnableMachine {
   readonly #config: MachineConfig;
   readonly #host: MachineHost;
@@ -40,6 +52,7 @@ export class Machine implements RunnableMachine {
   readonly #clock: MachineClock;
   readonly #platform: Platform;
   readonly #msrs: MsrFile;
+  readonly #tracer: Tracer | undefined;
   readonly #fillRandom: (target: Uint8Array) => void;
   readonly #reported = new Set<string>();
   /** Taken from the host, not yet by the UART. */
@@ -57,17 +70,22 @@ export class Machine implements RunnableMachine {
     this.#fillRandom = config.seed === undefined && config.clock === "wall" ? (target) => host.random(target) : seededRandom(config.seed ?? 1);
     this.#nextDigest = BigInt(config.digestEvery ?? 0);
     this.#arena = new Arena();
+    if (config.trace) this.#tracer = new Tracer(config.trace, (line) => host.report("trace", line));
+    const engineHost = this.#engineHost();
     this.#engine = new TranslatingEngine({
       arena: this.#arena,
       runtimeWasm: host.runtimeWasm,
-      host: this.#engineHost(),
+      host: this.#tracer?.watch(engineHost, () => this.#vcpu) ?? engineHost,
       exact: this.#virtual,
+      observer: this.#tracer,
+      chaosSeed: config.engine.chaosSeed,
       hotThreshold: config.engine.interpreterOnly ? Number.POSITIVE_INFINITY : (config.engine.hotThreshold ?? defaultHotThreshold),
     });
     const ranges = ramRanges(config.memoryBytes).map(({ base, size }) => ({ gpa: gpa(base), sizeBytes: size }));
     this.#space = new AddressSpace(this.#arena, this.#engine.runtime, ranges);
     this.#vcpu = this.#engine.createVcpu(0, this.#space.header);
-    this.#clock = new MachineClock(this.#timeSource());
+    this.#tracer?.attach(this.#engine.runtime);
+    this.#clock = new MachineClock(this.#timeSource(), () => this.#vcpu.raiseEvent(Event.host));
     this.#platform = this.#buildPlatform();
     this.#msrs = this.#buildMsrs();
     this.#platform.powerOn();
@@ -75,14 +93,21 @@ export class Machine implements RunnableMachine {
   }
 
   run(): MachineOutcome {
+    return this.runUntil(lastInstruction) as MachineOutcome;
+  }
+
+  /** Runs until `icount` instructions have retired, exactly so in virtual time; how the machine ended if it did. */
+  runUntil(icount: bigint): MachineOutcome | undefined {
     const vcpu = this.#vcpu;
     while (this.#outcome === undefined) {
+      if (vcpu.u64("ICOUNT") >= icount) return undefined;
       this.#clock.ringDue();
       if (this.#host.poll()) return this.#end("stopped", "");
       this.#receive();
       const from = vcpu.u64("ICOUNT");
       const started = this.#host.now();
-      const exit = this.#engine.run(vcpu, this.#sliceEnd(from));
+      const exit = this.#runSlice(from, icount);
+      this.#clock.await();
       this.#exits[exit.reason] = (this.#exits[exit.reason] ?? 0) + 1;
       this.#measure(Number(vcpu.u64("ICOUNT") - from), this.#host.now() - started);
       this.#digest();
@@ -122,6 +147,21 @@ export class Machine implements RunnableMachine {
     };
   }
 
+  /** Of everything a guest could ever see. */
+  digest(): MachineDigest {
+    return digestMachine(this.#vcpu, this.#space.header, this.#platform.digestInput(), this.#engine.runtime);
+  }
+
+  /** What is there to look at, for debuggers and tests; nobody changes it. */
+  get parts(): MachineParts {
+    return {
+      vcpu: this.#vcpu,
+      memory: this.#space,
+      engine: this.#engine,
+      devices: this.#platform.digestInput(),
+    };
+  }
+
   #runningMs = 0;
 
   get #virtual(): boolean {
@@ -134,14 +174,23 @@ export class Machine implements RunnableMachine {
     return () => this.#host.now() - start;
   }
 
-  /** Retired instructions at which the slice from `from` ends. */
+  #runSlice(from: bigint, until: bigint): VmExit {
+    if (this.#tracer?.steps(from)) return this.#engine.step(this.#vcpu);
+    let end = this.#sliceEnd(from);
+    if (until < end) end = until;
+    return this.#engine.run(this.#vcpu, this.#tracer?.sliceEnd(from, end) ?? end);
+  }
+
+  /** Retired instructions at which the slice from `from` ends. An alarm set meanwhile for an earlier time ends it at once. */
   #sliceEnd(from: bigint): bigint {
     const untilAlarm = this.#clock.next() - this.#clock.now();
     if (this.#virtual) {
       let slice = BigInt(Math.max(1, Math.min(untilAlarm, longestVirtualSlice)));
       if (this.#nextDigest > from && this.#nextDigest - from < slice) slice = this.#nextDigest - from;
+      this.#clock.await(this.#clock.now() + Number(slice));
       return from + slice;
     }
+    this.#clock.await(this.#clock.now() + Math.min(untilAlarm, sliceNs));
     const slice = Math.min(untilAlarm, sliceNs) * this.#rate;
     return from + BigInt(Math.floor(Math.min(largestSlice, Math.max(smallestSlice, slice))));
   }
@@ -305,7 +354,7 @@ export class Machine implements RunnableMachine {
     const icount = this.#vcpu.u64("ICOUNT");
     if (every === undefined || icount < this.#nextDigest) return;
     this.#nextDigest = icount - (icount % BigInt(every)) + BigInt(every);
-    const digest = digestMachine(this.#vcpu, this.#space.header, this.#platform.digestInput(), this.#engine.runtime);
+    const digest = this.digest();
     this.#host.report("digest", `${icount} cpu ${digest.cpu} memory ${digest.memory} devices ${digest.devices}`);
   }
 }

@@ -9,9 +9,10 @@ import { assert } from "#base";
 import { BlockLifter } from "#jit";
 import { type Arena, arenaLayout, blockHeader, processFields } from "#memory";
 import { area, Event, Leave, Vcpu } from "#vcpu";
-import type { Engine, EngineHost, VmExit } from "../engine.ts";
+import type { Engine, EngineHost, EngineObserver, VmExit } from "../engine.ts";
+import { Chaos } from "./chaos.ts";
 import { RegionCompiler } from "./regions.ts";
-import { instantiateRuntime, type RuntimeExports, type WasmRuntime } from "./runtime.ts";
+import { instantiateRuntime, type RuntimeExports, type WasmRuntime, type WasmWatch } from "./runtime.ts";
 
 export interface TranslatingOptions {
   readonly arena: Arena;
@@ -24,22 +25,28 @@ export interface TranslatingOptions {
   readonly catchFaults?: boolean;
   /** In deterministic mode a run ends exactly at its budget; otherwise a block may be left for the next run. */
   readonly exact: boolean;
+  readonly observer?: EngineObserver;
+  /** With one, caches are dropped and runs are cut at random moments (chaos.ts). */
+  readonly chaosSeed?: number;
 }
 
 const IF = 1n << 9n;
 const TF = 1n << 8n;
 const maxSteps = 15;
+const debugVector = 1;
 
 export class TranslatingEngine implements Engine {
   readonly #arena: Arena;
   readonly #host: EngineHost;
   readonly #wasm: WasmRuntime;
   readonly #lifter: BlockLifter;
-  readonly #threshold: number;
+  #threshold: number;
   readonly #exact: boolean;
   /** A block of one instruction, lifted to run alone, is built here. */
   readonly #scratch: number;
   readonly #catchFaults: boolean;
+  readonly #observer: EngineObserver | undefined;
+  readonly #chaos: Chaos | undefined;
   #caught: VmExit | undefined;
   readonly #regions: RegionCompiler;
   #running: Vcpu | undefined;
@@ -51,6 +58,8 @@ export class TranslatingEngine implements Engine {
     this.#threshold = options.hotThreshold ?? Number.POSITIVE_INFINITY;
     this.#exact = options.exact;
     this.#catchFaults = options.catchFaults ?? false;
+    this.#observer = options.observer;
+    if (options.chaosSeed !== undefined) this.#chaos = new Chaos(options.chaosSeed);
     this.#lifter = new BlockLifter(options.host.missingInstruction);
     this.#scratch = options.arena.allot(128 * 1024);
     this.#wasm = instantiateRuntime(options.arena, options.runtimeWasm, {
@@ -61,7 +70,7 @@ export class TranslatingEngine implements Engine {
         const vcpu = this.#current();
         values.forEach((value, n) => vcpu.setU32("CPUID_RESULT", value, n));
       },
-    }, options.catchFaults ?? false);
+    }, options.catchFaults ?? false, this.#observer && this.#watch(this.#observer));
     this.#regions = new RegionCompiler(options.arena, this.#wasm, options.exact);
   }
 
@@ -92,7 +101,7 @@ export class TranslatingEngine implements Engine {
 
   run(vcpu: Vcpu, icount: bigint): VmExit {
     this.#running = vcpu;
-    vcpu.setU64("ICOUNT_LIMIT", icount);
+    vcpu.setU64("ICOUNT_LIMIT", this.#chaos ? this.#disturb(vcpu, this.#chaos, icount) : icount);
     this.#regions.compile(vcpu.vp);
     for (;;) {
       if (vcpu.u32("HALTED") !== 0 && !this.#wake(vcpu)) return { reason: "halt" };
@@ -102,6 +111,36 @@ export class TranslatingEngine implements Engine {
       const exit = this.#left(vcpu);
       if (exit !== undefined) return exit;
     }
+  }
+
+  /** Runs the next instruction alone, events before it. */
+  step(vcpu: Vcpu): VmExit {
+    this.#running = vcpu;
+    vcpu.setU64("ICOUNT_LIMIT", vcpu.u64("ICOUNT") + 1n);
+    if (vcpu.u32("HALTED") !== 0 && !this.#wake(vcpu)) return { reason: "halt" };
+    const pending = this.#takeEvents(vcpu);
+    if (pending !== undefined) return pending;
+    if (vcpu.u32("HALTED") !== 0) return { reason: "halt" };
+    return this.#step(vcpu) ?? { reason: "budget" };
+  }
+
+  /** Forgets what may be forgotten at any time; where the run ends. */
+  #disturb(vcpu: Vcpu, chaos: Chaos, icount: bigint): bigint {
+    if (chaos.flushesTlb()) this.runtime.tlb_flush_all(vcpu.vp);
+    if (chaos.forgetsBlocks()) this.#forgetBlocks(vcpu);
+    if (this.#threshold !== Number.POSITIVE_INFINITY) this.#threshold = chaos.hotThreshold();
+    return chaos.cut(vcpu.u64("ICOUNT"), icount);
+  }
+
+  #watch(observer: EngineObserver): WasmWatch {
+    return {
+      fault: () => {
+        const vcpu = this.#current();
+        observer.exception(vcpu, vcpu.u32("FAULT_VECTOR"), vcpu.u32("FAULT_ERROR"));
+      },
+      helpers: ["sys_rdmsr", "sys_wrmsr"],
+      helper: (name, result) => observer.msr(this.#current(), name === "sys_wrmsr", result !== 0),
+    };
   }
 
   /** True when a halted vCPU goes on. */
@@ -152,6 +191,7 @@ export class TranslatingEngine implements Engine {
     vcpu.setU32("IRQ_WAITING", 0);
     const vector = this.#host.acknowledgeInterrupt();
     if (vector < 0) return;
+    this.#observer?.interrupt(vcpu, vector);
     this.runtime.deliver_interrupt(vcpu.vp, vector);
     // Another one may wait behind it.
     if (this.#host.interruptPending()) vcpu.raiseEvent(Event.interrupt);
@@ -163,6 +203,7 @@ export class TranslatingEngine implements Engine {
     const pending = vcpu.u32("PENDING_DB");
     if (pending !== 0) {
       vcpu.setU32("PENDING_DB", 0);
+      this.#observer?.exception(vcpu, debugVector, 0);
       this.runtime.deliver_debug(vcpu.vp, pending);
       return undefined;
     }
@@ -171,7 +212,10 @@ export class TranslatingEngine implements Engine {
     const exit = this.#step(vcpu);
     if (exit !== undefined) return exit;
     // A fault in the instruction was delivered with TF saved and cleared; then nothing was retired.
-    if (vcpu.u64("ICOUNT") !== retired) this.runtime.deliver_debug(vcpu.vp, 1 << 14);
+    if (vcpu.u64("ICOUNT") !== retired) {
+      this.#observer?.exception(vcpu, debugVector, 0);
+      this.runtime.deliver_debug(vcpu.vp, 1 << 14);
+    }
     if ((vcpu.u64("EFLAGS") & TF) !== 0n) vcpu.raiseEvent(Event.debug);
     return undefined;
   }
@@ -215,7 +259,11 @@ export class TranslatingEngine implements Engine {
   #step(vcpu: Vcpu): VmExit | undefined {
     if (vcpu.u64("ICOUNT") >= vcpu.u64("ICOUNT_LIMIT")) return { reason: "budget" };
     this.stats.steps++;
-    return this.#runAlone(vcpu, 1, true);
+    if (this.#observer === undefined) return this.#runAlone(vcpu, 1, true);
+    this.#observer.instruction(vcpu);
+    const exit = this.#runAlone(vcpu, 1, true);
+    this.#observer.instructionDone(vcpu);
+    return exit;
   }
 
   #runAlone(vcpu: Vcpu, limit: number, stepping: boolean): VmExit | undefined {
@@ -244,9 +292,7 @@ export class TranslatingEngine implements Engine {
     const nextAt = (arenaLayout.PROCESS + processFields.P_BLOCK_NEXT) >> 2;
     let block = words[nextAt];
     if (block + 128 * 1024 > arenaLayout.BLOCKS_END) {
-      this.runtime.forget_blocks(vcpu.vp);
-      this.#regions.forgetAll();
-      this.stats.blockFlushes++;
+      this.#forgetBlocks(vcpu);
       block = words[nextAt];
     }
     if (!this.#liftInto(vcpu, block, Number.POSITIVE_INFINITY, false)) return;
@@ -254,6 +300,12 @@ export class TranslatingEngine implements Engine {
     this.runtime.register_block(vcpu.vp, block);
     this.stats.lifted++;
     this.stats.liftedInstructions += this.#lifter.result.count;
+  }
+
+  #forgetBlocks(vcpu: Vcpu): void {
+    this.runtime.forget_blocks(vcpu.vp);
+    this.#regions.forgetAll();
+    this.stats.blockFlushes++;
   }
 
   /** Lifts code at RIP into the block at `target`; false when fetching it raised a fault. */
@@ -303,6 +355,7 @@ export class TranslatingEngine implements Engine {
     if (vcpu.u32("LEAVE") !== Leave.fault) {
       throw new Error(`the guest runs code where there is no memory: 0x${va.toString(16)}`);
     }
+    if (!this.#catchFaults) this.#observer?.exception(vcpu, vcpu.u32("FAULT_VECTOR"), vcpu.u32("FAULT_ERROR"));
     if (this.#catchFaults) this.#caught = fault(vcpu);
     else if (this.runtime.deliver_fault(vcpu.vp) !== 0) vcpu.raiseEvent(Event.host);
     return 0;

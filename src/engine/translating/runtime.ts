@@ -1,7 +1,8 @@
 /** The Wasm side of the translating engine, put together: runtime, interpreter, and the tables through which they call. */
-import { helperRows } from "#ir";
+import { type HelperName, helperRows } from "#ir";
 import { generateInterpreter, runtimeCalls } from "#jit";
 import type { Arena, FrameSource } from "#memory";
+import { Code, ModuleBuilder } from "#wasm";
 import type { EngineHost } from "../engine.ts";
 
 /** Exports of the runtime that the TypeScript side calls. Addresses come back as signed 32-bit numbers. */
@@ -40,6 +41,15 @@ export interface HostCalls {
   answerCpuid(values: readonly number[]): void;
 }
 
+/** What an observer hears of the Wasm side. */
+export interface WasmWatch {
+  /** FAULT_ fields are about to be delivered. */
+  fault(): void;
+  /** Returned from a helper. */
+  helper(name: HelperName, result: number): void;
+  readonly helpers: readonly HelperName[];
+}
+
 const regionTableSize = 1 << 16;
 
 /** Throws WebAssembly.CompileError or LinkError when the runtime's bytes are not of this build. */
@@ -48,6 +58,7 @@ export function instantiateRuntime(
   runtimeWasm: Uint8Array<ArrayBuffer>,
   calls: HostCalls,
   catchFaults: boolean,
+  watch?: WasmWatch,
 ): WasmRuntime {
   const size = (n: number) => n as 1 | 2 | 4;
   const gpaOf = (high: number, low: number) => (high >>> 0) * 2 ** 32 + (low >>> 0);
@@ -85,7 +96,7 @@ export function instantiateRuntime(
   const helpers = new WebAssembly.Table({ element: "anyfunc", initial: helperRows.length });
   helperRows.forEach((row, n) => {
     const helper = runtime.exports[row.name];
-    if (typeof helper === "function") helpers.set(n, helper);
+    if (typeof helper === "function") helpers.set(n, watch ? watched(helper, row.name as HelperName, watch) : helper);
     else if (!process.env.SMOKE) throw new Error(`the Wasm runtime has no helper ${row.name}: rebuild it`);
   });
   const regions = new WebAssembly.Table({ element: "anyfunc", initial: regionTableSize });
@@ -95,8 +106,31 @@ export function instantiateRuntime(
       ...Object.fromEntries(Object.keys(runtimeCalls).map((name) => [name, runtime.exports[name]])),
       // Nonzero leaves with the fault still in the record.
       ...(catchFaults && { deliver_fault: () => 1 }),
+      ...(watch && !catchFaults && { deliver_fault: watchedDelivery(exports, watch) }),
     },
   };
   const interpreter = new WebAssembly.Instance(new WebAssembly.Module(generateInterpreter()), imports);
   return { exports, regions, imports, run: interpreter.exports.run as (vp: number, block: number) => void };
+}
+
+function watchedDelivery(exports: RuntimeExports, watch: WasmWatch): (vp: number) => number {
+  return (vp) => {
+    watch.fault();
+    return exports.deliver_fault(vp);
+  };
+}
+
+/** The helper with its watch. Tables take only functions that a module exports, so that the call goes through one. */
+function watched(helper: CallableFunction, name: HelperName, watch: WasmWatch): unknown {
+  if (!watch.helpers.includes(name)) return helper;
+  const type = { parameters: ["i32", "i32", "i32", "i32"], results: ["i32"] } as const;
+  const module = new ModuleBuilder();
+  const inner = module.importFunction("watch", "call", type);
+  module.function(type, new Code(4).get(0).get(1).get(2).get(3).call(inner), "call");
+  const call = (vp: number, a: number, b: number, imm: number): number => {
+    const result = helper(vp, a, b, imm) as number;
+    watch.helper(name, result);
+    return result;
+  };
+  return new WebAssembly.Instance(new WebAssembly.Module(module.finish()), { watch: { call } }).exports.call;
 }
