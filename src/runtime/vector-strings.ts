@@ -108,7 +108,7 @@ export function store_masked(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const mask = vp + (imm & 0xffff);
   const va = load<u64>(vp + a);
   // The first page's fault comes first, also where the second has no address.
-  const inPage = 4096 - (u32(va) & 4095);
+  const inPage: u32 = 4096 - (u32(va) & 4095);
   if (inPage < size && access(vp, va, inPage, MODIFY) == 0) return load<u32>(vp, L.LEAVE);
   const at = access(vp, va, size, MODIFY);
   if (at == 0) return load<u32>(vp, L.LEAVE);
