@@ -1,5 +1,5 @@
 /**
- * Events of a running vCPU as lines of text (`--trace`). Each begins with the instructions retired before it:
+ * Events of a running vCPU as lines of text (`--trace`). Each begins with the number of instructions retired:
  *
  *     1042  0010:ffffffff81000040  mov %rsp,%rbp               rbp=ffffffff82a03f50
  *     1043  block ffffffff81000060 kernel
@@ -13,7 +13,18 @@
  */
 import type { EngineHost, EngineObserver } from "#engine";
 import { Mode, type Vcpu } from "#vcpu";
-import { DECODED, decode, disassemble, exceptionAt, GPR64, Instruction, maxInstructionLength, printFlags, printMsr, TRUNCATED } from "#x86";
+import {
+  DECODED,
+  decode,
+  disassemble,
+  exceptionAt,
+  GPR64,
+  Instruction,
+  maxInstructionLength,
+  printFlags,
+  printMsr,
+  TRUNCATED,
+} from "#x86";
 import type { TraceEvent, TraceOptions } from "./machine-host.ts";
 
 /** What the tracer asks of the runtime. */
@@ -68,7 +79,8 @@ export class Tracer implements EngineObserver {
   instruction(vcpu: Vcpu): void {
     if (!this.#alone || !this.#inWindow(vcpu)) return;
     const rip = vcpu.u64("RIP");
-    if (rip !== this.#next) this.#tell(vcpu, "blocks", () => `block ${address(rip)} ${vcpu.u32("CPL") === 3 ? "user" : "kernel"}`);
+    if (rip !== this.#next)
+      this.#tell(vcpu, "blocks", () => `block ${address(rip)} ${vcpu.u32("CPL") === 3 ? "user" : "kernel"}`);
     const text = this.#disassemble(vcpu);
     this.#next = BigInt.asUintN(64, rip + BigInt(this.#instruction.length));
     if (!this.#shown.has("instructions")) return;

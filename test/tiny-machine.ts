@@ -1,0 +1,49 @@
+/** A whole machine whose kernel is a few bytes of code: a vmlinux made around them, and a host that only listens. */
+import { type ByteSource, Machine, type MachineConfig, type MachineHost } from "#vm";
+import { tinyVmlinux } from "../src/vm/boot/fuzz-cases.ts";
+import { runtimeWasm } from "./guest-code.ts";
+
+/** Where the code runs: CPL 0, identity mapped, RSI at the boot parameters. */
+export const kernelBase = 0x100_0000;
+const codeInFile = 512;
+
+/** OUT to the ACPI power-off register would need ACPI: a triple fault ends these kernels. An empty IDT, then UD2. */
+export const tripleFault = "0f 01 1c 25 00 00 00 00  0f 0b";
+
+export interface TinyMachine {
+  readonly machine: Machine;
+  readonly serial: () => string;
+  readonly reports: (kind: string) => string[];
+}
+
+const silence: ByteSource = { available: 0, read: () => 0 };
+
+export function tinyMachine(code: Uint8Array, changes: Partial<MachineConfig> = {}): TinyMachine {
+  const kernel = tinyVmlinux();
+  kernel.set(code, codeInFile);
+  const reports: [kind: string, line: string][] = [];
+  let serial = "";
+  let time = 0;
+  const host: MachineHost = {
+    runtimeWasm: runtimeWasm(),
+    serialInput: [silence, silence, silence, silence],
+    serialOutput: (_, bytes) => {
+      serial += String.fromCharCode(...bytes);
+    },
+    now: () => (time += 1000),
+    wallClock: () => 0,
+    random: (target) => target.fill(7),
+    poll: () => false,
+    wait: () => {},
+    report: (kind, line) => reports.push([kind, line]),
+  };
+  const machine = new Machine(
+    { kernel, commandLine: "", memoryBytes: 64 << 20, clock: "virtual", engine: {}, ...changes },
+    host,
+  );
+  return {
+    machine,
+    serial: () => serial,
+    reports: (kind) => reports.filter(([each]) => each === kind).map(([, line]) => line),
+  };
+}
