@@ -209,9 +209,14 @@ export function sse_fp_convert(vp: u32, op: u32, a: v128): v128 {
   return v128.load(to);
 }
 
+/*
+ * The dot products are several operations one after the other: when one of them meets an unmasked exception, the flags of
+ * those before it stay, and those after it do not come about.
+ */
+
 /** DPPS: products of the lanes that imm's upper half selects, summed in pairs, to the lanes that its lower half selects. */
 export function sse_f32x4_dot(vp: u32, imm: u32, a: v128, b: v128): v128 {
-  const before = load<u32>(vp, MXCSR);
+  let before = load<u32>(vp, MXCSR);
   const at = vp + FP_SCRATCH;
   v128.store(at, a);
   v128.store(at, b, 16);
@@ -220,10 +225,14 @@ export function sse_f32x4_dot(vp: u32, imm: u32, a: v128, b: v128): v128 {
     store<u32>(lane, ((imm >> (4 + n)) & 1) != 0 ? sse_mul_f32(vp, load<u32>(lane), load<u32>(lane, 16)) : 0);
   }
   if (load<u32>(vp, FP_TRAP) == 0) {
+    before = load<u32>(vp, MXCSR);
     const low = sse_add_f32(vp, load<u32>(at), load<u32>(at, 4));
     const high = sse_add_f32(vp, load<u32>(at, 8), load<u32>(at, 12));
-    const sum = load<u32>(vp, FP_TRAP) == 0 ? sse_add_f32(vp, low, high) : 0;
-    for (let n: u32 = 0; n < 4; n++) store<u32>(at + (n << 2), ((imm >> n) & 1) != 0 ? sum : 0);
+    if (load<u32>(vp, FP_TRAP) == 0) {
+      before = load<u32>(vp, MXCSR);
+      const sum = sse_add_f32(vp, low, high);
+      for (let n: u32 = 0; n < 4; n++) store<u32>(at + (n << 2), ((imm >> n) & 1) != 0 ? sum : 0);
+    }
   }
   settle(vp, before);
   return v128.load(at);
@@ -231,7 +240,7 @@ export function sse_f32x4_dot(vp: u32, imm: u32, a: v128, b: v128): v128 {
 
 /** DPPD, likewise. */
 export function sse_f64x2_dot(vp: u32, imm: u32, a: v128, b: v128): v128 {
-  const before = load<u32>(vp, MXCSR);
+  let before = load<u32>(vp, MXCSR);
   const at = vp + FP_SCRATCH;
   v128.store(at, a);
   v128.store(at, b, 16);
@@ -240,6 +249,7 @@ export function sse_f64x2_dot(vp: u32, imm: u32, a: v128, b: v128): v128 {
     store<u64>(lane, ((imm >> (4 + n)) & 1) != 0 ? sse_mul_f64(vp, load<u64>(lane), load<u64>(lane, 16)) : 0);
   }
   if (load<u32>(vp, FP_TRAP) == 0) {
+    before = load<u32>(vp, MXCSR);
     const sum = sse_add_f64(vp, load<u64>(at), load<u64>(at, 8));
     for (let n: u32 = 0; n < 2; n++) store<u64>(at + (n << 3), ((imm >> n) & 1) != 0 ? sum : 0);
   }

@@ -22,7 +22,7 @@ function xmmCount(imm: u32): u32 {
 }
 
 /** Bytes [from, to) of the scratch image to guest memory at `va`. False with LEAVE set. */
-function copyOut(vp: u32, va: u64, from: u32, to: u32): bool {
+export function copyOut(vp: u32, va: u64, from: u32, to: u32): bool {
   const mode = load<u32>(vp, L.MODE) & 3;
   while (from < to) {
     const size = min(PIECE - (from & (PIECE - 1)), to - from);
@@ -36,7 +36,7 @@ function copyOut(vp: u32, va: u64, from: u32, to: u32): bool {
   return true;
 }
 
-function copyIn(vp: u32, va: u64, from: u32, to: u32): bool {
+export function copyIn(vp: u32, va: u64, from: u32, to: u32): bool {
   const mode = load<u32>(vp, L.MODE) & 3;
   while (from < to) {
     const size = min(PIECE - (from & (PIECE - 1)), to - from);
