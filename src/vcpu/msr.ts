@@ -56,16 +56,16 @@ function describe(): ReadonlyMap<number, StoredMsr> {
     [MSR.MTRR_FIX64K_00000, fixed(allWriteBack)],
     [MSR.MTRR_FIX16K_80000, fixed(allWriteBack)],
     [MSR.MTRR_FIX16K_A0000, fixed(0n)],
-    // No machine checks: no banks.
+    // Machine checks without a bank: kernels complain where the feature itself is missing.
     [MSR.MCG_CAP, constant(0n)],
-    [MSR.MCG_STATUS, ignoresWrites(0n)],
+    [MSR.MCG_STATUS, holds(0n, 7n)],
     [MSR.MISC_ENABLE, holds(1n)],
     [MSR.DEBUGCTL, holds(0n, 0x3fn)],
     [MSR.LAST_BRANCH_FROM, constant(0n)],
     [MSR.LAST_BRANCH_TO, constant(0n)],
     [MSR.LAST_INTERRUPT_FROM, constant(0n)],
     [MSR.LAST_INTERRUPT_TO, constant(0n)],
-    [MSR.PATCH_LEVEL, ignoresWrites(0x0a10_1154n)],
+    [MSR.PATCH_LEVEL, ignoresWrites(0x0a00_11den)],
     [MSR.SYSCFG, holds(0n, 0x7c_0000n)],
     // The TSC counts at the frequency of P-state 0.
     [MSR.HWCR, holds(1n << 24n, low32)],

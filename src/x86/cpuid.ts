@@ -38,7 +38,7 @@ export const cpuidFeatures = {
     RDRAND: 30,
     HYPERVISOR: 31,
   },
-  /** No machine checks, no virtual 8086 mode, and SYSENTER not even outside long mode. */
+  /** No virtual 8086 mode, and SYSENTER not even outside long mode. Machine checks have no bank to report from. */
   "1.edx": {
     FPU: 0,
     DE: 2,
@@ -46,10 +46,12 @@ export const cpuidFeatures = {
     TSC: 4,
     MSR: 5,
     PAE: 6,
+    MCE: 7,
     CMPXCHG8B: 8,
     APIC: 9,
     MTRR: 12,
     PGE: 13,
+    MCA: 14,
     CMOV: 15,
     PAT: 16,
     PSE36: 17,
@@ -88,8 +90,8 @@ const masks = Object.fromEntries(
 const vendor = "AuthenticAMD";
 const hypervisor = "KVMKVMKVM\0\0\0";
 const brand = "memvisor virtual processor";
-/** Family 19h, model 11h, stepping 1. */
-const signature = 0x00a10f11;
+/** Family 19h, model 01h, stepping 1: of a later model 6.12 expects CPPC, and warns where it is missing. */
+const signature = 0x00a00f11;
 
 const maxBasic = 0xd;
 const maxHypervisor = 0x40000010;

@@ -13,8 +13,8 @@ const CR0_CD: u64 = 0x40000000;
 /** Every bit of CR0 that exists; the others read as zero. */
 const CR0_BITS: u64 = 0xe005003f;
 const CR4_PAE: u64 = 0x20;
-/** Bits of CR4 that this machine has: TSD DE PSE PAE PGE PCE OSFXSR OSXMMEXCPT UMIP FSGSBASE PCIDE OSXSAVE SMEP SMAP. */
-const CR4_BITS: u64 = 0x370fbc;
+/** Bits of CR4 that this machine has: TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP FSGSBASE PCIDE OSXSAVE SMEP SMAP. */
+const CR4_BITS: u64 = 0x370ffc;
 /** Bits of CR4 that change what cached translations mean: PSE PAE PGE PCIDE SMEP SMAP. */
 const CR4_PAGING: u64 = 0x3200b0;
 const EFER_LME: u64 = 0x100;
