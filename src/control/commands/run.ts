@@ -1,0 +1,72 @@
+/** `run`: starts a machine and gives it this terminal, or runs one command in it. */
+import { choice, command, count, flag, list, negatedFlag, seconds, size, text, traceList } from "../schema.ts";
+import type { VmEnd } from "../vm-api.ts";
+
+/** How the command ends, by what ended the machine. */
+export const exitStatus = {
+  success: 0,
+  /** The monitor failed: a bug or the host's trouble. */
+  failure: 1,
+  /** What was asked for cannot be done as it was written. */
+  usage: 2,
+  panic: 70,
+  timeout: 124,
+  /** The machine ended before the command that `--exec` runs did. */
+  execLost: 125,
+  interrupted: 130,
+  terminated: 143,
+} as const;
+
+export function statusOf(end: VmEnd): number {
+  switch (end.reason) {
+    case "poweroff":
+    case "reset":
+    case "stopped":
+      return exitStatus.success;
+    case "panic":
+      return exitStatus.panic;
+    case "timeout":
+      return exitStatus.timeout;
+    case "error":
+      return exitStatus.failure;
+  }
+}
+
+export const runCommand = command({
+  name: "run",
+  summary: "start a machine in this terminal",
+  argument: { name: "IMAGE", help: "a prepared image, or one to prepare now", required: false },
+  options: {
+    kernel: text("FILE", "boot this bzImage or vmlinux; without IMAGE there is no initrd but --initrd"),
+    initrd: text("FILE", "initial RAM file system"),
+    append: text("STR", "more words for the kernel's command line"),
+    memory: size("512M", "guest memory"),
+    exec: text("CMD", "run CMD in the guest's shell, pass input, output and exit status through, and end"),
+    clock: choice(["wall", "virtual"], "guest time follows the host's clock, or counts instructions"),
+    reboot: negatedFlag("end at a reset of the guest instead of starting it again"),
+    timeout: seconds("end the machine after S seconds"),
+    stats: flag("print counters to standard error at the end"),
+    trace: traceList("print events to standard error"),
+    traceFrom: count("N", 0, "trace from the N-th instruction on"),
+    traceTo: count("N", 1, "trace until the N-th instruction"),
+    digestEvery: count("N", 1, "print a hash of CPU, memory and devices every N instructions"),
+    seed: count("N", 0, "where the machine's random numbers come from; 1 with --clock virtual"),
+    interpreter: flag("compile nothing, interpret everything"),
+    chaos: count("SEED", 0, "flush the TLB, drop regions and so on at random; the guest must not notice"),
+    consoleLog: text("FILE", "write what the guest prints on its console to FILE too"),
+    mirror: text("URL", "when the image is prepared: Debian mirror"),
+    keyring: text("FILE", "when the image is prepared: the archive's public keys"),
+    with: list("PACKAGE", "when the image is prepared: put in these packages too"),
+  },
+  notes: `At the terminal, Ctrl-A h shows the keys and Ctrl-A x ends the machine.
+
+Exit status:
+  0    the guest powered off, or reset with --no-reboot, or Ctrl-A x
+  N    with --exec, the command's own status
+  1    memvisor failed
+  2    wrong usage: an option, an image, a file that is no kernel
+  70   the guest's kernel panicked
+  124  --timeout ran out
+  125  the guest ended before the command of --exec did
+  130  interrupted, 143 terminated by a signal`,
+});

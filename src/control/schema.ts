@@ -1,0 +1,123 @@
+/**
+ * Commands as data: one description of each, from which every front end makes its parser, its help and its forms.
+ *
+ * An option's kind says what text it takes and what value that is; `parse` gives the value or says what is wrong.
+ */
+import { type TraceEvent, traceEvents } from "#vm";
+import { VmError } from "./vm-api.ts";
+
+export interface Option<T> {
+  /** How a person names what is to be written, such as FILE; undefined for a switch. */
+  readonly placeholder?: string;
+  readonly help: string;
+  /** As it would be typed. */
+  readonly byDefault?: string;
+  /** A switch that is on until `--no-NAME` turns it off. */
+  readonly negated?: true;
+  /** May be given more than once. */
+  readonly many?: true;
+  /** Throws `VmError` "option", whose message follows the option's name. */
+  readonly parse: (text: string) => T;
+}
+
+export interface Argument {
+  readonly name: string;
+  readonly help: string;
+  readonly required: boolean;
+}
+
+export interface CommandSchema<Options extends Record<string, Option<unknown>> = Record<string, Option<unknown>>> {
+  /** Words after the program's name. */
+  readonly name: string;
+  readonly summary: string;
+  readonly argument?: Argument;
+  readonly options: Options;
+  /** More for the help, below the options. */
+  readonly notes?: string;
+}
+
+/** What a parsed command holds, by the option's name. */
+export type ValuesOf<C> =
+  C extends CommandSchema<infer Options>
+    ? { readonly [Name in keyof Options]: Options[Name] extends Option<infer T> ? T | undefined : never }
+    : never;
+
+/** Keeps the options' types while checking the whole. */
+export function command<const Options extends Record<string, Option<unknown>>>(
+  schema: CommandSchema<Options>,
+): CommandSchema<Options> {
+  return schema;
+}
+
+const wrong = (message: string): never => {
+  throw new VmError("option", message);
+};
+
+export const text = (placeholder: string, help: string): Option<string> => ({ placeholder, help, parse: (value) => value });
+
+export const flag = (help: string): Option<boolean> => ({ help, parse: () => true });
+
+/** On by default; `--no-NAME` gives false. */
+export const negatedFlag = (help: string): Option<boolean> => ({ help, negated: true, parse: () => false });
+
+/** Given once or more, or as one list with commas. */
+export const list = (placeholder: string, help: string): Option<readonly string[]> => ({
+  placeholder,
+  help,
+  many: true,
+  parse: (value) => value.split(",").filter((each) => each !== ""),
+});
+
+export function choice<const Names extends readonly string[]>(names: Names, help: string): Option<Names[number]> {
+  return {
+    placeholder: names.join("|"),
+    help,
+    byDefault: names[0] as string,
+    parse: (value) => names.find((name) => name === value) ?? wrong(`"${value}" is none of ${names.join(", ")}`),
+  };
+}
+
+/** A whole number from `least` on. */
+export const count = (placeholder: string, least: number, help: string): Option<number> => ({
+  placeholder,
+  help,
+  parse(value) {
+    const number = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
+    return number >= least ? number : wrong(`"${value}" is no whole number of at least ${least}`);
+  },
+});
+
+/** A time in seconds, fractions allowed; the value is milliseconds. */
+export const seconds = (help: string): Option<number> => ({
+  placeholder: "S",
+  help,
+  parse(value) {
+    const number = /^\d{1,8}(\.\d{1,6})?$/.test(value) ? Number(value) * 1000 : 0;
+    // A timer of the host takes at most 2^31 - 1 ms.
+    return number > 0 && number < 2 ** 31 ? number : wrong(`"${value}" is no time in seconds between 0 and 2000000`);
+  },
+});
+
+const units: Readonly<Record<string, number>> = { "": 2 ** 20, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+
+/** A size as 512M or 2G; a bare number is MiB. The value is bytes. */
+export const size = (byDefault: string, help: string): Option<number> => ({
+  placeholder: "SIZE",
+  help,
+  byDefault,
+  parse(value) {
+    const match = /^(\d{1,9})([KMG]?)(i?B)?$/i.exec(value);
+    if (!match) return wrong(`"${value}" is no size: write it as 512M or 2G`);
+    return Number(match[1]) * (units[(match[2] ?? "").toUpperCase()] as number);
+  },
+});
+
+export const traceList = (help: string): Option<readonly TraceEvent[]> => ({
+  placeholder: "EVENTS",
+  help: `${help}: ${traceEvents.join(", ")}`,
+  many: true,
+  parse: (value) =>
+    value
+      .split(",")
+      .map((name) => traceEvents.find((event) => event === name) ?? wrong(`"${name}" is none of ${traceEvents.join(", ")}`)),
+});
