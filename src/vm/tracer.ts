@@ -167,7 +167,7 @@ export class Tracer implements EngineObserver {
   }
 
   #flags(vcpu: Vcpu): number {
-    return this.#source?.flags(vcpu.vp) ?? 0;
+    return (this.#source?.flags(vcpu.vp) ?? 0) | Number(vcpu.u64("EFLAGS"));
   }
 
   /** The instruction at RIP. Fetching it is what running it does next: nothing happens that would not happen anyway. */

@@ -1,0 +1,3 @@
+export { printRegisters, type RegisterOptions } from "./registers.ts";
+export { lookUp, type Mapping, type PageTableOptions, printPageTables } from "./page-tables.ts";
+export { allBlocks, type BlockFacts, blocksAt, printBlock, printCode, printRegion } from "./blocks.ts";
