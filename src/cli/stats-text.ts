@@ -26,5 +26,8 @@ export function statsText(stats: VmStats): string {
   return rows.map(([name, value]) => (name.padEnd(width) + value).trimEnd()).join("\n");
 }
 
-const grouped = (value: number): string => Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, " ");
+const grouped = (value: number): string =>
+  Math.round(value)
+    .toString()
+    .replace(/\B(?=(\d{3})+$)/g, " ");
 const percent = (part: number, whole: number): string => `${whole > 0 ? ((100 * part) / whole).toFixed(1) : "0.0"} %`;
