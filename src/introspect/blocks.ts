@@ -111,7 +111,8 @@ export function printRegion(parts: Pick<MachineParts, "vcpu">, facts: BlockFacts
   );
   const region = growRegion(words, facts.block, (offset) => here.get(offset) ?? 0);
   const title = `region of ${region.blocks.length} blocks, ${region.instructions} instructions, ${region.entries.length} entries`;
-  return `${title}\n${printModule(emitRegions(words, [region], exact).bytes)}`;
+  const text = printModule(emitRegions(words, [region], exact).bytes);
+  return [title, ...text.split("\n").filter((line) => !/^(type|import) /.test(line))].join("\n");
 }
 
 /** Everything that is known of the code at an address. */

@@ -9,6 +9,7 @@ export type Immediates =
   | "label"
   | "labels"
   | "index"
+  | "function"
   | "typeAndTable"
   /** log2 of the alignment, then the offset. */
   | "memory"
@@ -33,7 +34,8 @@ function plainImmediates(name: string, opcode: number): Immediates {
   if (name === "br" || name === "br_if") return "label";
   if (name === "br_table") return "labels";
   if (name.endsWith("call_indirect")) return "typeAndTable";
-  if (/^(call|return_call|local_\w+|global_\w+)$/.test(name)) return "index";
+  if (name === "call" || name === "return_call") return "function";
+  if (/^(local|global)_/.test(name)) return "index";
   if (opcode >= W.i32_load && opcode <= W.i64_store32) return "memory";
   return (/^(i32|i64|f32|f64)_const$/.exec(name)?.[1] as Immediates | undefined) ?? "none";
 }

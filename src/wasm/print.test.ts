@@ -56,7 +56,7 @@ test("blocks are indented, and branches name the block they go to", () => {
     "      i64.const -5",
     "    else",
     "      i32.const 7",
-    "      call 0",
+    "      call 0  ;; runtime.step",
     "    end",
     "    drop",
     "    local.get 0",

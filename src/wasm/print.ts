@@ -26,7 +26,8 @@ interface Signature {
 /** What the sections before the code say. */
 interface Declared {
   readonly types: Signature[];
-  importedFunctions: number;
+  /** Names of the functions that come first. */
+  readonly imported: string[];
   /** Type of each function that has a body here. */
   readonly functions: number[];
   readonly exports: Map<number, string>;
@@ -41,7 +42,7 @@ export function printModule(bytes: Uint8Array, shown: FunctionFilter = () => tru
   const reader = new Reader(bytes);
   const lines = [`module, ${bytes.length} bytes`];
   if (reader.take(8).join() !== "0,97,115,109,1,0,0,0") return `${lines[0]}\nnot a WebAssembly module of version 1`;
-  const declared: Declared = { types: [], importedFunctions: 0, functions: [], exports: new Map() };
+  const declared: Declared = { types: [], imported: [], functions: [], exports: new Map() };
   while (reader.left > 0 && !reader.failed) {
     const id = reader.byte();
     const section = reader.part(reader.u32());
@@ -114,11 +115,12 @@ function readLimits(reader: Reader): string {
 }
 
 function readImport(reader: Reader, declared: Declared): string {
-  const from = `import ${JSON.stringify(reader.name())} ${JSON.stringify(reader.name())}`;
+  const [module, name] = [reader.name(), reader.name()];
+  const from = `import ${JSON.stringify(module)} ${JSON.stringify(name)}`;
   const kind = reader.byte();
   switch (kind) {
     case 0:
-      return `${from} (func ${declared.importedFunctions++} (type ${reader.u32()}))`;
+      return `${from} (func ${declared.imported.push(`${module}.${name}`) - 1} (type ${reader.u32()}))`;
     case 1: {
       const element = reader.byte() === 0x70 ? "funcref" : "externref";
       return `${from} (table ${readLimits(reader)} ${element})`;
@@ -134,7 +136,7 @@ function readImport(reader: Reader, declared: Declared): string {
 }
 
 function printFunction(section: Reader, n: number, declared: Declared, shown: FunctionFilter, lines: string[]): void {
-  const index = declared.importedFunctions + n;
+  const index = declared.imported.length + n;
   const name = declared.exports.get(index);
   const body = section.part(section.u32());
   if (!shown(index, name)) return;
@@ -149,11 +151,11 @@ function printFunction(section: Reader, n: number, declared: Declared, shown: Fu
   }
   const title = name === undefined ? `func ${index}` : `func ${index} ${JSON.stringify(name)}`;
   lines.push(`${title} (type ${type})${parameters}${results}${clause("local", locals)}`);
-  printBody(body, lines);
+  printBody(body, declared, lines);
   if (body.failed) lines.push("  the function ends early");
 }
 
-function printBody(body: Reader, lines: string[]): void {
+function printBody(body: Reader, declared: Declared, lines: string[]): void {
   /** Numbers of the open blocks, the function's first. */
   const open: number[] = [0];
   let begun = 0;
@@ -172,7 +174,7 @@ function printBody(body: Reader, lines: string[]): void {
     }
     if (opcode === W.end) open.pop();
     const depth = Math.max(0, open.length - (opcode === W.else ? 2 : 1));
-    let text = instruction.name + immediatesText(instruction.immediates, body, target);
+    let text = instruction.name + immediatesText(instruction.immediates, body, target, declared);
     if (instruction.immediates === "block") {
       open.push(++begun);
       text += `  ;; @${begun}`;
@@ -187,7 +189,12 @@ function lookUp(opcode: number, body: Reader) {
   return plainInstructions.get(opcode);
 }
 
-function immediatesText(immediates: Immediates, body: Reader, target: (depth: number) => string): string {
+function immediatesText(
+  immediates: Immediates,
+  body: Reader,
+  target: (depth: number) => string,
+  declared: Declared,
+): string {
   switch (immediates) {
     case "none":
       return "";
@@ -206,6 +213,11 @@ function immediatesText(immediates: Immediates, body: Reader, target: (depth: nu
     }
     case "index":
       return ` ${body.u32()}`;
+    case "function": {
+      const index = body.u32();
+      const name = declared.imported[index];
+      return name === undefined ? ` ${index}` : ` ${index}  ;; ${name}`;
+    }
     case "typeAndTable":
       return ` (type ${body.u32()}) table ${body.u32()}`;
     case "memory":
