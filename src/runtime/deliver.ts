@@ -6,7 +6,8 @@
  * Outside long mode there is no delivery: whatever is raised there shuts the vCPU down.
  */
 import * as L from "./layout";
-import { accessAs, commitAs, raise, WRITE } from "./memory";
+import { accessAs, commitAs, linear_rip, raise, WRITE } from "./memory";
+import { fetchBreakpoints } from "./system/breakpoints";
 import {
   CS_INDEX, Descriptor, dpl, fetchDescriptor, isCode, isConforming, isNull, isPresent, markDescriptor, setNull, setSegment, SS_INDEX,
 } from "./system/descriptors";
@@ -102,6 +103,7 @@ function enterGate(vp: u32, vector: u32, software: bool, error: u64, returnRip: 
   if (type == 14) eflags &= ~F_IF;
   setEflags(vp, eflags);
   store<u32>(vp, 0, L.INHIBIT);
+  store<u32>(vp, 0, L.STEP_TRAP);
   store<u32>(vp, 0, L.LEAVE);
   update_mode(vp);
   return 0;
@@ -143,7 +145,7 @@ function deliverRaised(vp: u32, before: u32): u32 {
     if (vector == PF) store<u64>(vp, load<u64>(vp, L.FAULT_ADDRESS), L.CR2);
     // A fault reports the instruction as not begun: RF keeps its breakpoint from firing twice.
     const image = rflags(vp) | (vector == DB || vector == DF ? 0 : F_RF);
-    if (vector == DB) noteDebug(vp);
+    if (vector == DB) noteDebug(vp, 0);
     previous = severity(vector);
     if (enterGate(vp, vector, false, hasError(vector) ? <u64>error : NO_ERROR, load<u64>(vp, L.RIP), image) == 0) return 0;
     if (!longMode(vp)) break;
@@ -152,8 +154,10 @@ function deliverRaised(vp: u32, before: u32): u32 {
   return LEAVE_SHUTDOWN;
 }
 
-/** #DB turns general detection off. */
-function noteDebug(vp: u32): void {
+/** What #DB leaves in the debug registers: its causes in DR6, of which only B0 to B3 are ever cleared; no general detection. */
+function noteDebug(vp: u32, causes: u32): void {
+  const dr6 = vp + L.DR + 48;
+  store<u64>(dr6, (load<u64>(dr6) & ~15) | 0xffff0ff0 | <u64>(causes & 0xe00f));
   const dr7 = vp + L.DR + 56;
   store<u64>(dr7, load<u64>(dr7) & ~0x2000);
 }
@@ -170,11 +174,11 @@ export function deliver_fault(vp: u32): u32 {
   return result;
 }
 
-function deliverEvent(vp: u32, vector: u32): u32 {
+function deliverEvent(vp: u32, vector: u32, image: u32): u32 {
   const stepping = load<u32>(vp, L.STEPPING);
   store<u32>(vp, 1, L.STEPPING);
   store<u32>(vp, 0, L.HALTED);
-  let result = enterGate(vp, vector, false, NO_ERROR, load<u64>(vp, L.RIP), rflags(vp));
+  let result = enterGate(vp, vector, false, NO_ERROR, load<u64>(vp, L.RIP), image);
   if (result != 0) result = deliverRaised(vp, longMode(vp) ? 0 : 3);
   store<u32>(vp, stepping, L.STEPPING);
   return result;
@@ -182,21 +186,28 @@ function deliverEvent(vp: u32, vector: u32): u32 {
 
 /** An external interrupt, between instructions. As `deliver_fault`. */
 export function deliver_interrupt(vp: u32, vector: u32): u32 {
-  return deliverEvent(vp, vector & 0xff);
+  return deliverEvent(vp, vector & 0xff, rflags(vp));
 }
 
 /** NMIs stay blocked until the next IRET. */
 export function deliver_nmi(vp: u32): u32 {
   store<u32>(vp, 1, L.NMI_BLOCKED);
-  return deliverEvent(vp, NMI);
+  return deliverEvent(vp, NMI, rflags(vp));
 }
 
 /** A debug trap after the instruction before RIP: `dr6` has the bits of its causes. */
 export function deliver_debug(vp: u32, dr6: u32): u32 {
-  const at = vp + L.DR + 48;
-  store<u64>(at, (load<u64>(at) & 0xffff1ff0) | 0xffff0ff0 | <u64>(dr6 & 0xe00f));
-  noteDebug(vp);
-  return deliverEvent(vp, DB);
+  noteDebug(vp, dr6);
+  return deliverEvent(vp, DB, rflags(vp));
+}
+
+/** #DB before the instruction at RIP where a breakpoint is on it; whether there was one. */
+export function deliver_breakpoint(vp: u32): u32 {
+  const hits = fetchBreakpoints(vp, linear_rip(vp));
+  if (hits == 0) return 0;
+  noteDebug(vp, hits);
+  deliverEvent(vp, DB, rflags(vp) | F_RF);
+  return 1;
 }
 
 /** INT n, INT3, INTO: a = the next instruction's address, imm = vector. */

@@ -1,5 +1,5 @@
 /** The helpers that the IR's `call` reaches, one line for each file that has some; names and effects are in src/ir/helpers.ts. */
-export { deliver_debug, deliver_fault, deliver_interrupt, deliver_nmi, sys_bound, sys_int, sys_int1, sys_into, sys_raise } from "./deliver";
+export { deliver_breakpoint, deliver_debug, deliver_fault, deliver_interrupt, deliver_nmi, sys_bound, sys_int, sys_int1, sys_into, sys_raise } from "./deliver";
 export { cmpxchg16b, crc32, decimal, div, fence, idiv, locked_neg } from "./integer";
 export {
   mmx_begin, mmx_emms, x87_arith, x87_compare, x87_compare_flags, x87_control, x87_environment, x87_load, x87_register, x87_store, x87_top,

@@ -9,6 +9,7 @@
  */
 import * as L from "./layout";
 import { mmioRead, mmioWrite, frameInvalidated } from "./host";
+import { noteAccess, watchesPage } from "./system/breakpoints";
 
 export const READ: u32 = 0;
 export const WRITE: u32 = 1;
@@ -28,6 +29,8 @@ const LEAVE_FAULT: u32 = 1;
 const LEAVE_LIFT: u32 = 2;
 const LEAVE_STEP: u32 = 6;
 
+const SS: u32 = 12;
+const GP: u32 = 13;
 const PF: u32 = 14;
 
 export function raise(vp: u32, vector: u32, error: u32): u32 {
@@ -41,6 +44,19 @@ function raisePageFault(vp: u32, va: u64, error: u32): u32 {
   store<u64>(vp, va, L.FAULT_ADDRESS);
   raise(vp, PF, error);
   return 0;
+}
+
+/** #GP for an address that is not canonical; `stack_fault` may make #SS of it. Answers 0. */
+function raiseNonCanonical(vp: u32, va: u64): u32 {
+  store<u64>(vp, va, L.FAULT_ADDRESS);
+  raise(vp, GP, 0);
+  return 0;
+}
+
+/** The faulting access was to the stack segment: what would be #GP for its address is #SS. */
+export function stack_fault(vp: u32): void {
+  if (load<u32>(vp, L.FAULT_VECTOR) != GP || canonical(load<u64>(vp, L.FAULT_ADDRESS))) return;
+  store<u32>(vp, SS, L.FAULT_VECTOR);
 }
 
 // Frames.
@@ -269,10 +285,7 @@ export function protect_code(vp: u32, frame: u32): void {
  */
 function fillFor(vp: u32, va: u64, intent: u32, mode: u32): u32 {
   store<u64>(vp, load<u64>(vp, L.TLB_MISSES) + 1, L.TLB_MISSES);
-  if (!canonical(va)) {
-    raise(vp, 13, 0);
-    return 0;
-  }
+  if (!canonical(va)) return raiseNonCanonical(vp, va);
   if (walk(vp, va, intent, mode == 0, mode == 2) == 0) return 0;
   const space = load<u32>(vp, L.SPACE);
   const gfn = walkedGpa >> 12;
@@ -282,6 +295,7 @@ function fillFor(vp: u32, va: u64, intent: u32, mode: u32): u32 {
   if (writing) {
     if (load<u32>(frameRecord(frame), L.F_BLOCKS) != 0 || readOnly(space, gfn)) return 0;
   }
+  if (watchesPage(vp, va)) return 0;
   fill(vp, entryAddress(vp, mode, writing, va), va, frame);
   return frame;
 }
@@ -304,10 +318,7 @@ let pieceGpa: u64 = 0;
 
 /** Resolves one page's piece of an access; false with LEAVE set. */
 function resolvePiece(vp: u32, va: u64, intent: u32, mode: u32): bool {
-  if (!canonical(va)) {
-    raise(vp, 13, 0);
-    return false;
-  }
+  if (!canonical(va)) return raiseNonCanonical(vp, va) != 0;
   if (walk(vp, va, intent, mode == 0, mode == 2) == 0) return false;
   const space = load<u32>(vp, L.SPACE);
   const gfn = walkedGpa >> 12;
@@ -327,6 +338,8 @@ function needStep(vp: u32): u32 {
 export function accessAs(vp: u32, va: u64, size: u32, intent: u32, mode: u32): u32 {
   const offset = <u32>va & 4095;
   const writing = intent == WRITE || intent == MODIFY;
+  // Both ends are looked at before anything is walked.
+  if (offset + size > 4096 && !canonical(va + size - 1)) return raiseNonCanonical(vp, va + size - 1);
   if (offset + size <= 4096) {
     const entry = entryAddress(vp, mode, writing, va);
     if (load<u64>(entry) == (va & 0xfffffffffffff000)) return load<u32>(entry, 8) + offset;
@@ -354,6 +367,7 @@ export function accessAs(vp: u32, va: u64, size: u32, intent: u32, mode: u32): u
     if (mmio) return needStep(vp);
     if (writing && (hasCode(address1) || (first < size && hasCode(address2)))) return needStep(vp);
   }
+  noteAccess(vp, va, size, writing);
   if (intent != WRITE) {
     gather(vp, 0, address1, gpa1, first);
     if (first < size) gather(vp, first, address2, gpa2, size - first);
@@ -625,6 +639,7 @@ export function need_step(vp: u32): u32 {
 
 /** #GP: an address that must be a multiple of 16 is not. */
 export function raise_alignment(vp: u32): u32 {
+  store<u64>(vp, 0, L.FAULT_ADDRESS);
   return raise(vp, 13, 0);
 }
 

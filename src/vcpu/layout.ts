@@ -120,6 +120,9 @@ const rows = [
   ["PENDING_DB", "u32", 1, "DR6 bits of a debug trap to deliver at the next boundary"],
   ["IRQ_WAITING", "u32", 1, "1: an interrupt waits for IF; who sets IF raises Event.interrupt"],
   ["NMI_BLOCKED", "u32", 1, "1: from the delivery of an NMI to the next IRET"],
+  ["DEBUG_ARMED", "u32", 1, "1: DR7 has a breakpoint on instructions, 2: on data; every instruction runs alone meanwhile"],
+  ["RESUME", "u32", 1, "1: IRET has set RF, so the next instruction meets no breakpoint"],
+  ["STEP_TRAP", "u32", 1, "1: the instruction that runs alone ends in #DB, unless it goes through a gate or SYSCALL"],
   ["MSR_DATA", "u64", 1, "value of the MSR that the host has just read"],
   ["CPUID_RESULT", "u32", 4, "EAX EBX ECX EDX of the leaf that the host has just answered"],
 ] as const satisfies readonly Row[];

@@ -14,8 +14,8 @@ import {
 } from "./world.ts";
 
 let w: World;
-beforeEach(async () => {
-  w = await World.create();
+beforeEach(() => {
+  w = new World();
 });
 const userFrame = (rip: number, flags = 0x10002) => [rip, selector.user64, flags, userStack, selector.userData];
 
@@ -140,6 +140,56 @@ describe("single step", () => {
     expect(stack[2] & 0x100).toBe(0x100);
     expect(w.vcpu.u64("DR", 6) & 0x4000n).toBe(0x4000n);
     expect(w.vcpu.u64("EFLAGS") & 0x100n).toBe(0n);
+  });
+});
+
+describe("debug registers", () => {
+  const ends = 0x15000;
+  /** The handler of #DB counts in memory and returns. */
+  const counting = (): void => {
+    w.gate(1, { offset: 0x14100 });
+    w.writeWords(ends, 0);
+    w.write(0x14100, Uint8Array.of(0xff, 0x04, 0x25, 0x00, 0x50, 0x01, 0x00, 0x48, 0xcf)); // incl 0x15000; iretq
+  };
+  test("a breakpoint stops before its instruction, with RF in the image", () => {
+    const { vector, stack } = w.system(
+      /* mov $0x30010, %eax; mov %rax, %dr0; mov $0x401, %eax; mov %rax, %dr7; inc %ecx; hlt */ "b8 10 00 03 00 0f 23 c0 b8 01 04 00 00 0f 23 f8 ff c1 f4",
+    );
+    expect([vector, stack[0], stack[2] & 0x10000]).toEqual([1, kernelCode + 0x10, 0x10000]);
+    expect(w.vcpu.u64("DR", 6)).toBe(0xffff0ff1n);
+  });
+  test("a return with RF goes on past it", () => {
+    counting();
+    const { rip } = w.system(
+      /* mov $0x30011, %eax; mov %rax, %dr0; mov $0x401, %eax; mov %rax, %dr7; nop; nop; hlt */ "b8 11 00 03 00 0f 23 c0 b8 01 04 00 00 0f 23 f8 90 90 f4",
+    );
+    expect([rip, w.word(ends)]).toEqual([kernelCode + 0x13, 1n]);
+  });
+  test("a watch on writes traps after the write, and lets reads pass", () => {
+    const { vector, stack } = w.system(
+      /* mov $0xa0010, %eax; mov %rax, %dr1; mov $0xd00404, %eax; mov %rax, %dr7; mov 0xa0010, %ecx; mov %al, 0xa0014; mov %ax, 0xa000f; nop */ "b8 10 00 0a 00 0f 23 c8 b8 04 04 d0 00 0f 23 f8 8b 0c 25 10 00 0a 00 88 04 25 14 00 0a 00 66 89 04 25 0f 00 0a 00 90",
+    );
+    expect([vector, stack[0]]).toEqual([1, kernelCode + 0x10 + 7 + 7 + 8]);
+    expect(w.vcpu.u64("DR", 6) & 15n).toBe(2n);
+  });
+  test("a watch on accesses counts each of them", () => {
+    counting();
+    w.system(
+      /* mov $0xa0010, %eax; mov %rax, %dr1; mov $0xf00404, %eax; mov %rax, %dr7; mov 0xa0010, %ecx; mov %al, 0xa0013; incl 0xa0010; xor %eax, %eax; mov %rax, %dr7; mov %al, 0xa0010; hlt */ "b8 10 00 0a 00 0f 23 c8 b8 04 04 f0 00 0f 23 f8 8b 0c 25 10 00 0a 00 88 04 25 13 00 0a 00 ff 04 25 10 00 0a 00 31 c0 0f 23 f8 88 04 25 10 00 0a 00 f4",
+    );
+    expect(w.word(ends)).toBe(3n);
+  });
+  test("a single step over INT or SYSCALL does not stop in the handler", () => {
+    w.gate(0x80, { dpl: 3 });
+    expect(w.user(/* push $0x102; popfq; int $0x80 */ "68 02 01 00 00 9d cd 80").vector).toBe(0x80);
+    w.vcpu.setU64("STAR", (0x1bn << 48n) | (0x08n << 32n));
+    w.vcpu.setU64("LSTAR", BigInt(0x14000));
+    w.vcpu.setU64("SFMASK", 0x100n);
+    expect(w.user(/* push $0x102; popfq; syscall */ "68 02 01 00 00 9d 0f 05").rip).toBe(0x14001);
+  });
+  test("a single step over a fault stops nowhere but in its handler", () => {
+    const { vector, stack } = w.user(/* push $0x102; popfq; ud2 */ "68 02 01 00 00 9d 0f 0b");
+    expect([vector, stack[2] & 0x100]).toEqual([6, 0x100]);
   });
 });
 

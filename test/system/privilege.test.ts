@@ -3,8 +3,8 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { ioBitmap, kernelCode, selector, userCode, userData, World } from "./world.ts";
 
 let w: World;
-beforeEach(async () => {
-  w = await World.create();
+beforeEach(() => {
+  w = new World();
 });
 const cr4 = (bits: bigint): void => w.vcpu.setU64("CR4", w.vcpu.u64("CR4") | bits);
 const ZF = 0x40;

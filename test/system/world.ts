@@ -8,13 +8,11 @@
  *   0x07000 TSS             0x28000 interrupt stack 1                       0x1fe000 user, read-only
  *   0x30000 system code     0x2c000 interrupt stack 2                       0x1ff000 user, not executable
  */
-import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { gpa } from "#address";
 import { type EngineHost, TranslatingEngine, type VmExit } from "#engine";
 import { AddressSpace, Arena } from "#memory";
 import { enterLongMode, type Vcpu } from "#vcpu";
-import { ensureRuntime } from "../../tools/build-runtime.ts";
+import { runtimeWasm } from "../guest-code.ts";
 
 export const kernelCode = 0x30000;
 export const userCode = 0x80000;
@@ -65,15 +63,9 @@ export class World {
   readonly #engine: TranslatingEngine;
   readonly #space: AddressSpace;
 
-  static async create(hotThreshold?: number): Promise<World> {
-    await ensureRuntime();
-    const wasm = readFileSync(fileURLToPath(new URL("../../dist/runtime.wasm", import.meta.url)));
-    return new World(new Uint8Array(wasm), hotThreshold);
-  }
-
-  private constructor(runtimeWasm: Uint8Array<ArrayBuffer>, hotThreshold: number | undefined) {
+  constructor() {
     const arena = new Arena();
-    this.#engine = new TranslatingEngine({ arena, runtimeWasm, host: this.#host(), exact: true, hotThreshold });
+    this.#engine = new TranslatingEngine({ arena, runtimeWasm: runtimeWasm(), host: this.#host(), exact: true });
     this.#space = new AddressSpace(arena, this.#engine.runtime, [{ gpa: gpa(0), sizeBytes: 4 << 20 }]);
     this.vcpu = this.#engine.createVcpu(0, this.#space.header);
     this.#buildTables();

@@ -32,6 +32,8 @@ export interface TranslatingOptions {
 
 const IF = 1n << 9n;
 const TF = 1n << 8n;
+/** DR6.BS */
+const singleStep = 1 << 14;
 const maxSteps = 15;
 const debugVector = 1;
 
@@ -164,7 +166,10 @@ export class TranslatingEngine implements Engine {
       if ((events & Event.debug) !== 0) {
         const exit = this.#debug(vcpu);
         if (exit !== undefined) return exit;
-        continue;
+        if (vcpu.u32("DEBUG_ARMED") === 0) continue;
+        // The event stays while breakpoints are armed: interrupts get their turn here, others come back.
+        if ((events & Event.interrupt) !== 0 && vcpu.u32("INHIBIT") === 0) this.#interrupt(vcpu);
+        return undefined;
       }
       if ((events & Event.interrupt) !== 0) {
         if (vcpu.u32("INHIBIT") !== 0) {
@@ -197,27 +202,33 @@ export class TranslatingEngine implements Engine {
     if (this.#host.interruptPending()) vcpu.raiseEvent(Event.interrupt);
   }
 
-  /** Single step: the instruction runs alone, then #DB. */
+  /** Single step, or breakpoints: the instruction runs alone, and #DB comes before or after it where something asks for it. */
   #debug(vcpu: Vcpu): VmExit | undefined {
     vcpu.clearEvent(Event.debug);
-    const pending = vcpu.u32("PENDING_DB");
-    if (pending !== 0) {
-      vcpu.setU32("PENDING_DB", 0);
+    const stepping = (vcpu.u64("EFLAGS") & TF) !== 0n;
+    const armed = vcpu.u32("DEBUG_ARMED") !== 0;
+    if (!stepping && !armed) return undefined;
+    if (armed && vcpu.u32("RESUME") === 0 && this.runtime.deliver_breakpoint(vcpu.vp) !== 0) {
       this.#observer?.exception(vcpu, debugVector, 0);
-      this.runtime.deliver_debug(vcpu.vp, pending);
+      vcpu.raiseEvent(Event.debug);
       return undefined;
     }
-    if ((vcpu.u64("EFLAGS") & TF) === 0n) return undefined;
     const retired = vcpu.u64("ICOUNT");
+    vcpu.setU32("RESUME", 0);
+    vcpu.setU32("STEP_TRAP", stepping ? 1 : 0);
+    vcpu.setU32("INHIBIT", 0);
     const exit = this.#step(vcpu);
-    if (exit !== undefined) return exit;
-    // A fault in the instruction was delivered with TF saved and cleared; then nothing was retired.
+    // An instruction that faulted is not done, and begins anew.
     if (vcpu.u64("ICOUNT") !== retired) {
-      this.#observer?.exception(vcpu, debugVector, 0);
-      this.runtime.deliver_debug(vcpu.vp, 1 << 14);
+      const causes = vcpu.u32("PENDING_DB") | (vcpu.u32("STEP_TRAP") !== 0 ? singleStep : 0);
+      if (causes !== 0) {
+        this.#observer?.exception(vcpu, debugVector, 0);
+        this.runtime.deliver_debug(vcpu.vp, causes);
+      }
     }
-    if ((vcpu.u64("EFLAGS") & TF) !== 0n) vcpu.raiseEvent(Event.debug);
-    return undefined;
+    vcpu.setU32("PENDING_DB", 0);
+    if (vcpu.u32("DEBUG_ARMED") !== 0 || (vcpu.u64("EFLAGS") & TF) !== 0n) vcpu.raiseEvent(Event.debug);
+    return exit;
   }
 
   /** Why the interpreter came back. */

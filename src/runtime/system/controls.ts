@@ -2,6 +2,7 @@
 import { writeCr8 } from "../host";
 import * as L from "../layout";
 import { raise, tlb_flush, tlb_flush_all, tlb_flush_page } from "../memory";
+import { armBreakpoints } from "./breakpoints";
 import {
   canonical, code64, cpl, cr4, CR0_PE, CR0_PG, CR4_OSXSAVE, CR4_PCIDE, EFER_LMA, gp, gprAt, longMode, ud, update_mode,
 } from "./state";
@@ -106,7 +107,7 @@ export function sys_lmsw(vp: u32, a: u32, b: u32, imm: u32): u32 {
   return setCr0(vp, (load<u64>(vp, L.CR0) & ~0xe) | (load<u64>(vp + a) & 0xf));
 }
 
-// Debug registers. (No breakpoint is ever met; DR7 is kept for who looks.)
+// Debug registers.
 
 /** The register that DR4 and DR5 stand for, or 8 for none: 0 to 7. Raises #DB where DR7.GD guards them. */
 function debugRegister(vp: u32, n: u32): u32 {
@@ -144,6 +145,7 @@ export function sys_write_dr(vp: u32, a: u32, b: u32, imm: u32): u32 {
     value = n == 6 ? (value & 0xe00f) | 0xffff0ff0 : (value & 0xffff23ff) | 0x400;
   }
   store<u64>(vp + L.DR + (n << 3), value);
+  armBreakpoints(vp);
   return 0;
 }
 

@@ -339,6 +339,7 @@ export function sys_iret(vp: u32, a: u32, b: u32, imm: u32): u32 {
     dropInnerSegments(vp);
     update_mode(vp);
   }
+  store<u32>(vp, size != 2 && (image & F_RF) != 0 ? 1 : 0, L.RESUME);
   if (load<u32>(vp, L.NMI_BLOCKED) != 0) {
     store<u32>(vp, 0, L.NMI_BLOCKED);
     postEvent(vp, EVENT_INTERRUPT);
@@ -364,6 +365,7 @@ export function sys_syscall(vp: u32, a: u32, b: u32, imm: u32): u32 {
   setCache(vp, CS_INDEX, selector, 0, 0xffffffff, FLAT_CODE64);
   setCache(vp, SS_INDEX, (selector + 8) & 0xffff, 0, 0xffffffff, FLAT_DATA);
   store<u32>(vp, 0, L.CPL);
+  store<u32>(vp, 0, L.STEP_TRAP);
   update_mode(vp);
   return 0;
 }
