@@ -5,6 +5,7 @@
  * that instruction's position. Nothing is allocated while a block is written.
  */
 import { assert } from "#base";
+import { gpr } from "#vcpu";
 import { formatUnits, Op, opRows } from "./ops.ts";
 
 export type KnownFlags = "" | "sub" | "logic";
@@ -19,6 +20,8 @@ const knownAfter: readonly (KnownFlags | undefined)[] = opRows.map((row) => {
 });
 
 const capacityBytes = 64 * 1024;
+/** In the last word of what may leave: the top bit of `count`. */
+const stackMark = 1 << 31;
 
 export class IrBuilder {
   readonly #words = new Int32Array(capacityBytes / 4);
@@ -31,6 +34,7 @@ export class IrBuilder {
   #position = 0;
   #count = 0;
   #known: KnownFlags = "";
+  #stack = 0;
 
   reset(): void {
     this.opCount = 0;
@@ -55,6 +59,12 @@ export class IrBuilder {
     assert(position < 1 << 14, "a block spans at most a page and an instruction");
     this.#position = position;
     this.#count = count;
+    this.#stack = 0;
+  }
+
+  /** What this instruction accesses from here on is relative to the stack segment. */
+  stackSegment(): void {
+    this.#stack = stackMark;
   }
 
   /** d = op(a, b) */
@@ -145,13 +155,14 @@ export class IrBuilder {
   #mem(op: number, v: number, base: number, index: number, scale: number, displacement: number): number {
     const word = this.#head(op, v, base, index);
     this.#words[word + 2] = displacement;
-    this.#words[word + 3] = this.#position | (scale << 14) | (this.#count << 16);
+    const stack = base === gpr(4) || base === gpr(5) ? stackMark : this.#stack;
+    this.#words[word + 3] = this.#position | (scale << 14) | (this.#count << 16) | stack;
     return word;
   }
   #stamped(op: number, d: number, a: number, b: number, imm: number): void {
     const word = this.#head(op, d, a, b);
     this.#words[word + 2] = imm;
-    this.#words[word + 3] = this.#position | (this.#count << 16);
+    this.#words[word + 3] = this.#position | (this.#count << 16) | this.#stack;
     this.length += 16;
   }
 }

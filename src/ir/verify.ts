@@ -72,7 +72,7 @@ export function verify(ir: IrBuilder, instructionStarts?: ReadonlySet<number>): 
     }
     if (row.leaves) {
       const fourth = words[word + 3] as number;
-      const key = (fourth & 0x3fff) | (fourth & 0xffff0000);
+      const key = (fourth & 0x3fff) | (fourth & 0x7fff0000);
       if (key !== instruction) {
         instruction = key;
         if (instructionStarts === undefined) written = "";

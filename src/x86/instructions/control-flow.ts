@@ -60,7 +60,6 @@ const nops = [
   row("0F 18 /2", "prefetcht1 Mb", lift("nop")),
   row("0F 18 /3", "prefetcht2 Mb", lift("nop")),
   row("NP 0F 1C /0", "cldemote Mb", lift("nop")),
-  row("0F 0D", "nop Ev"),
   row("0F 0D mem", "prefetch Mb", lift("nop")),
   row("0F 0D /1", "prefetchw Mb", lift("nop")),
   row("0F 0D /2", "prefetchwt1 Mb", lift("nop")),
