@@ -1,0 +1,112 @@
+/**
+ * Boots images again and again and runs commands in them through the command line, as users do; or lets stress-ng look for
+ * wrong results inside a guest.
+ *
+ *   npm run soak -- --times 20
+ *   npm run soak -- --stress --images debian-12-cloud --seconds 60
+ */
+import { parseArgs } from "node:util";
+import { median, table } from "../bench/table.ts";
+import { runMemvisor } from "./soak/command.ts";
+import { stressors } from "./soak/stressors.ts";
+
+const usage = `npm run soak -- [options]
+  --images NAMES    default debian-12-cloud,debian-12,debian-13-cloud,debian-13
+  --times N         boots of each image (default 20)
+  --stress          run stress-ng instead; prepare the image with: memvisor image prepare IMAGE --with stress-ng
+  --only NAMES      some of the stressors: ${stressors.map((each) => each.name).join(",")}
+  --seconds N       how long each stressor works (default 60)
+  --timeout S       a boot with its command takes no longer (default 120, plus the stressor's time)
+  --run OPTIONS     more options for memvisor run, separated by spaces: "--interpreter", "--chaos 1"`;
+
+const { values } = parseArgs({
+  options: {
+    images: { type: "string" },
+    times: { type: "string", default: "20" },
+    stress: { type: "boolean" },
+    only: { type: "string" },
+    seconds: { type: "string", default: "60" },
+    timeout: { type: "string", default: "120" },
+    run: { type: "string", default: "" },
+    help: { type: "boolean", short: "h" },
+  },
+});
+if (values.help) {
+  console.log(usage);
+  process.exit(0);
+}
+
+const allImages = "debian-12-cloud,debian-12,debian-13-cloud,debian-13";
+const images = (values.images ?? (values.stress ? "debian-12-cloud" : allImages)).split(",");
+const options = values.run.split(" ").filter(Boolean);
+const seconds = (ms: number): string => (Number.isFinite(ms) ? (ms / 1000).toFixed(1) : "-");
+const say = (text: string): void => void process.stderr.write(`${text}\n`);
+
+const failures = values.stress ? await stress() : await boots();
+process.exit(failures === 0 ? 0 : 1);
+
+/** Boots with a command whose input, output, errors and status are known; how many went wrong. */
+async function boots(): Promise<number> {
+  const rows: string[][] = [["image", "boots", "failed", "median s", "longest s"]];
+  let failed = 0;
+  for (const image of images) {
+    const times: number[] = [];
+    let bad = 0;
+    for (let round = 1; round <= Number(values.times); round++) {
+      const status = (round * 7) % 100;
+      const input = `round ${round} ${"x".repeat(round * 997)}\n`;
+      const result = await runMemvisor({
+        args: ["run", image, ...options, "--exec", `cat; uname -s; echo oops >&2; exit ${status}`],
+        input,
+        timeoutMs: Number(values.timeout) * 1000,
+      });
+      times.push(result.ms);
+      const right = result.status === status && result.stdout === `${input}Linux\n` && result.stderr === "oops\n";
+      if (!right) {
+        bad++;
+        say(
+          `${image} round ${round}: status ${result.status} for ${status}, ${result.stdout.length} bytes of output for ${input.length + 6}`,
+        );
+        say(result.stderr.slice(-2000));
+      }
+      say(`${image} round ${round} of ${values.times}: ${right ? "good" : "BAD"} ${seconds(result.ms)} s`);
+    }
+    failed += bad;
+    rows.push([image, String(times.length), String(bad), seconds(median(times)), seconds(Math.max(...times))]);
+  }
+  console.log(table(rows));
+  return failed;
+}
+
+/** stress-ng in the guest, one boot for each stressor; how many found something. */
+async function stress(): Promise<number> {
+  const chosen = values.only?.split(",");
+  const rows: string[][] = [["image", "stressor", "result", "s"]];
+  let failed = 0;
+  for (const image of images) {
+    for (const { name, words } of stressors.filter((each) => chosen === undefined || chosen.includes(each.name))) {
+      const command = `stress-ng ${words} --verify --timeout ${values.seconds} --metrics-brief --no-rand-seed 2>&1`;
+      const result = await runMemvisor({
+        args: ["run", image, ...options, "--exec", command],
+        input: "",
+        timeoutMs: (Number(values.timeout) + 3 * Number(values.seconds)) * 1000,
+      });
+      if (result.status === 127) {
+        say(`${image} has no stress-ng: memvisor image prepare ${image} --with stress-ng`);
+        return failed + 1;
+      }
+      const right =
+        result.status === 0 &&
+        /passed: [1-9]|successful run completed/.test(result.stdout) &&
+        !/\bfail:/.test(result.stdout);
+      if (!right) {
+        failed++;
+        say(`${image} ${command}\n${result.stdout.slice(-3000)}\n${result.stderr.slice(-2000)}`);
+      }
+      say(`${image} ${name}: ${right ? "good" : `BAD, status ${result.status}`} ${seconds(result.ms)} s`);
+      rows.push([image, name, right ? "good" : "BAD", seconds(result.ms)]);
+    }
+  }
+  console.log(table(rows));
+  return failed;
+}
