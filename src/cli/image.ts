@@ -1,58 +1,93 @@
-/** `memvisor image …`: the store of guest images. */
-import type { imageListCommand, imagePrepareCommand, imageRemoveCommand } from "#control";
-import { exitStatus } from "#control";
-import { listImages, prepareImage, removeImage } from "../host/images/index.ts";
+/** `memvisor image`: list, prepare, remove; and opening an image for `run`, which prepares it on first use. */
+import { exitStatus, type imagePrepareCommand, type ValuesOf } from "#control";
+import { listImages, openImage, prepareImage, removeImage, type StoredImage } from "#host/images";
+import { defaultImage, ImageError } from "#images";
 import { Failure } from "./failure.ts";
-import type { Action } from "./program.ts";
 import { progressLine } from "./progress-line.ts";
 
-export const imageList: Action<typeof imageListCommand> = async () => {
-  for (const { reference, image } of await listImages({})) {
-    const state = image
-      ? `prepared   Linux ${image.kernelVersion}${image.extras.length > 0 ? `, with ${image.extras.join(", ")}` : ""}`
-      : "not prepared";
-    console.log(`${reference.name.padEnd(18)} ${state}`);
-  }
-  return exitStatus.success;
-};
+type PrepareValues = ValuesOf<typeof imagePrepareCommand>;
 
-export const imagePrepare: Action<typeof imagePrepareCommand> = async (name, values) => {
-  const image = await prepare(name as string, values);
-  console.log(`${image.reference}: Linux ${image.kernelVersion}`);
+export async function listCommand(): Promise<number> {
+  const rows = (await listImages()).map(({ reference, image }) => {
+    const state = image ? "prepared" : "";
+    const mark = reference.name === defaultImage ? " (default)" : "";
+    return [reference.name, state, reference.summary + mark] as const;
+  });
+  const width = Math.max(...rows.map(([name]) => name.length));
+  for (const [name, state, summary] of rows) console.log(`${name.padEnd(width)}  ${state.padEnd(8)}  ${summary}`);
   return exitStatus.success;
-};
-
-export const imageRemove: Action<typeof imageRemoveCommand> = async (name) => {
-  if (!(await removeImage(name as string, {})))
-    throw new Failure(`${name} is not prepared: there is nothing to remove`, exitStatus.usage);
-  return exitStatus.success;
-};
-
-export interface Preparation {
-  readonly mirror?: string | undefined;
-  readonly keyring?: string | undefined;
-  readonly with?: readonly string[] | undefined;
 }
 
-/** Prepares an image, showing how it goes; Ctrl-C gives up and keeps what was downloaded. */
-export async function prepare(name: string, { mirror, keyring, with: extras }: Preparation) {
-  const interruption = new AbortController();
-  const interrupt = (): void => interruption.abort();
-  process.once("SIGINT", interrupt);
-  using line = await progressLine();
+export async function prepareCommand(name: string | undefined, values: PrepareValues): Promise<number> {
+  const image = await prepare(name ?? defaultImage, values);
+  console.error(`memvisor: ${image.name} is ${image.unchanged ? "current" : "prepared"}`);
+  return exitStatus.success;
+}
+
+export async function removeCommand(name: string | undefined): Promise<number> {
+  const removed = await withImageFailures(() => removeImage(name ?? defaultImage));
+  console.error(`memvisor: ${name} ${removed ? "is removed" : "was not prepared"}`);
+  return exitStatus.success;
+}
+
+/** The image of that name, prepared first if it is not here. */
+export async function openOrPrepare(name: string, values: PrepareValues): Promise<StoredImage> {
+  // Packages to be put in are a wish that an image of yesterday may not fulfil.
+  if (values.with) return prepare(name, values);
   try {
+    return await openImage(name);
+  } catch (error) {
+    if (error instanceof ImageError && error.code === "not-prepared") return prepare(name, values);
+    return fail(error);
+  }
+}
+
+async function prepare(name: string, values: PrepareValues) {
+  const interruption = new AbortController();
+  const interrupt = () => interruption.abort();
+  process.once("SIGINT", interrupt);
+  process.once("SIGTERM", interrupt);
+  try {
+    using line = await progressLine();
+    const { mirror, keyring } = values;
     return await prepareImage(name, {
-      ...(mirror !== undefined && { mirror }),
-      ...(keyring !== undefined && { keyring }),
-      ...(extras !== undefined && { with: extras }),
+      ...(mirror && { mirror }),
+      ...(keyring && { keyring }),
+      ...(values.with && { with: values.with }),
       onProgress: line.show,
       signal: interruption.signal,
     });
   } catch (error) {
-    if (interruption.signal.aborted)
-      throw new Failure("interrupted; the next try goes on from here", exitStatus.interrupted);
-    throw error;
+    return fail(error);
   } finally {
     process.off("SIGINT", interrupt);
+    process.off("SIGTERM", interrupt);
+  }
+}
+
+async function withImageFailures<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+function fail(error: unknown): never {
+  if (!(error instanceof ImageError)) throw error;
+  throw new Failure(error.message, statusOf(error.code));
+}
+
+function statusOf(code: ImageError["code"]): number {
+  switch (code) {
+    case "unknown-image":
+    case "no-mirror":
+    case "no-keyring":
+    case "no-package":
+      return exitStatus.usage;
+    case "cancelled":
+      return exitStatus.interrupted;
+    default:
+      return exitStatus.failure;
   }
 }

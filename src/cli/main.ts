@@ -1,4 +1,7 @@
-/** The command `memvisor`: parses, calls, prints. Every way it can fail ends in one line on standard error. */
+/**
+ * The command line. What each command takes is in its schema (`control/commands/`); each one's module is loaded when
+ * it is called, so that `memvisor run` starts fast.
+ */
 import { Command, CommanderError } from "commander";
 import {
   disasmCommand,
@@ -7,53 +10,43 @@ import {
   imagePrepareCommand,
   imageRemoveCommand,
   runCommand,
-  VmError,
 } from "#control";
-import { ImageError } from "#images";
-import { packageVersion } from "../host/package-files.ts";
-import { disassembleCode } from "./disasm.ts";
+import { packageVersion } from "#host";
 import { Failure } from "./failure.ts";
-import { imageList, imagePrepare, imageRemove } from "./image.ts";
+import { endWithReader, flushed } from "./output.ts";
 import { addCommand } from "./program.ts";
-import { run } from "./run.ts";
 
 const program = new Command("memvisor")
-  .description("Unmodified Linux virtual machines, run by TypeScript and WebAssembly.")
+  .description("Runs unmodified x86-64 Linux in Node, without KVM, root or a compiler.")
   .version(packageVersion())
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "memvisor: ")) })
+  .showHelpAfterError("(--help shows what there is)")
   .exitOverride()
-  .showHelpAfterError("(memvisor --help shows the commands)");
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "memvisor: ")) });
 
-addCommand(program, runCommand, run);
-const image = program.command("image").description("Prepare, list and remove guest images.");
-addCommand(image, imageListCommand, imageList);
-addCommand(image, imagePrepareCommand, imagePrepare);
-addCommand(image, imageRemoveCommand, imageRemove);
-addCommand(program, disasmCommand, disassembleCode);
+addCommand(program, runCommand, async (image, values) => (await import("./run.ts")).run(image, values));
 
+const image = program.command("image").summary("the images that machines boot").exitOverride();
+addCommand(image, imageListCommand, async () => (await import("./image.ts")).listCommand());
+addCommand(image, imagePrepareCommand, async (name, values) => (await import("./image.ts")).prepareCommand(name, values));
+addCommand(image, imageRemoveCommand, async (name) => (await import("./image.ts")).removeCommand(name));
+
+addCommand(program, disasmCommand, async (code, values) => (await import("./disasm.ts")).disasm(code ?? "", values));
+
+endWithReader();
 try {
-  await program.parseAsync();
+  await program.parseAsync(process.argv);
 } catch (error) {
-  process.exitCode = statusOfError(error);
-}
-
-/** Prints what is to be said of an error, and gives the status to end with. */
-function statusOfError(error: unknown): number {
-  // Commander has printed its own.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? exitStatus.success : exitStatus.usage;
-  const say = (message: string) => process.stderr.write(`memvisor: ${message}\n`);
   if (error instanceof Failure) {
-    say(error.message);
-    return error.status;
+    console.error(`memvisor: ${error.message}`);
+    process.exitCode = error.status;
+  } else if (error instanceof CommanderError) {
+    // Commander has printed what is wrong, or the help that was asked for.
+    process.exitCode = error.exitCode === 0 ? exitStatus.success : exitStatus.usage;
+  } else {
+    console.error(error);
+    process.exitCode = exitStatus.failure;
   }
-  if (error instanceof VmError) {
-    say(error.message);
-    return error.code === "option" || error.code === "boot" ? exitStatus.usage : exitStatus.failure;
-  }
-  if (error instanceof ImageError) {
-    say(error.message);
-    return exitStatus.usage;
-  }
-  say(error instanceof Error ? (error.stack ?? error.message) : String(error));
-  return exitStatus.failure;
 }
+await flushed();
+// Standard input may still be open; nobody reads it any more.
+process.exit();

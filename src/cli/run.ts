@@ -1,4 +1,4 @@
-/** `memvisor run`: a machine in this terminal, on pipes, or for one command. */
+/** `memvisor run`: a machine in this terminal, or one command in a machine. */
 import { createWriteStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import {
@@ -11,98 +11,116 @@ import {
   VmError,
   type VmOptions,
 } from "#control";
+import { Terminal, VirtualMachine } from "#host";
 import { defaultImage } from "#images";
-import { openImage } from "../host/images/index.ts";
-import { Terminal } from "../host/terminal.ts";
-import { VirtualMachine } from "../host/virtual-machine.ts";
 import { EscapeKeys, keysHelp } from "./escape-keys.ts";
 import { Failure } from "./failure.ts";
-import { prepare } from "./image.ts";
-import type { Action } from "./program.ts";
+import { openOrPrepare } from "./image.ts";
+import { flushed, sendTo } from "./output.ts";
 import { statsText } from "./stats-text.ts";
 
-type Values = ValuesOf<typeof runCommand>;
+type RunValues = ValuesOf<typeof runCommand>;
 
-export const run: Action<typeof runCommand> = async (name, values) => {
-  const vm = await VirtualMachine.start(await optionsFor(name, values));
-  const signals = endOnSignals(vm);
-  vm.onReport((_, lines) => writeAll(process.stderr, lines.map((line) => `${line}\n`).join("")));
-  if (values.consoleLog !== undefined) logConsole(vm, values.consoleLog);
-  const status = values.exec === undefined ? await attach(vm) : await runOne(vm, values.exec);
-  if (values.stats) process.stderr.write(`${statsText(await vm.stats())}\n`);
-  return signals.status() ?? status;
-};
+/** What of the console is shown when a command fails for the guest's reasons. */
+const tailBytes = 4096;
 
-async function optionsFor(name: string | undefined, values: Values): Promise<VmOptions> {
-  const { kernel, initrd } = await filesFor(name, values);
-  const words = [defaultCommandLine, values.exec !== undefined ? "memvisor.exec=1 quiet" : "", values.append ?? ""];
-  const trace = values.trace && {
-    events: values.trace,
-    ...(values.traceFrom !== undefined && { from: values.traceFrom }),
-    ...(values.traceTo !== undefined && { to: values.traceTo }),
-  };
+export async function run(imageName: string | undefined, values: RunValues): Promise<number> {
+  const options = await optionsFor(imageName, values);
+  const vm = await start(options);
+  const signals = stopOnSignals(vm);
+  try {
+    vm.onReport((kind, lines) => sendTo(process.stderr, lines.map((line) => reportText(kind, line)).join("")));
+    if (values.consoleLog !== undefined) logConsole(vm, values.consoleLog);
+    const status = values.exec === undefined ? await converse(vm, values) : await execute(vm, values.exec);
+    return signals.status ?? status;
+  } finally {
+    signals[Symbol.dispose]();
+    await vm.stop();
+    if (values.stats) await sendTo(process.stderr, `${statsText(await vm.stats())}\n`);
+    await flushed();
+  }
+}
+
+async function optionsFor(imageName: string | undefined, values: RunValues): Promise<VmOptions> {
+  const name = imageName ?? (values.kernel === undefined ? defaultImage : undefined);
+  const image = name === undefined ? undefined : await openOrPrepare(name, values);
+  const kernel = await fileFor("--kernel", values.kernel ?? image?.kernelPath);
+  const initrd = await fileFor("--initrd", values.initrd ?? image?.initrdPath);
+  if (!kernel) throw new Failure("no kernel: name an image or pass --kernel FILE", exitStatus.usage);
+  const { memory, clock, reboot, timeout, digestEvery, seed, interpreter, chaos } = values;
   return {
     kernel,
-    commandLine: words.filter((word) => word !== "").join(" "),
-    ...(initrd !== undefined && { initrd }),
-    ...(values.memory !== undefined && { memoryBytes: values.memory }),
-    ...(values.clock !== undefined && { clock: values.clock }),
-    ...(values.reboot === false && { reboot: false }),
-    ...(values.timeout !== undefined && { timeoutMs: values.timeout }),
-    ...(trace !== undefined && { trace }),
-    ...(values.digestEvery !== undefined && { digestEvery: values.digestEvery }),
-    ...(values.seed !== undefined && { seed: values.seed }),
-    ...(values.interpreter && { interpreterOnly: true }),
-    ...(values.chaos !== undefined && { chaosSeed: values.chaos }),
+    ...(initrd && { initrd }),
+    commandLine: commandLineFor(values),
+    ...(memory !== undefined && { memoryBytes: memory }),
+    ...(clock && { clock }),
+    ...(reboot !== undefined && { reboot }),
+    ...(timeout !== undefined && { timeoutMs: timeout }),
+    ...(digestEvery !== undefined && { digestEvery }),
+    ...(seed !== undefined && { seed }),
+    ...(interpreter && { interpreterOnly: true }),
+    ...(chaos !== undefined && { chaosSeed: chaos }),
+    ...(values.trace && {
+      trace: {
+        events: values.trace,
+        ...(values.traceFrom !== undefined && { from: values.traceFrom }),
+        ...(values.traceTo !== undefined && { to: values.traceTo }),
+      },
+    }),
   };
 }
 
-/** Kernel and initrd: files that were named, else those of the image, which is prepared when it is not yet. */
-async function filesFor(
-  name: string | undefined,
-  values: Values,
-): Promise<{ kernel: Uint8Array; initrd?: Uint8Array }> {
-  if (values.kernel !== undefined && name === undefined) {
-    return {
-      kernel: await read(values.kernel),
-      ...(values.initrd !== undefined && { initrd: await read(values.initrd) }),
-    };
+function commandLineFor(values: RunValues): string {
+  const words = [defaultCommandLine];
+  if (values.exec !== undefined) words.push("memvisor.exec=1");
+  else if (Terminal.available()) {
+    words.push(`memvisor.rows=${process.stdout.rows}`, `memvisor.cols=${process.stdout.columns}`);
   }
-  const wanted = name ?? defaultImage;
-  const image =
-    values.with === undefined
-      ? await openImage(wanted, {}).catch(() => prepare(wanted, values))
-      : await prepare(wanted, values);
-  return {
-    kernel: await read(values.kernel ?? image.kernelPath),
-    initrd: await read(values.initrd ?? image.initrdPath),
-  };
+  if (values.append) words.push(values.append);
+  return words.join(" ");
 }
 
-async function read(path: string): Promise<Uint8Array> {
+async function fileFor(option: string, path: string | undefined): Promise<Uint8Array | undefined> {
+  if (path === undefined) return undefined;
   try {
     return await readFile(path);
   } catch (error) {
-    const reason =
-      (error as NodeJS.ErrnoException).code === "ENOENT" ? "there is no such file" : (error as Error).message;
-    throw new Failure(`${path} cannot be read: ${reason}`, exitStatus.usage);
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reasons: Record<string, string> = {
+      ENOENT: "there is no such file",
+      EACCES: "it may not be read",
+      EISDIR: "it is a directory",
+    };
+    throw new Failure(`${option} ${path}: ${reasons[code ?? ""] ?? message}`, exitStatus.usage);
   }
 }
 
-/** The console at the terminal, or on standard input and output. */
-async function attach(vm: VirtualMachine): Promise<number> {
-  using _terminal = Terminal.available() ? attachTerminal(vm) : attachPipes(vm);
-  const end = await vm.exited;
-  announce(end);
-  return statusOf(end);
+async function start(options: VmOptions): Promise<VirtualMachine> {
+  try {
+    return await VirtualMachine.start(options);
+  } catch (error) {
+    if (!(error instanceof VmError)) throw error;
+    const wrong = error.code === "option" || error.code === "boot";
+    throw new Failure(error.message, wrong ? exitStatus.usage : exitStatus.failure);
+  }
 }
 
-function attachTerminal(vm: VirtualMachine): Disposable {
-  const terminal = new Terminal();
+/** The console with whoever is at standard input and output, until the machine ends. */
+async function converse(vm: VirtualMachine, values: RunValues): Promise<number> {
+  vm.console.onOutput((bytes) => sendTo(process.stdout, bytes));
+  if (Terminal.available()) {
+    using terminal = new Terminal();
+    attach(vm, terminal);
+    await vm.exited;
+  } else {
+    void passInput(vm);
+    await vm.exited;
+  }
+  return reportEnd(await vm.exited, values);
+}
+
+function attach(vm: VirtualMachine, terminal: Terminal): void {
   const keys = new EscapeKeys();
-  vm.console.onOutput((bytes) => writeAll(process.stdout, bytes));
-  vm.resize(terminal.size.rows, terminal.size.columns);
-  terminal.onResize(({ rows, columns }) => vm.resize(rows, columns));
   terminal.onInput((bytes) => {
     for (const part of keys.feed(bytes)) {
       if (part === "quit") void vm.stop();
@@ -110,88 +128,95 @@ function attachTerminal(vm: VirtualMachine): Disposable {
       else void vm.console.write(part);
     }
   });
-  return terminal;
+  terminal.onResize(({ rows, columns }) => vm.resize(rows, columns));
 }
 
-function attachPipes(vm: VirtualMachine): Disposable {
-  vm.console.onOutput((bytes) => writeAll(process.stdout, bytes));
-  process.stdin.on("data", (bytes: Uint8Array) => {
-    process.stdin.pause();
-    void vm.console.write(bytes).then(() => process.stdin.resume());
+async function passInput(vm: VirtualMachine): Promise<void> {
+  for await (const chunk of process.stdin) await vm.console.write(chunk as Uint8Array);
+}
+
+/** One command, its input and output ours. The console is shown only when the guest fails. */
+async function execute(vm: VirtualMachine, command: string): Promise<number> {
+  let tail: Buffer = Buffer.alloc(0);
+  vm.console.onOutput((bytes) => {
+    tail = Buffer.concat([tail, bytes]).subarray(-tailBytes);
   });
-  return { [Symbol.dispose]: () => process.stdin.destroy() };
-}
-
-/** One command, its input, output and status passed through; then the machine is ended. */
-async function runOne(vm: VirtualMachine, command: string): Promise<number> {
-  const console = new TailOfText();
-  vm.console.onOutput((bytes) => console.add(bytes));
   try {
     const { status } = await vm.exec(command, {
-      stdin: process.stdin,
-      onStdout: (bytes) => writeAll(process.stdout, bytes),
-      onStderr: (bytes) => writeAll(process.stderr, bytes),
+      stdin: standardInput(),
+      onStdout: (bytes) => sendTo(process.stdout, bytes),
+      onStderr: (bytes) => sendTo(process.stderr, bytes),
     });
-    vm.powerOff();
-    await vm.exited;
     return status;
   } catch (error) {
-    if (!(error instanceof VmError && error.code === "ended")) throw error;
+    if (!(error instanceof VmError)) throw error;
+    if (error.code !== "ended") throw new Failure(error.message, exitStatus.usage);
     const end = await vm.exited;
-    announce(end);
-    process.stderr.write(console.text());
-    return end.reason === "poweroff" || end.reason === "reset" ? exitStatus.execLost : statusOf(end);
-  } finally {
-    process.stdin.destroy();
+    if (end.reason === "stopped") return exitStatus.success;
+    await sendTo(process.stderr, tail);
+    await sendTo(process.stderr, `memvisor: the guest ended before the command did: ${endText(end)}\n`);
+    return statusOf(end) === exitStatus.success ? exitStatus.execLost : statusOf(end);
   }
 }
 
-function announce(end: VmEnd): void {
-  if (end.reason === "poweroff" || end.reason === "stopped") return;
-  const what = {
+/** Standard input, not touched before somebody asks for it. */
+async function* standardInput(): AsyncGenerator<Uint8Array> {
+  for await (const chunk of process.stdin) yield chunk as Uint8Array;
+}
+
+async function reportEnd(end: VmEnd, values: RunValues): Promise<number> {
+  const asExpected = end.reason === "poweroff" || end.reason === "stopped";
+  const reset = end.reason === "reset" && values.reboot === false;
+  if (!asExpected) await sendTo(process.stderr, `memvisor: ${endText(end)}\n`);
+  return reset ? exitStatus.success : statusOf(end);
+}
+
+function endText({ reason, detail }: VmEnd): string {
+  const what: Record<VmEnd["reason"], string> = {
+    poweroff: "the guest powered off",
+    reset: "the guest was reset",
     panic: "the guest's kernel panicked",
-    reset: "the guest reset",
     timeout: "timeout",
-    error: "the machine failed",
-  }[end.reason];
-  process.stderr.write(`memvisor: ${what}${end.detail === "" ? "" : `: ${end.detail}`}\n`);
+    stopped: "stopped",
+    error: "memvisor failed",
+  };
+  return detail ? `${what[reason]}: ${detail}` : what[reason];
 }
 
-/** SIGTERM, SIGHUP, and SIGINT where no terminal passes it to the guest, end the machine. */
-function endOnSignals(vm: VirtualMachine): { status(): number | undefined } {
-  let status: number | undefined;
-  for (const [signal, code] of [
-    ["SIGINT", exitStatus.interrupted],
-    ["SIGTERM", exitStatus.terminated],
-    ["SIGHUP", exitStatus.terminated],
-  ] as const) {
-    process.on(signal, () => {
-      status ??= code;
-      void vm.stop();
-    });
-  }
-  return { status: () => status };
-}
+const reportText = (kind: string, line: string): string =>
+  // A raw terminal does not return the carriage by itself; elsewhere these are lines for programs.
+  kind === "notice" ? `memvisor: ${line}${process.stdin.isRaw ? "\r" : ""}\n` : `${line}\n`;
 
 function logConsole(vm: VirtualMachine, path: string): void {
-  const file = createWriteStream(path);
-  vm.console.onOutput((bytes) => writeAll(file, bytes));
-  void vm.exited.then(() => file.end());
+  const log = createWriteStream(path);
+  log.on("error", (error) => {
+    process.stderr.write(`memvisor: --console-log ${path}: ${error.message}\n`);
+    log.destroy();
+  });
+  vm.console.onOutput((bytes) => {
+    if (!log.destroyed) log.write(bytes);
+  });
 }
 
-/** Resolves when the stream has room again, so that a slow reader slows the guest. */
-function writeAll(stream: NodeJS.WritableStream, chunk: Uint8Array | string): Promise<void> | undefined {
-  return stream.write(chunk) ? undefined : new Promise((resolve) => stream.once("drain", resolve));
-}
-
-/** The last lines of a console, to show when a command never came to run. */
-class TailOfText {
-  #text = "";
-  readonly #decoder = new TextDecoder();
-  add(bytes: Uint8Array): void {
-    this.#text = (this.#text + this.#decoder.decode(bytes, { stream: true })).slice(-4096);
-  }
-  text(): string {
-    return this.#text;
-  }
+/** While it lives, a signal ends the machine; `status` is then what the signal makes of ours. */
+function stopOnSignals(vm: VirtualMachine): Disposable & { readonly status: number | undefined } {
+  let status: number | undefined;
+  const handlers = ([["SIGINT", exitStatus.interrupted], ["SIGTERM", exitStatus.terminated], ["SIGHUP", 129]] as const).map(
+    ([signal, code]) => {
+      const handle = () => {
+        status ??= code;
+        void vm.stop();
+      };
+      process.on(signal, handle);
+      return () => void process.off(signal, handle);
+    },
+  );
+  return {
+    get status() {
+      return status;
+    },
+    [Symbol.dispose]: () => {
+      for (const off of handlers) off();
+    },
+  };
 }

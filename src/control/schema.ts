@@ -121,3 +121,13 @@ export const traceList = (help: string): Option<readonly TraceEvent[]> => ({
       .split(",")
       .map((name) => traceEvents.find((event) => event === name) ?? wrong(`"${name}" is none of ${traceEvents.join(", ")}`)),
 });
+
+/** A 64-bit address, in hexadecimal with 0x or decimal. */
+export const address = (help: string): Option<bigint> => ({
+  placeholder: "ADDRESS",
+  help,
+  parse(value) {
+    const valid = /^(0x[0-9a-f]{1,16}|\d{1,20})$/i.test(value);
+    return valid && BigInt(value) < 1n << 64n ? BigInt(value) : wrong(`"${value}" is no address: write it as 0xffffffff81000000`);
+  },
+});

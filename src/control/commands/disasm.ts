@@ -1,13 +1,14 @@
 /** `disasm`: machine code as text. */
-import { choice, command, text } from "../schema.ts";
+import { address, choice, command, count } from "../schema.ts";
 
 export const disasmCommand = command({
   name: "disasm",
-  summary: "disassemble an ELF file's code, or bytes given as hexadecimal digits",
-  argument: { name: "CODE", help: 'a file, or digits as in "48 89 e5 c3"', required: true },
+  summary: "disassemble bytes: hexadecimal digits, or a file without structure",
+  argument: { name: "CODE", help: 'digits as in "48 89 e5 c3", or a file', required: true },
   options: {
     bits: choice(["64", "32"], "the mode that the code runs in"),
-    address: text("ADDR", "the address of the first byte; for a file, where to start"),
-    length: text("N", "how many bytes; for a file, all of the segment without it"),
+    address: address("of the first byte"),
+    offset: count("N", 0, "bytes to leave out at the start"),
+    length: count("N", 1, "how many bytes"),
   },
 });

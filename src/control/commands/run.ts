@@ -15,6 +15,8 @@ export const exitStatus = {
   execLost: 125,
   interrupted: 130,
   terminated: 143,
+  /** Nobody reads what is printed: 128 and SIGPIPE. */
+  brokenPipe: 141,
 } as const;
 
 export function statusOf(end: VmEnd): number {
