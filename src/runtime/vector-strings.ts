@@ -107,6 +107,8 @@ export function store_masked(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const size: u32 = imm >> 16 != 0 ? 8 : 16;
   const mask = vp + (imm & 0xffff);
   const va = load<u64>(vp + a);
+  // Sixteen bytes are two stores.
+  if (size == 16 && access(vp, va, 8, MODIFY) == 0) return load<u32>(vp, L.LEAVE);
   const at = access(vp, va, size, MODIFY);
   if (at == 0) return load<u32>(vp, L.LEAVE);
   for (let n: u32 = 0; n < size; n++) {
