@@ -99,7 +99,7 @@ export function instantiateRuntime(
   helperRows.forEach((row, n) => {
     const helper = runtime.exports[row.name];
     if (typeof helper === "function") helpers.set(n, watch ? watched(helper, row.name as HelperName, watch) : helper);
-    else if (!process.env.SMOKE) throw new Error(`the Wasm runtime has no helper ${row.name}: rebuild it`);
+    else throw new Error(`the Wasm runtime has no helper ${row.name}: rebuild it`);
   });
   const regions = new WebAssembly.Table({ element: "anyfunc", initial: regionTableSize });
   const imports: WebAssembly.Imports = {
