@@ -77,7 +77,8 @@ export const cpuidFeatures = {
     NO_SMM_CTL_MSR: 9,
     SRSO_NO: 29,
   },
-  "80000021.ecx": { TSA_SQ_NO: 1, TSA_L1_NO: 2 },
+  /** Linux 6.12.117 and later believe a processor untouched by TSA only with bit 7 as well. */
+  "80000021.ecx": { TSA_SQ_NO: 1, TSA_L1_NO: 2, TSA_NO_7: 7 },
   /** KVM: the clock by both pairs of MSRs, no port delays, and a TSC that all processors share. */
   "40000001.eax": { CLOCKSOURCE: 0, NOP_IO_DELAY: 1, CLOCKSOURCE2: 3, CLOCKSOURCE_STABLE: 24 },
 } as const;
