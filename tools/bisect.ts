@@ -16,7 +16,7 @@ import { type Interval, Pair, parseWay } from "./bisect/pair.ts";
 const usage = `npm run bisect -- [--a WAY] [--b WAY] [options]
   --a, --b WAY          interpreter, compiled, compiled:THRESHOLD or chaos:SEED (default interpreter and compiled)
   --every N             instructions between the first digests (default 10000000)
-  --until N             instructions after which both are taken to agree
+  --until N             instructions after which both are taken to agree (default 2000000000)
 ${machineUsage}`;
 
 const { values } = parseArgs({
@@ -25,7 +25,7 @@ const { values } = parseArgs({
     a: { type: "string", default: "interpreter" },
     b: { type: "string", default: "compiled" },
     every: { type: "string", default: "10000000" },
-    until: { type: "string", default: "100000000000" },
+    until: { type: "string", default: "2000000000" },
     help: { type: "boolean", short: "h" },
   },
 });
