@@ -45,7 +45,8 @@ export const runtimeCalls: Record<string, FunctionType> = {
 /** The functions that exist for both formats, whose raw bits are an i32 or an i64. */
 function scalarCalls(format: "f32" | "f64", bits: "i32" | "i64"): Record<string, FunctionType> {
   const calls: Record<string, FunctionType> = {};
-  for (const name of ["add", "sub", "mul", "div", "min", "max"]) calls[`sse_${name}_${format}`] = signature(`i32 ${bits} ${bits}`, bits);
+  for (const name of ["add", "sub", "mul", "div", "min", "max"])
+    calls[`sse_${name}_${format}`] = signature(`i32 ${bits} ${bits}`, bits);
   calls[`sse_sqrt_${format}`] = signature(`i32 ${bits}`, bits);
   calls[`sse_cmp_${format}`] = signature(`i32 ${bits} ${bits} i32`, bits);
   calls[`sse_comi_${format}`] = signature(`i32 ${bits} ${bits} i32`, "i32");

@@ -4,4 +4,8 @@ import { floatSemantics } from "./vector-float.ts";
 import { packedSemantics } from "./vector-integer.ts";
 import { shuffleSemantics } from "./vector-shuffle.ts";
 
-export const vectorSemantics: ReadonlyMap<string, Semantics> = new Map([...packedSemantics, ...shuffleSemantics, ...floatSemantics]);
+export const vectorSemantics: ReadonlyMap<string, Semantics> = new Map([
+  ...packedSemantics,
+  ...shuffleSemantics,
+  ...floatSemantics,
+]);

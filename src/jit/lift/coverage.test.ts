@@ -5,7 +5,7 @@
 import { describe, expect, test } from "vitest";
 import { IrBuilder, print, verify } from "#ir";
 import { Mode } from "#vcpu";
-import { decode, Instruction, rows, type InstructionRow } from "#x86";
+import { decode, Instruction, type InstructionRow, rows } from "#x86";
 import { Lifter } from "./lifter.ts";
 import { ruleOfRow } from "./rules.ts";
 
@@ -34,7 +34,8 @@ function encode(row: InstructionRow, codeSize: number, next: () => number): Uint
   if (row.lockable && memory && chance(0.3)) bytes.push(0xf0);
   if (row.prefix > 0) bytes.push(row.prefix);
   else if (row.prefix === -1 && chance(0.2)) bytes.push(0xf2 + pick(2));
-  if (codeSize === 64 && (row.rexW === 1 || chance(0.5))) bytes.push(0x40 | (row.rexW === 1 ? 8 : row.rexW === 0 ? 0 : pick(2) * 8) | pick(8));
+  if (codeSize === 64 && (row.rexW === 1 || chance(0.5)))
+    bytes.push(0x40 | (row.rexW === 1 ? 8 : row.rexW === 0 ? 0 : pick(2) * 8) | pick(8));
   if (row.map > 0) bytes.push(0x0f);
   if (row.map > 1) bytes.push(row.map === 2 ? 0x38 : 0x3a);
   bytes.push(row.opcode | (row.registerInOpcode ? pick(8) : 0));
@@ -51,7 +52,9 @@ const hex = (bytes: Uint8Array): string => [...bytes].map((b) => b.toString(16).
 describe("lifting", () => {
   test("has a rule for every form", () => {
     expect(ours.length).toBeGreaterThan(900);
-    expect(ours.filter((row) => ruleOfRow[row.id] === undefined).map((row) => `${row.code} ${row.mnemonic}`)).toEqual([]);
+    expect(ours.filter((row) => ruleOfRow[row.id] === undefined).map((row) => `${row.code} ${row.mnemonic}`)).toEqual(
+      [],
+    );
   });
 
   for (const codeSize of [64, 32, 16] as const) {
@@ -74,7 +77,8 @@ describe("lifting", () => {
           ruleOfRow[i.row.id]?.(l, i);
           if (!l.ended) l.jump(l.next);
           const problems = verify(ir, new Set([0]));
-          if (problems.length > 0) expect.fail(`${row.code} ${row.mnemonic} (${hex(bytes)})\n${print(ir.words())}\n${problems.join("\n")}`);
+          if (problems.length > 0)
+            expect.fail(`${row.code} ${row.mnemonic} (${hex(bytes)})\n${print(ir.words())}\n${problems.join("\n")}`);
           expect(ir.length).toBeLessThan(2048);
         }
         if (lifted === 0) missed.push(row.code);

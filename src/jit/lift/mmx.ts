@@ -13,9 +13,8 @@ const movq: Rule = (l) => {
     enterMmx(l);
     return;
   }
-  let source: number;
-  if (l.isMemory(1)) l.load(Op.ld64, (source = l.temp()));
-  else source = mmxOf(l, 1);
+  const source = l.isMemory(1) ? l.temp() : mmxOf(l, 1);
+  if (l.isMemory(1)) l.load(Op.ld64, source);
   enterMmx(l);
   writeMmx(l, mmxOf(l, 0), source);
 };

@@ -8,7 +8,18 @@ import { Op } from "#ir";
 import type { Rule } from "./lifter.ts";
 import { movdXmm, palignrXmm, pextrwXmm, pinsrwXmm, pmovmskbXmm } from "./sse-moves.ts";
 import { requireMmx, requireSse } from "./system.ts";
-import { checkMmx, enterMmx, immediate, isMmx, mmxOf, readMmx, readVector, writeMmx, xmmOf, zeros } from "./vector-operands.ts";
+import {
+  checkMmx,
+  enterMmx,
+  immediate,
+  isMmx,
+  mmxOf,
+  readMmx,
+  readVector,
+  writeMmx,
+  xmmOf,
+  zeros,
+} from "./vector-operands.ts";
 
 /** How the MMX form comes of the 128-bit operation. */
 type MmxForm =

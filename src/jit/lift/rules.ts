@@ -9,7 +9,15 @@ import { stringRules } from "./string.ts";
 import { systemRules } from "./system.ts";
 import { x87Rules } from "./x87.ts";
 
-const families: readonly Record<string, Rule>[] = [integerRules, controlRules, stringRules, systemRules, sseRules, mmxRules, x87Rules];
+const families: readonly Record<string, Rule>[] = [
+  integerRules,
+  controlRules,
+  stringRules,
+  systemRules,
+  sseRules,
+  mmxRules,
+  x87Rules,
+];
 
 /** By row id. */
 export const ruleOfRow: readonly (Rule | undefined)[] = rows.map((row) => {

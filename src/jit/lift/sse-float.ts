@@ -5,10 +5,34 @@
 import { Op } from "#ir";
 import type { Rule } from "./lifter.ts";
 import { sse } from "./sse-moves.ts";
-import { checkMmx, enterMmx, immediate, mmxOf, readLow, readMmx, readScalar, readVector, writeMmx, xmmOf } from "./vector-operands.ts";
+import {
+  checkMmx,
+  enterMmx,
+  immediate,
+  mmxOf,
+  readLow,
+  readMmx,
+  readScalar,
+  readVector,
+  writeMmx,
+  xmmOf,
+} from "./vector-operands.ts";
 
 /** Operations of f32x4 and f64x2, as runtime/fp/sse-packed.ts numbers them. */
-const Packed = { add: 0, sub: 1, mul: 2, div: 3, min: 4, max: 5, sqrt: 6, rcp: 7, rsqrt: 8, addsub: 9, cmp: 0x10, round: 0x20 } as const;
+const Packed = {
+  add: 0,
+  sub: 1,
+  mul: 2,
+  div: 3,
+  min: 4,
+  max: 5,
+  sqrt: 6,
+  rcp: 7,
+  rsqrt: 8,
+  addsub: 9,
+  cmp: 0x10,
+  round: 0x20,
+} as const;
 /** Conversions of fp_convert, likewise. */
 const Convert = {
   dq2ps: 0,

@@ -1,6 +1,6 @@
 /** The string comparisons of SSE4.2, and the masked stores. */
 import { Helper, Op } from "#ir";
-import { type Lifter, rdi, type Rule } from "./lifter.ts";
+import { type Lifter, type Rule, rdi } from "./lifter.ts";
 import { sse } from "./sse-moves.ts";
 import { requireMmx } from "./system.ts";
 import { enterMmx, immediate, isMmx, mmxOf, readVector, xmmOf } from "./vector-operands.ts";

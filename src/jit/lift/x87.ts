@@ -13,9 +13,25 @@ const storeFormat = { single: 0, double: 1, extended: 2, word: 3, doubleword: 4,
 const pops = 0x10;
 const truncates = 0x20;
 /** Forms of arithmetic and comparisons. */
-const form = { single: 0x00, double: 0x10, integer: 0x20, fromRegister: 0x30, toRegister: 0x40, toRegisterPop: 0x50 } as const;
+const form = {
+  single: 0x00,
+  double: 0x10,
+  integer: 0x20,
+  fromRegister: 0x30,
+  toRegister: 0x40,
+  toRegisterPop: 0x50,
+} as const;
 const quiet = 4;
-const registerForms = { load: 0, store: 1, storePop: 2, exchange: 3, move: 4, free: 5, freePop: 6, storePopAny: 7 } as const;
+const registerForms = {
+  load: 0,
+  store: 1,
+  storePop: 2,
+  exchange: 3,
+  move: 4,
+  free: 5,
+  freePop: 6,
+  storePopAny: 7,
+} as const;
 const control = { init: 0, clear: 1, loadControl: 2, storeControl: 3, storeStatus: 4 } as const;
 const environment = { small: 1, whole: 2, load: 4 } as const;
 

@@ -262,6 +262,7 @@ export function sse_mul_f32(vp: u32, a: u32, b: u32): u32 {
       if ((mxcsr & PE) == 0 && f64(reinterpret<f32>(bits)) != exact) inexact(vp, mxcsr);
       return bits;
     }
+    if ((a << 1 == 0 || b << 1 == 0) && bits << 1 == 0) return bits;
   }
   return u32(compute(vp, MUL, a, b, 23));
 }
@@ -272,6 +273,8 @@ export function sse_mul_f64(vp: u32, a: u64, b: u64): u64 {
     const bits = reinterpret<u64>(reinterpret<f64>(a) * reinterpret<f64>(b));
     // Exact without a doubt when the significands have 53 bits together; in doubt the slow path tells, until PE is set.
     if (isInside64(bits) && ((mxcsr & PE) != 0 || min<u64>(ctz(a), 52) + min<u64>(ctz(b), 52) >= 53)) return bits;
+    // A product with zero, unless the other is infinite or no number.
+    if ((a << 1 == 0 || b << 1 == 0) && bits << 1 == 0) return bits;
   }
   return compute(vp, MUL, a, b, 52);
 }
