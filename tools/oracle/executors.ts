@@ -34,6 +34,7 @@ export const executors: Readonly<Record<string, () => Promise<Executor>>> = {
   native: async () => new NativeCpu(),
   broken: async () => new BrokenCpu(),
   interpreter: async () => memvisor("interpreter"),
+  compiled: async () => memvisor("compiled", 0),
 };
 
 /** The executors that are memvisor: what is judged. */

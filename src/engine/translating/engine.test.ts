@@ -19,7 +19,10 @@ const sum = hex(`
 `);
 const sumInstructions = 3n + 1000n * 5n;
 
-for (const [name, options] of [["interpreted", interpreted], ["compiled", compiled]] as const) {
+for (const [name, options] of [
+  ["interpreted", interpreted],
+  ["compiled", compiled],
+] as const) {
   test(`${name}: a loop gives its sum, its stores and its number of instructions`, () => {
     const g = guest(sum, options);
     // In slices: a loop is compiled while it runs.

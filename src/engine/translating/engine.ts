@@ -19,7 +19,7 @@ export interface TranslatingOptions {
   /** The compiled Wasm runtime (dist/runtime.wasm). */
   readonly runtimeWasm: Uint8Array<ArrayBuffer>;
   readonly host: EngineHost;
-  /** Entries of a block before it is compiled; Infinity interprets everything. */
+  /** Entries of a block before it is compiled; 0 compiles everything at once, Infinity interprets everything. */
   readonly hotThreshold?: number;
   /** Exceptions end a run instead of being delivered to the guest. */
   readonly catchFaults?: boolean;
@@ -52,7 +52,13 @@ export class TranslatingEngine implements Engine {
   #caught: VmExit | undefined;
   readonly #regions: RegionCompiler;
   #running: Vcpu | undefined;
-  readonly stats = { lifted: 0, liftedInstructions: 0, steps: 0, leaves: new Array<number>(10).fill(0), blockFlushes: 0 };
+  readonly stats = {
+    lifted: 0,
+    liftedInstructions: 0,
+    steps: 0,
+    leaves: new Array<number>(10).fill(0),
+    blockFlushes: 0,
+  };
 
   constructor(options: TranslatingOptions) {
     this.#arena = options.arena;
@@ -64,15 +70,21 @@ export class TranslatingEngine implements Engine {
     if (options.chaosSeed !== undefined) this.#chaos = new Chaos(options.chaosSeed);
     this.#lifter = new BlockLifter(options.host.missingInstruction);
     this.#scratch = options.arena.allot(128 * 1024);
-    this.#wasm = instantiateRuntime(options.arena, options.runtimeWasm, {
-      host: options.host,
-      frameInvalidated: () => {},
-      answer: (value) => this.#current().setU64("MSR_DATA", value),
-      answerCpuid: (values) => {
-        const vcpu = this.#current();
-        values.forEach((value, n) => vcpu.setU32("CPUID_RESULT", value, n));
+    this.#wasm = instantiateRuntime(
+      options.arena,
+      options.runtimeWasm,
+      {
+        host: options.host,
+        frameInvalidated: (frame) => this.#regions.forgetFrame(frame),
+        answer: (value) => this.#current().setU64("MSR_DATA", value),
+        answerCpuid: (values) => {
+          const vcpu = this.#current();
+          values.forEach((value, n) => vcpu.setU32("CPUID_RESULT", value, n));
+        },
       },
-    }, options.catchFaults ?? false, this.#observer && this.#watch(this.#observer));
+      options.catchFaults ?? false,
+      this.#observer && this.#watch(this.#observer),
+    );
     this.#regions = new RegionCompiler(options.arena, this.#wasm, options.exact);
   }
 
@@ -104,7 +116,7 @@ export class TranslatingEngine implements Engine {
   run(vcpu: Vcpu, icount: bigint): VmExit {
     this.#running = vcpu;
     vcpu.setU64("ICOUNT_LIMIT", this.#chaos ? this.#disturb(vcpu, this.#chaos, icount) : icount);
-    this.#regions.compile(vcpu.vp);
+    this.#regions.compile();
     for (;;) {
       if (vcpu.u32("HALTED") !== 0 && !this.#wake(vcpu)) return { reason: "halt" };
       const pending = this.#takeEvents(vcpu);
@@ -295,6 +307,7 @@ export class TranslatingEngine implements Engine {
   #hot(block: number): void {
     this.#arena.i32[(block + blockHeader.B_COUNTER) >> 2] = 0x7fffffff;
     this.#regions.request(block);
+    if (this.#threshold === 0) this.#regions.compile();
   }
 
   /** Lifts the block at RIP into the cache. A fault on the way is the guest's: it is delivered. */
@@ -385,5 +398,10 @@ export class TranslatingEngine implements Engine {
 }
 
 function fault(vcpu: Vcpu): VmExit {
-  return { reason: "fault", vector: vcpu.u32("FAULT_VECTOR"), error: vcpu.u32("FAULT_ERROR"), address: vcpu.u64("FAULT_ADDRESS") };
+  return {
+    reason: "fault",
+    vector: vcpu.u32("FAULT_VECTOR"),
+    error: vcpu.u32("FAULT_ERROR"),
+    address: vcpu.u64("FAULT_ADDRESS"),
+  };
 }

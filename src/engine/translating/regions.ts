@@ -1,14 +1,16 @@
 /**
  * Compiled regions: the queue of hot blocks, batches of them as WebAssembly modules, and the table they are entered by.
  *
- * A block that has a region is entered through its header's B_REGION; forgetting the block (its bytes changed) clears that,
- * and the table's place is used again once all blocks are forgotten.
+ * A block that has a region is entered through its header's B_REGION. A region lies in one frame; when the frame's blocks are
+ * forgotten (its bytes changed), so are its regions, and their places in the table are used again.
  */
 import { emitRegions, growRegion, type Region } from "#jit";
 import { type Arena, arenaLayout, blockHeader } from "#memory";
 import type { WasmRuntime } from "./runtime.ts";
 
 const batchSize = 32;
+/** A region has at most so many entries: as many as blocks. */
+const maxEntries = 64;
 
 export class RegionCompiler {
   readonly #arena: Arena;
@@ -16,6 +18,9 @@ export class RegionCompiler {
   readonly #exact: boolean;
   #queue: number[] = [];
   #nextIndex = 1;
+  readonly #free: number[] = [];
+  /** Places in the table by the frame that their regions were made from. */
+  readonly #ofFrame = new Map<number, number[]>();
   readonly stats = { regions: 0, wasmBytes: 0, modules: 0, compileMs: 0, instructions: 0 };
 
   constructor(arena: Arena, wasm: WasmRuntime, exact: boolean) {
@@ -29,7 +34,7 @@ export class RegionCompiler {
   }
 
   /** Compiles what waits. */
-  compile(_vp: number): void {
+  compile(): void {
     while (this.#queue.length > 0) this.#compileBatch(this.#queue.splice(0, batchSize));
   }
 
@@ -37,6 +42,17 @@ export class RegionCompiler {
     this.#queue = [];
     for (let n = 1; n < this.#nextIndex; n++) this.#wasm.regions.set(n, null);
     this.#nextIndex = 1;
+    this.#free.length = 0;
+    this.#ofFrame.clear();
+  }
+
+  /** The blocks of this frame were forgotten. */
+  forgetFrame(frame: number): void {
+    const places = this.#ofFrame.get(frame);
+    if (places === undefined) return;
+    this.#ofFrame.delete(frame);
+    for (const place of places) this.#wasm.regions.set(place, null);
+    this.#free.push(...places);
   }
 
   #compileBatch(blocks: readonly number[]): void {
@@ -47,7 +63,11 @@ export class RegionCompiler {
       // Forgotten meanwhile, or the head of a loop in a region before it.
       if (words[(block + blockHeader.B_VALID) >> 2] === 0 || covered.has(block)) continue;
       const region = growRegion(words, block, (offset) => this.#blockAt(words, block, offset));
-      if (this.#nextIndex + regions.length + region.entries.length >= this.#wasm.regions.length) break;
+      if (
+        this.#nextIndex + maxEntries * (regions.length + 1) >= this.#wasm.regions.length &&
+        this.#free.length < maxEntries * (regions.length + 1)
+      )
+        break;
       for (const entry of region.entries) covered.add(region.blocks[entry].block);
       regions.push(region);
     }
@@ -56,7 +76,7 @@ export class RegionCompiler {
     const instance = new WebAssembly.Instance(new WebAssembly.Module(batch.bytes), this.#wasm.imports);
     regions.forEach((region, n) => {
       region.entries.forEach((entry, k) => {
-        const index = this.#nextIndex++;
+        const index = this.#place(region.blocks[entry].block);
         this.#wasm.regions.set(index, instance.exports[batch.exports[n][k]]);
         const header = region.blocks[entry].block >> 2;
         words[header + (blockHeader.B_REGION >> 2)] = index;
@@ -67,6 +87,16 @@ export class RegionCompiler {
     this.stats.regions += regions.length;
     this.stats.modules++;
     this.stats.wasmBytes += batch.bytes.length;
+  }
+
+  /** A place in the table for a region of this block's frame. */
+  #place(block: number): number {
+    const place = this.#free.pop() ?? this.#nextIndex++;
+    const frame = (this.#arena.i32[(block + blockHeader.B_HPA) >> 2] & ~0xfff) >>> 0;
+    const places = this.#ofFrame.get(frame);
+    if (places === undefined) this.#ofFrame.set(frame, [place]);
+    else places.push(place);
+    return place;
   }
 
   /** The valid block at an offset of the page of `near`, lifted for the same mode and lying in one page; or 0. */

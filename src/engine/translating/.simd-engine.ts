@@ -1,0 +1,407 @@
+/**
+ * The translating engine: guest code is lifted block by block, interpreted, and compiled where it is hot.
+ *
+ * Everything that can wait for TypeScript ends up here as a reason to leave (vcpu/leave.ts). Laws:
+ * - An interrupt is taken between two instructions, never during the one after STI.
+ * - With a budget of n instructions exactly n retire, unless HLT, shutdown or the host ends the run before.
+ */
+import { assert } from "#base";
+import { BlockLifter } from "#jit";
+import { type Arena, arenaLayout, blockHeader, processFields } from "#memory";
+import { area, Event, Leave, Vcpu } from "#vcpu";
+import type { Engine, EngineHost, EngineObserver, VmExit } from "../engine.ts";
+import { Chaos } from "./chaos.ts";
+import { RegionCompiler } from "./regions.ts";
+import { instantiateRuntime, type RuntimeExports, type WasmRuntime, type WasmWatch } from "./runtime.ts";
+
+export interface TranslatingOptions {
+  readonly arena: Arena;
+  /** The compiled Wasm runtime (dist/runtime.wasm). */
+  readonly runtimeWasm: Uint8Array<ArrayBuffer>;
+  readonly host: EngineHost;
+  /** Entries of a block before it is compiled; Infinity interprets everything. */
+  readonly hotThreshold?: number;
+  /** Exceptions end a run instead of being delivered to the guest. */
+  readonly catchFaults?: boolean;
+  /** In deterministic mode a run ends exactly at its budget; otherwise a block may be left for the next run. */
+  readonly exact: boolean;
+  readonly observer?: EngineObserver;
+  /** With one, caches are dropped and runs are cut at random moments (chaos.ts). */
+  readonly chaosSeed?: number;
+}
+
+const IF = 1n << 9n;
+const TF = 1n << 8n;
+/** DR6.BS */
+const singleStep = 1 << 14;
+const maxSteps = 15;
+const debugVector = 1;
+
+export class TranslatingEngine implements Engine {
+  readonly #arena: Arena;
+  readonly #host: EngineHost;
+  readonly #wasm: WasmRuntime;
+  readonly #lifter: BlockLifter;
+  #threshold: number;
+  readonly #exact: boolean;
+  /** A block of one instruction, lifted to run alone, is built here. */
+  readonly #scratch: number;
+  readonly #catchFaults: boolean;
+  readonly #observer: EngineObserver | undefined;
+  readonly #chaos: Chaos | undefined;
+  #caught: VmExit | undefined;
+  readonly #regions: RegionCompiler;
+  #running: Vcpu | undefined;
+  readonly stats = {
+    lifted: 0,
+    liftedInstructions: 0,
+    steps: 0,
+    leaves: new Array<number>(10).fill(0),
+    blockFlushes: 0,
+  };
+
+  constructor(options: TranslatingOptions) {
+    this.#arena = options.arena;
+    this.#host = options.host;
+    this.#threshold = options.hotThreshold ?? Number.POSITIVE_INFINITY;
+    this.#exact = options.exact;
+    this.#catchFaults = options.catchFaults ?? false;
+    this.#observer = options.observer;
+    if (options.chaosSeed !== undefined) this.#chaos = new Chaos(options.chaosSeed);
+    this.#lifter = new BlockLifter(options.host.missingInstruction);
+    this.#scratch = options.arena.allot(128 * 1024);
+    this.#wasm = instantiateRuntime(
+      options.arena,
+      options.runtimeWasm,
+      {
+        host: options.host,
+        frameInvalidated: () => {},
+        answer: (value) => this.#current().setU64("MSR_DATA", value),
+        answerCpuid: (values) => {
+          const vcpu = this.#current();
+          values.forEach((value, n) => vcpu.setU32("CPUID_RESULT", value, n));
+        },
+      },
+      options.catchFaults ?? false,
+      this.#observer && this.#watch(this.#observer),
+    );
+    this.#regions = new RegionCompiler(options.arena, this.#wasm, options.exact);
+  }
+
+  get regions(): RegionCompiler {
+    return this.#regions;
+  }
+
+  get runtime(): RuntimeExports {
+    return this.#wasm.exports;
+  }
+
+  /** A vCPU in the arena, all zeros but for empty TLBs. `space`: arena offset of its address-space header. */
+  createVcpu(id: number, space: number): Vcpu {
+    const vcpu = new Vcpu(this.#arena, this.#arena.allot(area.bytes), id);
+    vcpu.setU32("SPACE", space);
+    // Generations of the jump cache: odd for all translations, even for global ones.
+    vcpu.setU32("ASID", 1);
+    vcpu.setU32("GLOBAL_ASID", 2);
+    vcpu.setU64("ICOUNT_LIMIT", 2n ** 63n - 1n);
+    this.runtime.tlb_flush_all(vcpu.vp);
+    return vcpu;
+  }
+
+  /** How often translated code was left, by reason. */
+  leavesByName(): Record<string, number> {
+    return Object.fromEntries(Object.entries(Leave).map(([name, reason]) => [name, this.stats.leaves[reason]]));
+  }
+
+  run(vcpu: Vcpu, icount: bigint): VmExit {
+    this.#running = vcpu;
+    vcpu.setU64("ICOUNT_LIMIT", this.#chaos ? this.#disturb(vcpu, this.#chaos, icount) : icount);
+    this.#regions.compile(vcpu.vp);
+    for (;;) {
+      if (vcpu.u32("HALTED") !== 0 && !this.#wake(vcpu)) return { reason: "halt" };
+      const pending = this.#takeEvents(vcpu);
+      if (pending !== undefined) return pending;
+      this.#wasm.run(vcpu.vp, 0);
+      const exit = this.#left(vcpu);
+      if (exit !== undefined) return exit;
+    }
+  }
+
+  /** Runs the next instruction alone, events before it. */
+  step(vcpu: Vcpu): VmExit {
+    this.#running = vcpu;
+    vcpu.setU64("ICOUNT_LIMIT", vcpu.u64("ICOUNT") + 1n);
+    if (vcpu.u32("HALTED") !== 0 && !this.#wake(vcpu)) return { reason: "halt" };
+    const pending = this.#takeEvents(vcpu);
+    if (pending !== undefined) return pending;
+    if (vcpu.u32("HALTED") !== 0) return { reason: "halt" };
+    return this.#step(vcpu) ?? { reason: "budget" };
+  }
+
+  /** Forgets what may be forgotten at any time; where the run ends. */
+  #disturb(vcpu: Vcpu, chaos: Chaos, icount: bigint): bigint {
+    if (chaos.flushesTlb()) this.runtime.tlb_flush_all(vcpu.vp);
+    if (chaos.forgetsBlocks()) this.#forgetBlocks(vcpu);
+    if (this.#threshold !== Number.POSITIVE_INFINITY) this.#threshold = chaos.hotThreshold();
+    return chaos.cut(vcpu.u64("ICOUNT"), icount);
+  }
+
+  #watch(observer: EngineObserver): WasmWatch {
+    return {
+      fault: () => {
+        const vcpu = this.#current();
+        observer.exception(vcpu, vcpu.u32("FAULT_VECTOR"), vcpu.u32("FAULT_ERROR"));
+      },
+      helpers: ["sys_rdmsr", "sys_wrmsr"],
+      helper: (name, result) => observer.msr(this.#current(), name === "sys_wrmsr", result !== 0),
+    };
+  }
+
+  /** True when a halted vCPU goes on. */
+  #wake(vcpu: Vcpu): boolean {
+    vcpu.setU32("INHIBIT", 0);
+    if (!this.#host.interruptPending() || (vcpu.u64("EFLAGS") & IF) === 0n) return false;
+    vcpu.setU32("HALTED", 0);
+    return true;
+  }
+
+  /** Deals with EVENTS before code runs; an exit when the host is wanted. */
+  #takeEvents(vcpu: Vcpu): VmExit | undefined {
+    for (let rounds = 0; ; rounds++) {
+      assert(rounds < maxSteps, "events come to an end");
+      const events = vcpu.u32("EVENTS");
+      if (events === 0) return undefined;
+      if ((events & Event.host) !== 0) {
+        vcpu.clearEvent(Event.host);
+        return vcpu.u32("HALTED") !== 0 ? undefined : { reason: "budget" };
+      }
+      if ((events & Event.debug) !== 0) {
+        const exit = this.#debug(vcpu);
+        if (exit !== undefined) return exit;
+        if (vcpu.u32("DEBUG_ARMED") === 0) continue;
+        // The event stays while breakpoints are armed: interrupts get their turn here, others come back.
+        if ((events & Event.interrupt) !== 0 && vcpu.u32("INHIBIT") === 0) this.#interrupt(vcpu);
+        return undefined;
+      }
+      if ((events & Event.interrupt) !== 0) {
+        if (vcpu.u32("INHIBIT") !== 0) {
+          vcpu.setU32("INHIBIT", 0);
+          const exit = this.#step(vcpu);
+          if (exit !== undefined) return exit;
+          if (vcpu.u32("HALTED") !== 0) return undefined;
+          continue;
+        }
+        this.#interrupt(vcpu);
+        continue;
+      }
+      vcpu.clearEvent(events);
+    }
+  }
+
+  #interrupt(vcpu: Vcpu): void {
+    vcpu.clearEvent(Event.interrupt);
+    if (!this.#host.interruptPending()) return;
+    if ((vcpu.u64("EFLAGS") & IF) === 0n) {
+      vcpu.setU32("IRQ_WAITING", 1);
+      return;
+    }
+    vcpu.setU32("IRQ_WAITING", 0);
+    const vector = this.#host.acknowledgeInterrupt();
+    if (vector < 0) return;
+    this.#observer?.interrupt(vcpu, vector);
+    this.runtime.deliver_interrupt(vcpu.vp, vector);
+    // Another one may wait behind it.
+    if (this.#host.interruptPending()) vcpu.raiseEvent(Event.interrupt);
+  }
+
+  /** Single step, or breakpoints: the instruction runs alone, and #DB comes before or after it where something asks for it. */
+  #debug(vcpu: Vcpu): VmExit | undefined {
+    vcpu.clearEvent(Event.debug);
+    const stepping = (vcpu.u64("EFLAGS") & TF) !== 0n;
+    const armed = vcpu.u32("DEBUG_ARMED") !== 0;
+    if (!stepping && !armed) return undefined;
+    if (armed && vcpu.u32("RESUME") === 0 && this.runtime.deliver_breakpoint(vcpu.vp) !== 0) {
+      this.#observer?.exception(vcpu, debugVector, 0);
+      vcpu.raiseEvent(Event.debug);
+      return undefined;
+    }
+    const retired = vcpu.u64("ICOUNT");
+    vcpu.setU32("RESUME", 0);
+    vcpu.setU32("STEP_TRAP", stepping ? 1 : 0);
+    vcpu.setU32("INHIBIT", 0);
+    const exit = this.#step(vcpu);
+    // An instruction that faulted is not done, and begins anew.
+    if (vcpu.u64("ICOUNT") !== retired) {
+      const causes = vcpu.u32("PENDING_DB") | (vcpu.u32("STEP_TRAP") !== 0 ? singleStep : 0);
+      if (causes !== 0) {
+        this.#observer?.exception(vcpu, debugVector, 0);
+        this.runtime.deliver_debug(vcpu.vp, causes);
+      }
+    }
+    vcpu.setU32("PENDING_DB", 0);
+    if (vcpu.u32("DEBUG_ARMED") !== 0 || (vcpu.u64("EFLAGS") & TF) !== 0n) vcpu.raiseEvent(Event.debug);
+    return exit;
+  }
+
+  /** Why the interpreter came back. */
+  #left(vcpu: Vcpu): VmExit | undefined {
+    const reason = vcpu.u32("LEAVE") as Leave;
+    this.stats.leaves[reason]++;
+    switch (reason) {
+      case Leave.none:
+      case Leave.event:
+      case Leave.again:
+        return undefined;
+      case Leave.lift:
+        this.#lift(vcpu);
+        return this.#takeCaught();
+      case Leave.hot:
+        this.#hot(vcpu.u32("LEAVE_ARG"));
+        return undefined;
+      case Leave.limit:
+        return this.#finish(vcpu);
+      case Leave.step:
+        return this.#step(vcpu);
+      case Leave.fault:
+        return fault(vcpu);
+      case Leave.shutdown:
+        return { reason: "shutdown" };
+      default:
+        throw new Error(`the interpreter left for an unknown reason, ${reason}`);
+    }
+  }
+
+  /** The next block is longer than what is left of the budget. */
+  #finish(vcpu: Vcpu): VmExit | undefined {
+    const left = Number(vcpu.u64("ICOUNT_LIMIT") - vcpu.u64("ICOUNT"));
+    if (left === 0 || !this.#exact) return { reason: "budget" };
+    return this.#runAlone(vcpu, left, false);
+  }
+
+  /** Runs the instruction at RIP alone, with all that translated code leaves to this. */
+  #step(vcpu: Vcpu): VmExit | undefined {
+    if (vcpu.u64("ICOUNT") >= vcpu.u64("ICOUNT_LIMIT")) return { reason: "budget" };
+    this.stats.steps++;
+    if (this.#observer === undefined) return this.#runAlone(vcpu, 1, true);
+    this.#observer.instruction(vcpu);
+    const exit = this.#runAlone(vcpu, 1, true);
+    this.#observer.instructionDone(vcpu);
+    return exit;
+  }
+
+  #runAlone(vcpu: Vcpu, limit: number, stepping: boolean): VmExit | undefined {
+    const events = vcpu.u32("EVENTS");
+    if (!this.#liftInto(vcpu, this.#scratch, limit, true)) return this.#takeCaught();
+    vcpu.clearEvent(events);
+    vcpu.setU32("STEPPING", stepping ? 1 : 0);
+    this.#wasm.run(vcpu.vp, this.#scratch);
+    vcpu.setU32("STEPPING", 0);
+    vcpu.clearEvent(Event.stop);
+    vcpu.raiseEvent(events);
+    const reason = vcpu.u32("LEAVE");
+    if (reason === Leave.event || reason === Leave.lift || reason === Leave.again) return undefined;
+    return this.#left(vcpu);
+  }
+
+  /** A block became hot: it waits for the next batch. */
+  #hot(block: number): void {
+    this.#arena.i32[(block + blockHeader.B_COUNTER) >> 2] = 0x7fffffff;
+    this.#regions.request(block);
+    this.#regions.compile(0);
+  }
+
+  /** Lifts the block at RIP into the cache. A fault on the way is the guest's: it is delivered. */
+  #lift(vcpu: Vcpu): void {
+    const words = this.#arena.i32;
+    const nextAt = (arenaLayout.PROCESS + processFields.P_BLOCK_NEXT) >> 2;
+    let block = words[nextAt];
+    if (block + 128 * 1024 > arenaLayout.BLOCKS_END) {
+      this.#forgetBlocks(vcpu);
+      block = words[nextAt];
+    }
+    if (!this.#liftInto(vcpu, block, Number.POSITIVE_INFINITY, false)) return;
+    words[nextAt] = (block + blockHeader.B_IR + words[(block + blockHeader.B_IR_BYTES) >> 2] + 15) & ~15;
+    this.runtime.register_block(vcpu.vp, block);
+    this.stats.lifted++;
+    this.stats.liftedInstructions += this.#lifter.result.count;
+  }
+
+  #forgetBlocks(vcpu: Vcpu): void {
+    this.runtime.forget_blocks(vcpu.vp);
+    this.#regions.forgetAll();
+    this.stats.blockFlushes++;
+  }
+
+  /** Lifts code at RIP into the block at `target`; false when fetching it raised a fault. */
+  #liftInto(vcpu: Vcpu, target: number, limit: number, alone: boolean): boolean {
+    const vp = vcpu.vp;
+    const va = BigInt.asUintN(64, this.runtime.linear_rip(vp));
+    const hpa = this.#fetch(vcpu, va);
+    if (hpa === 0) return false;
+    const pageEnd = (hpa & ~0xfff) + 4096;
+    const mode = vcpu.u32("MODE");
+    let second = 0;
+    let block = this.#lifter.lift(this.#arena.u8, hpa, pageEnd >>> 0, mode, limit, alone);
+    if (block.crosses) {
+      second = this.#fetch(vcpu, (va | 0xfffn) + 1n);
+      if (second === 0) return false;
+      const first = (pageEnd >>> 0) - hpa;
+      const bytes = new Uint8Array(32);
+      bytes.set(this.#arena.u8.subarray(hpa, hpa + first));
+      bytes.set(this.#arena.u8.subarray(second, second + 16), first);
+      block = this.#lifter.lift(bytes, 0, first + 16, mode, 1, alone);
+    }
+    const words = this.#arena.i32;
+    const header = target >> 2;
+    const set = (field: number, value: number): void => {
+      words[header + (field >> 2)] = value;
+    };
+    set(blockHeader.B_HPA, hpa);
+    set(blockHeader.B_MODE, mode);
+    set(blockHeader.B_HASH_NEXT, 0);
+    set(blockHeader.B_PAGE_NEXT, 0);
+    set(blockHeader.B_PAGE2_NEXT, 0);
+    set(blockHeader.B_COUNTER, alone ? 1000 : Math.min(this.#threshold, 0x7fffffff));
+    set(blockHeader.B_REGION, 0);
+    set(blockHeader.B_COUNT, block.count);
+    set(blockHeader.B_HPA2, second);
+    set(blockHeader.B_IR_BYTES, this.#lifter.ir.length);
+    set(blockHeader.B_VALID, 1);
+    set(blockHeader.B_BYTES, block.bytes);
+    words.set(this.#lifter.ir.words(), (target + blockHeader.B_IR) >> 2);
+    return true;
+  }
+
+  /** HPA of a code byte; 0 with the fault delivered. */
+  #fetch(vcpu: Vcpu, va: bigint): number {
+    const hpa = this.runtime.fetch(vcpu.vp, BigInt.asIntN(64, va)) >>> 0;
+    if (hpa !== 0) return hpa;
+    if (vcpu.u32("LEAVE") !== Leave.fault) {
+      throw new Error(`the guest runs code where there is no memory: 0x${va.toString(16)}`);
+    }
+    if (!this.#catchFaults) this.#observer?.exception(vcpu, vcpu.u32("FAULT_VECTOR"), vcpu.u32("FAULT_ERROR"));
+    if (this.#catchFaults) this.#caught = fault(vcpu);
+    else if (this.runtime.deliver_fault(vcpu.vp) !== 0) vcpu.raiseEvent(Event.host);
+    return 0;
+  }
+
+  #takeCaught(): VmExit | undefined {
+    const caught = this.#caught;
+    this.#caught = undefined;
+    return caught;
+  }
+
+  #current(): Vcpu {
+    assert(this.#running !== undefined, "a vCPU runs when the runtime calls");
+    return this.#running;
+  }
+}
+
+function fault(vcpu: Vcpu): VmExit {
+  return {
+    reason: "fault",
+    vector: vcpu.u32("FAULT_VECTOR"),
+    error: vcpu.u32("FAULT_ERROR"),
+    address: vcpu.u64("FAULT_ADDRESS"),
+  };
+}
