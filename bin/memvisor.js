@@ -39,7 +39,9 @@ function pinnedNode() {
   } catch {
     // Not installed: another platform, or npm was told to omit optional dependencies.
   }
-  return fail(`Node ${oldestNode} or newer is needed, this is ${process.versions.node}. Install it, or on Linux run "npm ci".`);
+  return fail(
+    `Node ${oldestNode} or newer is needed, this is ${process.versions.node}. Install it, or on Linux run "npm ci".`,
+  );
 }
 
 /** Runs this very command under another Node: same terminal, same signals, same end. */

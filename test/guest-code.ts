@@ -12,7 +12,8 @@ export const dataBase = 0x20_0000;
 const stackTop = 0x30_0000;
 
 /** Built by `npm run build:runtime`. */
-export const runtimeWasm = (): Uint8Array<ArrayBuffer> => new Uint8Array(readFileSync(new URL("../dist/runtime.wasm", import.meta.url)));
+export const runtimeWasm = (): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(readFileSync(new URL("../dist/runtime.wasm", import.meta.url)));
 
 /** Bytes from hex digits; blanks and `;` comments to the end of the line do not count. */
 export function hex(text: string): Uint8Array {

@@ -7,9 +7,6 @@ import { runtimeWasm } from "./guest-code.ts";
 export const kernelBase = 0x100_0000;
 const codeInFile = 512;
 
-/** OUT to the ACPI power-off register would need ACPI: a triple fault ends these kernels. An empty IDT, then UD2. */
-export const tripleFault = "0f 01 1c 25 00 00 00 00  0f 0b";
-
 export interface TinyMachine {
   readonly machine: Machine;
   readonly serial: () => string;

@@ -9,9 +9,9 @@
  * from the beginning and with a single cut, and in the end the shortest interval that still shows it is told.
  */
 import { parseArgs } from "node:util";
-import { machineOptions, machineUsage, virtualMachine } from "./machine-setup.ts";
 import { printDifference } from "./bisect/difference.ts";
 import { type Interval, Pair, parseWay } from "./bisect/pair.ts";
+import { machineOptions, machineUsage, virtualMachine } from "./machine-setup.ts";
 
 const usage = `npm run bisect -- [--a WAY] [--b WAY] [options]
   --a, --b WAY          interpreter, compiled, compiled:THRESHOLD or chaos:SEED (default interpreter and compiled)

@@ -20,6 +20,11 @@ const options = [
   ...["--memoryBase", "4096", "--runtime", "stub", "-O3", "--noAssert"],
 ];
 
+interface Output {
+  write(chunk: string | Uint8Array): boolean;
+}
+type Compile = (args: string[], api: { stdout: Output; stderr: Output }) => Promise<{ error: Error | null }>;
+
 /** Builds if need be; whether it did. */
 export async function ensureRuntime(): Promise<boolean> {
   const built = modified(target);
@@ -36,7 +41,9 @@ async function build(): Promise<void> {
   mkdirSync(join(root, "dist"), { recursive: true });
   const aside = `dist/runtime.${process.pid}.wasm`;
   try {
-    const { main } = await import("assemblyscript/asc");
+    // Named at run time: the compiler's own types would declare AssemblyScript's globals for all of our files.
+    const compiler = "assemblyscript/asc";
+    const { main } = (await import(compiler)) as { main: Compile };
     const messages: string[] = [];
     const say = { write: (chunk: string | Uint8Array) => messages.push(String(chunk)) > 0 };
     const { error } = await main(["src/runtime/index.ts", "--baseDir", root, "-o", aside, ...options], {
@@ -78,5 +85,9 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const started = performance.now();
   const built = await ensureRuntime();
   const kib = Math.ceil(statSizeOf(target) / 1024);
-  console.log(built ? `dist/runtime.wasm: ${kib} KiB, ${Math.round(performance.now() - started)} ms` : "dist/runtime.wasm is current");
+  console.log(
+    built
+      ? `dist/runtime.wasm: ${kib} KiB, ${Math.round(performance.now() - started)} ms`
+      : "dist/runtime.wasm is current",
+  );
 }

@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { defaultCommandLine } from "#control";
+import type { MachineConfig, MachineHost } from "#vm";
 import { cacheFolder } from "../src/host/images/cache.ts";
 import { runtimeFile } from "../src/host/package-files.ts";
-import type { MachineConfig, MachineHost } from "#vm";
 
 /** For `parseArgs`. */
 export const machineOptions = {

@@ -20,7 +20,10 @@ const counters = (shared: SharedArrayBuffer) => new Int32Array(shared, 0, 2);
 
 /** Shared memory for a ring that holds `capacity` bytes; a power of two. */
 export function allocateByteRing(capacity: number): SharedArrayBuffer {
-  assert(capacity > 0 && capacity <= 2 ** 30 && (capacity & (capacity - 1)) === 0, "a ring's capacity is a power of two");
+  assert(
+    capacity > 0 && capacity <= 2 ** 30 && (capacity & (capacity - 1)) === 0,
+    "a ring's capacity is a power of two",
+  );
   return new SharedArrayBuffer(headerBytes + capacity);
 }
 

@@ -27,7 +27,9 @@ addCommand(program, runCommand, async (image, values) => (await import("./run.ts
 
 const image = program.command("image").summary("the images that machines boot").exitOverride();
 addCommand(image, imageListCommand, async () => (await import("./image.ts")).listCommand());
-addCommand(image, imagePrepareCommand, async (name, values) => (await import("./image.ts")).prepareCommand(name, values));
+addCommand(image, imagePrepareCommand, async (name, values) =>
+  (await import("./image.ts")).prepareCommand(name, values),
+);
 addCommand(image, imageRemoveCommand, async (name) => (await import("./image.ts")).removeCommand(name));
 
 addCommand(program, disasmCommand, async (code, values) => (await import("./disasm.ts")).disasm(code ?? "", values));

@@ -1,5 +1,5 @@
 /** The command line's parser, made from the commands' schemas: names, help and checks are theirs. */
-import { Argument, Command, InvalidArgumentError, Option as CommanderOption } from "commander";
+import { Argument, type Command, Option as CommanderOption, InvalidArgumentError } from "commander";
 import { type CommandSchema, type Option, type ValuesOf, VmError } from "#control";
 
 /** Runs a parsed command; the process ends with the status it gives. */

@@ -201,16 +201,20 @@ function logConsole(vm: VirtualMachine, path: string): void {
 /** While it lives, a signal ends the machine; `status` is then what the signal makes of ours. */
 function stopOnSignals(vm: VirtualMachine): Disposable & { readonly status: number | undefined } {
   let status: number | undefined;
-  const handlers = ([["SIGINT", exitStatus.interrupted], ["SIGTERM", exitStatus.terminated], ["SIGHUP", 129]] as const).map(
-    ([signal, code]) => {
-      const handle = () => {
-        status ??= code;
-        void vm.stop();
-      };
-      process.on(signal, handle);
-      return () => void process.off(signal, handle);
-    },
-  );
+  const handlers = (
+    [
+      ["SIGINT", exitStatus.interrupted],
+      ["SIGTERM", exitStatus.terminated],
+      ["SIGHUP", 129],
+    ] as const
+  ).map(([signal, code]) => {
+    const handle = () => {
+      status ??= code;
+      void vm.stop();
+    };
+    process.on(signal, handle);
+    return () => void process.off(signal, handle);
+  });
   return {
     get status() {
       return status;

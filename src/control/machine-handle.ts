@@ -182,7 +182,9 @@ export class MachineHandle implements AsyncDisposable {
   }
 
   #tell(kind: ReportKind, lines: readonly string[]): Promise<unknown> | undefined {
-    const open = [...this.#reports].map((receive) => receive(kind, lines)).filter((result) => result instanceof Promise);
+    const open = [...this.#reports]
+      .map((receive) => receive(kind, lines))
+      .filter((result) => result instanceof Promise);
     return open.length > 0 ? Promise.allSettled(open) : undefined;
   }
 

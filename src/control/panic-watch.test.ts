@@ -8,9 +8,9 @@ const after = (...lines: string[]) => {
 };
 
 test("a panic's message is known from its first line", () => {
-  expect(after("[    1.234567] Kernel panic - not syncing: No working init found.", "[    1.234568] CPU: 0 PID: 1")).toEqual(
-    ["No working init found.", false],
-  );
+  expect(
+    after("[    1.234567] Kernel panic - not syncing: No working init found.", "[    1.234568] CPU: 0 PID: 1"),
+  ).toEqual(["No working init found.", false]);
 });
 
 test("a panic that leads to no reset ends with a line that says so", () => {
@@ -30,6 +30,7 @@ test("the words within a line are no panic", () => {
 
 test("lines come in pieces of any size", () => {
   const watch = new PanicWatch();
-  for (const byte of new TextEncoder().encode("[ 1.0] Kernel panic - not syncing: split\n")) watch.see(Uint8Array.of(byte));
+  for (const byte of new TextEncoder().encode("[ 1.0] Kernel panic - not syncing: split\n"))
+    watch.see(Uint8Array.of(byte));
   expect(watch.message).toBe("split");
 });

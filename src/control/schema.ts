@@ -53,7 +53,11 @@ const wrong = (message: string): never => {
   throw new VmError("option", message);
 };
 
-export const text = (placeholder: string, help: string): Option<string> => ({ placeholder, help, parse: (value) => value });
+export const text = (placeholder: string, help: string): Option<string> => ({
+  placeholder,
+  help,
+  parse: (value) => value,
+});
 
 export const flag = (help: string): Option<boolean> => ({ help, parse: () => true });
 
@@ -119,7 +123,10 @@ export const traceList = (help: string): Option<readonly TraceEvent[]> => ({
   parse: (value) =>
     value
       .split(",")
-      .map((name) => traceEvents.find((event) => event === name) ?? wrong(`"${name}" is none of ${traceEvents.join(", ")}`)),
+      .map(
+        (name) =>
+          traceEvents.find((event) => event === name) ?? wrong(`"${name}" is none of ${traceEvents.join(", ")}`),
+      ),
 });
 
 /** A 64-bit address, in hexadecimal with 0x or decimal. */
@@ -128,6 +135,8 @@ export const address = (help: string): Option<bigint> => ({
   help,
   parse(value) {
     const valid = /^(0x[0-9a-f]{1,16}|\d{1,20})$/i.test(value);
-    return valid && BigInt(value) < 1n << 64n ? BigInt(value) : wrong(`"${value}" is no address: write it as 0xffffffff81000000`);
+    return valid && BigInt(value) < 1n << 64n
+      ? BigInt(value)
+      : wrong(`"${value}" is no address: write it as 0xffffffff81000000`);
   },
 });

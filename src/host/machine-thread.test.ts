@@ -110,7 +110,11 @@ test("a bug in the machine is an end with its reason", async () => {
 });
 
 test("a kernel that is none is refused by name", async () => {
-  await expect(ScriptedVm.start("bad")).rejects.toMatchObject({ name: "VmError", code: "boot", message: "kernel: not a kernel" });
+  await expect(ScriptedVm.start("bad")).rejects.toMatchObject({
+    name: "VmError",
+    code: "boot",
+    message: "kernel: not a kernel",
+  });
 });
 
 test("numbers can be had while the machine runs, and after", async () => {
@@ -129,5 +133,7 @@ test("reports come in their order", async () => {
 });
 
 test("options that no machine can have are refused", async () => {
-  await expect(ScriptedVm.start("", { memoryBytes: 1000 })).rejects.toThrow("memoryBytes: 1000 is not a whole number of MiB");
+  await expect(ScriptedVm.start("", { memoryBytes: 1000 })).rejects.toThrow(
+    "memoryBytes: 1000 is not a whole number of MiB",
+  );
 });

@@ -3,8 +3,9 @@
  *
  * Law: no path leaves the tree, and what came first stays: a package cannot replace our own files.
  */
-import { cleanPath, type TarEntry } from "./archive/tar.ts";
+
 import { type CpioEntry, fileType } from "./archive/cpio.ts";
+import { cleanPath, type TarEntry } from "./archive/tar.ts";
 
 const encoder = new TextEncoder();
 const nothing = new Uint8Array(0);

@@ -5,8 +5,9 @@
  *     RIP ffffffff81000071  RFLAGS 0000000000000246 [IF ZF PF]  CPL 0
  *     CS  0010 base 0000000000000000 limit ffffffff flags a09b [code64 dpl0 p a]
  */
-import type { MachineParts } from "#vm";
+
 import type { FieldName, Vcpu } from "#vcpu";
+import type { MachineParts } from "#vm";
 import {
   CR0_AM,
   CR0_CD,

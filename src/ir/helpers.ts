@@ -96,5 +96,8 @@ const table = {
 } as const satisfies Record<string, string>;
 
 export type HelperName = keyof typeof table;
-export const helperRows: readonly HelperRow[] = Object.entries<string>(table).map(([name, touches]) => ({ name, touches }));
+export const helperRows: readonly HelperRow[] = Object.entries<string>(table).map(([name, touches]) => ({
+  name,
+  touches,
+}));
 export const Helper = Object.fromEntries(helperRows.map((row, n) => [row.name, n])) as Record<HelperName, number>;

@@ -12,7 +12,24 @@ import { at, vcpuFields } from "#vcpu";
 import { helperRows } from "./helpers.ts";
 import { formatUnits, type OpRow, opRows } from "./ops.ts";
 
-const registerNames = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
+const registerNames = [
+  "rax",
+  "rcx",
+  "rdx",
+  "rbx",
+  "rsp",
+  "rbp",
+  "rsi",
+  "rdi",
+  "r8",
+  "r9",
+  "r10",
+  "r11",
+  "r12",
+  "r13",
+  "r14",
+  "r15",
+];
 const highBytes = ["ah", "ch", "dh", "bh"];
 const shortNames: Record<string, string> = { TEMP: "t", VTEMP: "v", XMM: "xmm", ZERO: "0" };
 
@@ -36,7 +53,8 @@ export function fieldName(offset: number): string {
 /** Arrays whose members are named like registers. */
 const registers: Record<string, true> = { t: true, v: true, xmm: true, cr: true, dr: true };
 
-const hex = (n: number): string => (Math.abs(n) < 10 ? String(n) : n < 0 ? `-0x${(-n).toString(16)}` : `0x${n.toString(16)}`);
+const hex = (n: number): string =>
+  Math.abs(n) < 10 ? String(n) : n < 0 ? `-0x${(-n).toString(16)}` : `0x${n.toString(16)}`;
 const delta = (n: number): string => (n < 0 ? hex(n) : `+${hex(n)}`);
 
 function immediate(low: number, high: number): string {

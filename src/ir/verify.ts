@@ -63,7 +63,8 @@ export function verify(ir: IrBuilder, instructionStarts?: ReadonlySet<number>): 
     const a = second & 0xffff;
     const b = second >>> 16;
 
-    if (row.ends !== (n === ir.opCount - 1)) bad(row.ends ? "ends the block before its last operation" : "does not end the block");
+    if (row.ends !== (n === ir.opCount - 1))
+      bad(row.ends ? "ends the block before its last operation" : "does not end the block");
     checkFields(row, d, a, b, words, word, bad);
 
     if (instructionStarts?.has(n)) {
@@ -78,10 +79,17 @@ export function verify(ir: IrBuilder, instructionStarts?: ReadonlySet<number>): 
         if (instructionStarts === undefined) written = "";
         prepared = [];
       }
-      if (written !== "" && !isPrepared(prepared, row, a, b, words, word)) bad(`may leave after ${written} was written`);
+      if (written !== "" && !isPrepared(prepared, row, a, b, words, word))
+        bad(`may leave after ${written} was written`);
       const modify = /^ldm(\d+)x?$/.exec(row.name);
       if (modify !== null) {
-        prepared.push({ size: modify[1] as string, base: a, index: row.b === "" ? -1 : b, where: fourth, displacement: words[word + 2] as number });
+        prepared.push({
+          size: modify[1] as string,
+          base: a,
+          index: row.b === "" ? -1 : b,
+          where: fourth,
+          displacement: words[word + 2] as number,
+        });
       }
     }
     if (row.format === "call") {
@@ -115,7 +123,8 @@ function checkFields(
     const size = sizes[type];
     if (field + size > vcpuRecordBytes) bad(`field ${field} is outside the record`);
     else if (field % size !== 0) bad(`${fieldName(field)} is no ${type}`);
-    else if (row.dWritten && field === d && type === row.d && field >= at.ZERO && field < at.ZERO + 8) bad("writes ZERO");
+    else if (row.dWritten && field === d && type === row.d && field >= at.ZERO && field < at.ZERO + 8)
+      bad("writes ZERO");
   };
   switch (row.format) {
     case "call":
@@ -138,13 +147,24 @@ function checkFields(
   }
 }
 
-function isPrepared(prepared: readonly Prepared[], row: OpRow, a: number, b: number, words: Int32Array, word: number): boolean {
+function isPrepared(
+  prepared: readonly Prepared[],
+  row: OpRow,
+  a: number,
+  b: number,
+  words: Int32Array,
+  word: number,
+): boolean {
   const store = /^st(\d+)x?$/.exec(row.name);
   if (store === null) return false;
   const index = row.b === "" ? -1 : b;
   return prepared.some(
     (p) =>
-      p.size === store[1] && p.base === a && p.index === index && p.displacement === words[word + 2] && p.where === words[word + 3],
+      p.size === store[1] &&
+      p.base === a &&
+      p.index === index &&
+      p.displacement === words[word + 2] &&
+      p.where === words[word + 3],
   );
 }
 

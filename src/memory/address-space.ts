@@ -119,7 +119,11 @@ export class AddressSpace implements GuestMemory {
   }
 
   /** Cuts a range at page boundaries; stops, and gives false, when `visit` does. */
-  #pieces(gpa: Gpa, length: number, visit: (entry: number, gfn: number, offset: number, done: number, length: number) => boolean): boolean {
+  #pieces(
+    gpa: Gpa,
+    length: number,
+    visit: (entry: number, gfn: number, offset: number, done: number, length: number) => boolean,
+  ): boolean {
     let done = 0;
     while (done < length) {
       const at = (gpa + done) as Gpa;

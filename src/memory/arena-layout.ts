@@ -83,5 +83,7 @@ export const blockHeader = {
 
 export function generateArenaLayout(): string {
   const all = { ...arenaLayout, ...processFields, ...frameRecord, ...spaceFields, ...entryFlags, ...blockHeader };
-  return Object.entries(all).map(([name, value]) => `export const ${name}: u32 = ${value};`).join("\n");
+  return Object.entries(all)
+    .map(([name, value]) => `export const ${name}: u32 = ${value};`)
+    .join("\n");
 }

@@ -1,4 +1,12 @@
 export type { GuestMemory } from "./guest-memory.ts";
 export { AddressSpace, type FrameSource, type Memslot } from "./address-space.ts";
 export { Arena } from "./arena.ts";
-export { arenaLayout, blockHeader, entryFlags, frameRecord, generateArenaLayout, processFields, spaceFields } from "./arena-layout.ts";
+export {
+  arenaLayout,
+  blockHeader,
+  entryFlags,
+  frameRecord,
+  generateArenaLayout,
+  processFields,
+  spaceFields,
+} from "./arena-layout.ts";

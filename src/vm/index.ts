@@ -15,3 +15,4 @@ export type {
 } from "./machine-host.ts";
 export { traceEvents } from "./machine-host.ts";
 export { BootError } from "./boot/index.ts";
+export { decodeXz } from "./boot/xz.ts";

@@ -7,12 +7,10 @@
  */
 import { type Gpa, gpa } from "#address";
 import { assertNever } from "#base";
-import {
-  buildAcpiTables, ecam, KvmClock, Platform, ramRanges, type SerialHost,
-} from "#devices";
+import { buildAcpiTables, ecam, KvmClock, Platform, ramRanges, type SerialHost } from "#devices";
 import { type EngineHost, TranslatingEngine, type VmExit } from "#engine";
 import { AddressSpace, Arena } from "#memory";
-import { enterLongMode, Event, MsrFile, type Vcpu } from "#vcpu";
+import { Event, enterLongMode, MsrFile, type Vcpu } from "#vcpu";
 import { cpuid } from "#x86";
 import { BootError, E820_RESERVED, prepareLinuxBoot } from "./boot/index.ts";
 import { digestMachine, type MachineDigest } from "./digest.ts";
@@ -67,7 +65,10 @@ export class Machine implements RunnableMachine {
   constructor(config: MachineConfig, host: MachineHost) {
     this.#config = config;
     this.#host = host;
-    this.#fillRandom = config.seed === undefined && config.clock === "wall" ? (target) => host.random(target) : seededRandom(config.seed ?? 1);
+    this.#fillRandom =
+      config.seed === undefined && config.clock === "wall"
+        ? (target) => host.random(target)
+        : seededRandom(config.seed ?? 1);
     this.#nextDigest = BigInt(config.digestEvery ?? 0);
     this.#arena = new Arena();
     if (config.trace) this.#tracer = new Tracer(config.trace, (line) => host.report("trace", line));
@@ -79,7 +80,9 @@ export class Machine implements RunnableMachine {
       exact: this.#virtual,
       observer: this.#tracer,
       chaosSeed: config.engine.chaosSeed,
-      hotThreshold: config.engine.interpreterOnly ? Number.POSITIVE_INFINITY : (config.engine.hotThreshold ?? defaultHotThreshold),
+      hotThreshold: config.engine.interpreterOnly
+        ? Number.POSITIVE_INFINITY
+        : (config.engine.hotThreshold ?? defaultHotThreshold),
     });
     const ranges = ramRanges(config.memoryBytes).map(({ base, size }) => ({ gpa: gpa(base), sizeBytes: size }));
     this.#space = new AddressSpace(this.#arena, this.#engine.runtime, ranges);
@@ -254,7 +257,8 @@ export class Machine implements RunnableMachine {
       rngSeed,
       reserved: [{ gpa: gpa(ecam.base), sizeBytes: ecam.size, type: E820_RESERVED }],
     });
-    if (!this.#space.write(gpa(acpi.base), acpi.blob)) throw new BootError("there is no memory for the ACPI tables: give the guest at least 16 MiB");
+    if (!this.#space.write(gpa(acpi.base), acpi.blob))
+      throw new BootError("there is no memory for the ACPI tables: give the guest at least 16 MiB");
     enterLongMode(this.#vcpu, state);
     this.#engine.runtime.update_mode(this.#vcpu.vp);
   }
@@ -313,7 +317,8 @@ export class Machine implements RunnableMachine {
     return new MsrFile({
       lapic: this.#platform.lapics[0],
       kvmClock,
-      unknown: (index, write) => this.#reportOnce(`${write ? "write to" : "read of"} unknown MSR 0x${index.toString(16)}`),
+      unknown: (index, write) =>
+        this.#reportOnce(`${write ? "write to" : "read of"} unknown MSR 0x${index.toString(16)}`),
     });
   }
 
@@ -327,7 +332,12 @@ export class Machine implements RunnableMachine {
       readMsr: (index) => this.#msrs.read(index),
       writeMsr: (index, value) => this.#msrs.write(index, value),
       cpuid: (leaf, subleaf) =>
-        cpuid(leaf, subleaf, { cpus: 1, apicId: 0, tscHz: tscFrequencyHz, osxsave: (this.#vcpu.u64("CR4") & (1n << 18n)) !== 0n }),
+        cpuid(leaf, subleaf, {
+          cpus: 1,
+          apicId: 0,
+          tscHz: tscFrequencyHz,
+          osxsave: (this.#vcpu.u64("CR4") & (1n << 18n)) !== 0n,
+        }),
       readTsc: () => this.#readTsc(),
       random64: () => {
         this.#fillRandom(random);

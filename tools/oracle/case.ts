@@ -144,13 +144,6 @@ export function startData(c: OracleCase): Uint8Array {
   return data;
 }
 
-/** Both code pages as the case starts. */
-export function startCode(c: OracleCase): Uint8Array {
-  const bytes = new Uint8Array(codeSize).fill(codeFiller);
-  bytes.set(c.code, Number(c.start.rip) - codeBase);
-  return bytes;
-}
-
 /** The `memory` of an end state, from all data pages before and after. */
 export function changedRuns(before: Uint8Array, after: Uint8Array): MemoryRun[] {
   const runs: MemoryRun[] = [];

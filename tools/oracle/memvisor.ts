@@ -52,8 +52,8 @@ function bareHost(missing: Set<string>): EngineHost {
     cpuid: () => [0, 0, 0, 0],
     readTsc: () => 0n,
     random64: () => 0n,
-    readCr8: () => 0,
     writeCr8: () => {},
+    tscChanged: () => {},
     interruptPending: () => false,
     acknowledgeInterrupt: () => -1,
     missingInstruction: (mnemonic, code) => missing.add(formName(mnemonic, code)),
@@ -78,7 +78,7 @@ export class Memvisor implements Executor {
   /** The record that a case starts with, by code size; patched for each case. */
   readonly #record = { 64: new Uint8Array(vcpuRecordBytes), 32: new Uint8Array(vcpuRecordBytes) };
   readonly #views;
-  #pattern = new Uint8Array(0);
+  #pattern: Uint8Array = new Uint8Array(0);
   /** All data pages as the case starts, one after the other. */
   readonly #start = new Uint8Array(dataPages.length * pageSize);
 

@@ -47,7 +47,7 @@ export class KvmClock implements Stateful<KvmClockState> {
       this.#writeWallClock(Number(value & 0xffff_ffff_ffffn));
     } else if (index === MSR_KVM_SYSTEM_TIME_NEW || index === MSR_KVM_SYSTEM_TIME) {
       this.#state.systemTime = value;
-      if ((value & enabled) !== 0n) this.#writeSystemTime(Number((value & ~enabled) & 0xffff_ffff_ffffn));
+      if ((value & enabled) !== 0n) this.#writeSystemTime(Number(value & ~enabled & 0xffff_ffff_ffffn));
     } else return false;
     return true;
   }

@@ -1,1 +1,1 @@
-export { KvmClock, type KvmClockState } from "./device.ts";
+export { KvmClock } from "./device.ts";

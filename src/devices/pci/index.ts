@@ -1,5 +1,4 @@
 export { PciBus, pciPorts } from "./bus.ts";
-export type { PciState } from "./bus.ts";
 export type { PciBar, PciConfigHooks, PciIdentity } from "./function.ts";
 export { PciFunction } from "./function.ts";
 export { newHostBridge } from "./host-bridge.ts";

@@ -1,2 +1,1 @@
 export { Pic, picPorts } from "./device.ts";
-export type { PicState } from "./persist.ts";

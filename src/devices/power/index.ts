@@ -1,3 +1,2 @@
 export type { PowerHost } from "./device.ts";
 export { Power, powerPorts, s5SleepType } from "./device.ts";
-export type { PowerState } from "./persist.ts";

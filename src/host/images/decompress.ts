@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { Readable } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { type ByteStream, type Decompress, ImageError } from "#images";
-import { decodeXz } from "../../vm/boot/xz.ts";
+import { decodeXz } from "#vm";
 
 /** Below this our decoder is done before a process has started. */
 const worthAProcess = 1 << 20;

@@ -49,7 +49,15 @@ class ScriptedMachine implements RunnableMachine {
 
   stats(): MachineStats {
     const exits = { lines: this.#instructions };
-    return { guestInstructions: this.#instructions, tiers: [], regions: 0, wasmBytes: 0, tlbMisses: 0, exits, framesTouched: 1 };
+    return {
+      guestInstructions: this.#instructions,
+      tiers: [],
+      regions: 0,
+      wasmBytes: 0,
+      tlbMisses: 0,
+      exits,
+      framesTouched: 1,
+    };
   }
 
   #send(port: number, text: string | Uint8Array): void {

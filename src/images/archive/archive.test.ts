@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { collect, type ByteStream } from "./byte-source.ts";
+import { type ByteStream, collect } from "./byte-source.ts";
 import { fileType, writeCpio } from "./cpio.ts";
 import { type Decompress, readAr, readDeb } from "./deb.ts";
 import { arOf, bytesOf, type Member, tarOf } from "./fixtures.ts";

@@ -37,7 +37,6 @@ export const bootDs = 0x18;
 
 export const E820_RAM = 1;
 export const E820_RESERVED = 2;
-export const E820_ACPI = 3;
 
 export interface E820Entry {
   readonly gpa: Gpa;
