@@ -1,9 +1,10 @@
 /** Two machines side by side: what is about to run, and then where they differ. */
+
+import { gpa } from "#address";
 import { lookUp, printRegisters } from "#introspect";
 import { Mode } from "#vcpu";
 import type { MachineParts } from "#vm";
 import { DECODED, decode, disassemble, Instruction } from "#x86";
-import { gpa } from "#address";
 import type { Interval, Pair } from "./pair.ts";
 
 const shownInstructions = 24;

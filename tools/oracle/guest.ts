@@ -59,7 +59,8 @@ export function furnish(memory: AddressSpace): void {
   const put = (gpa: number, bytes: Uint8Array): void => {
     if (!memory.write(gpa as Gpa, bytes)) throw new Error("the oracle's guest has too little memory");
   };
-  const put64 = (gpa: number, ...values: bigint[]): void => put(gpa, new Uint8Array(BigUint64Array.from(values).buffer));
+  const put64 = (gpa: number, ...values: bigint[]): void =>
+    put(gpa, new Uint8Array(BigUint64Array.from(values).buffer));
 
   let nextTable = rootGpa + pageSize;
   const tables = new Map<string, number>([["", rootGpa]]);
@@ -88,7 +89,8 @@ export function furnish(memory: AddressSpace): void {
     map(gvaOf(n), gpaOf(n), n === page.handlers ? present : present | writable | noExecute);
   }
 
-  for (const { index, descriptor } of [...kernelDescriptors, ...userDescriptors]) put64(gpaOf(page.gdt) + index * 8, descriptor);
+  for (const { index, descriptor } of [...kernelDescriptors, ...userDescriptors])
+    put64(gpaOf(page.gdt) + index * 8, descriptor);
   // RSP0; the I/O permission map lies past the limit.
   put64(gpaOf(page.tss) + 4, system.stackTop);
   put64(gpaOf(page.tss) + 96, 0x68_0000_0000_0000n);
@@ -96,7 +98,11 @@ export function furnish(memory: AddressSpace): void {
   for (let vector = 0; vector < 256; vector++) {
     const target = system.handlers + BigInt(vector * handlerBytes);
     const privilege = vector === 3 || vector === 4 ? 3n : 0n;
-    const low = (target & 0xffffn) | (BigInt(kernelCode) << 16n) | ((0x8e00n | (privilege << 13n)) << 32n) | (((target >> 16n) & 0xffffn) << 48n);
+    const low =
+      (target & 0xffffn) |
+      (BigInt(kernelCode) << 16n) |
+      ((0x8e00n | (privilege << 13n)) << 32n) |
+      (((target >> 16n) & 0xffffn) << 48n);
     put64(gpaOf(page.idt) + vector * 16, low, target >> 32n);
     put(gpaOf(page.handlers) + vector * handlerBytes, hlt);
   }

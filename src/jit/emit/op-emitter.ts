@@ -6,9 +6,8 @@
  *
  * On the WebAssembly stack i8, i16, i32 and w32 are an i32 (zero-extended), i64 and v128 themselves.
  */
-import type { FieldType, SizeLog2 } from "#ir";
+import type { FieldType, FlagsClass, SizeLog2 } from "#ir";
 import type { Code, Local } from "#wasm";
-import type { FlagsClass } from "#ir";
 
 /** What an access wants; as in runtime/memory.ts. */
 export const Intent = { read: 0, write: 1, modify: 2 } as const;

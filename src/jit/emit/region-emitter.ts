@@ -45,7 +45,13 @@ export class RegionEmitter implements OpEmitter {
   known: KnownFlags = "";
   leaveHere: LeaveHere = () => {};
 
-  constructor(code: Code, imports: ReadonlyMap<string, number>, mode: number, used: ReadonlySet<number>, written: ReadonlySet<number>) {
+  constructor(
+    code: Code,
+    imports: ReadonlyMap<string, number>,
+    mode: number,
+    used: ReadonlySet<number>,
+    written: ReadonlySet<number>,
+  ) {
     this.code = code;
     this.#imports = imports;
     this.#tlb = area.tlb + (mode & Mode.tlbMask) * 2 * tlbBytes;
@@ -107,11 +113,19 @@ export class RegionEmitter implements OpEmitter {
   }
   #loadRegister(field: number): void {
     const local = this.#registers[field];
-    if (local !== undefined) this.code.get(this.vp).memory(W.i64_load, field * 8).set(local);
+    if (local !== undefined)
+      this.code
+        .get(this.vp)
+        .memory(W.i64_load, field * 8)
+        .set(local);
   }
   #storeRegister(field: number): void {
     const local = this.#registers[field];
-    if (local !== undefined) this.code.get(this.vp).get(local).memory(W.i64_store, field * 8);
+    if (local !== undefined)
+      this.code
+        .get(this.vp)
+        .get(local)
+        .memory(W.i64_store, field * 8);
   }
   loadFlags(): void {
     flagFields.forEach((field, n) => {
@@ -196,7 +210,9 @@ export class RegionEmitter implements OpEmitter {
         if (bits < 32) c.i64(2 ** bits - 1, 0).op(W.i64_and);
         if (shift > 0) c.i64(shift).op(W.i64_shl);
         const keep = BigInt.asIntN(64, ~mask);
-        c.get(local).i64(Number(BigInt.asIntN(32, keep)), Number(keep >> 32n)).op(W.i64_and, W.i64_or);
+        c.get(local)
+          .i64(Number(BigInt.asIntN(32, keep)), Number(keep >> 32n))
+          .op(W.i64_and, W.i64_or);
         break;
       }
       case "v128":
@@ -312,15 +328,28 @@ export class RegionEmitter implements OpEmitter {
   #translate(bytes: number, intent: Intent): void {
     const c = this.code;
     const table = this.#tlb + (intent === Intent.read ? 0 : tlbBytes);
-    c.get(this.x).i64(8).op(W.i64_shr_u, W.i32_wrap_i64).i32((tlbEntries - 1) << 4).op(W.i32_and).get(this.vp).op(W.i32_add).tee(this.p);
+    c.get(this.x)
+      .i64(8)
+      .op(W.i64_shr_u, W.i32_wrap_i64)
+      .i32((tlbEntries - 1) << 4)
+      .op(W.i32_and)
+      .get(this.vp)
+      .op(W.i32_add)
+      .tee(this.p);
     c.memory(W.i64_load, table).get(this.x).op(W.i64_xor).tee(this.z);
-    c.i64(4096 - bytes).op(W.i64_gt_u).if();
+    c.i64(4096 - bytes)
+      .op(W.i64_gt_u)
+      .if();
     c.get(this.vp).get(this.x).i32(bytes).i32(intent);
     this.callRuntime("tlb_fill");
     this.leaveIf();
     c.get(this.x).i64(4095).op(W.i64_and).set(this.z);
     c.end();
-    c.get(this.p).memory(W.i32_load, table + 8).get(this.z).op(W.i32_wrap_i64, W.i32_add).set(this.p);
+    c.get(this.p)
+      .memory(W.i32_load, table + 8)
+      .get(this.z)
+      .op(W.i32_wrap_i64, W.i32_add)
+      .set(this.p);
   }
   load(bytes: number, intent: Intent, load: () => void): void {
     this.#translate(bytes, intent);
@@ -336,7 +365,11 @@ export class RegionEmitter implements OpEmitter {
     const c = this.code;
     if (bytes > 1) {
       // A misaligned atomic traps in WebAssembly: the instruction runs alone, in the interpreter.
-      c.get(this.x).op(W.i32_wrap_i64).i32(bytes - 1).op(W.i32_and).if();
+      c.get(this.x)
+        .op(W.i32_wrap_i64)
+        .i32(bytes - 1)
+        .op(W.i32_and)
+        .if();
       c.get(this.vp);
       this.callRuntime("need_step");
       this.leaveIf();

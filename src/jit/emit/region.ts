@@ -10,15 +10,15 @@
  * Laws: the budget is checked where a region is entered and at loop heads (with `exact`: at every block), EVENTS at loop heads,
  * so that no region runs for long unasked. Leaving in mid-block stands at an instruction's start with all state written back.
  */
-import { helperRows, opBytes, type OpRow, opRows } from "#ir";
+import { helperRows, type OpRow, opBytes, opRows } from "#ir";
 import { at, Leave } from "#vcpu";
 import { Code, type Label, type Local, ModuleBuilder, W } from "#wasm";
 import { isBranch, type Region } from "../hot/region.ts";
 import { type KnownFlags, knownFlagsAfter } from "./condition.ts";
+import type { Semantics } from "./op-emitter.ts";
 import { RegionEmitter } from "./region-emitter.ts";
 import { runtimeCalls } from "./runtime-calls.ts";
 import { semanticsOf } from "./semantics.ts";
-import type { Semantics } from "./op-emitter.ts";
 
 /** By operation number; undefined for control operations. */
 const semantics: readonly (Semantics | undefined)[] = opRows.map((row) => (isControl(row) ? undefined : semanticsOf(row.name)));

@@ -66,7 +66,14 @@ function readBlock(words: Int32Array, block: number): RegionBlock {
   const offset = words[header + (blockHeader.B_HPA >> 2)] & 0xfff;
   const ir = header + (blockHeader.B_IR >> 2);
   const irBytes = words[header + (blockHeader.B_IR_BYTES >> 2)];
-  return { block, offset, count: words[header + (blockHeader.B_COUNT >> 2)], ir, irBytes, targets: targetsOf(words, ir, irBytes, offset) };
+  return {
+    block,
+    offset,
+    count: words[header + (blockHeader.B_COUNT >> 2)],
+    ir,
+    irBytes,
+    targets: targetsOf(words, ir, irBytes, offset),
+  };
 }
 
 /** Where the last operation goes, as far as that is in the page. */

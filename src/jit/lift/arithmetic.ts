@@ -5,7 +5,7 @@
  */
 import { Helper, Op } from "#ir";
 import { at } from "#vcpu";
-import { type Lifter, log2, rax, rdx, type Rule } from "./lifter.ts";
+import { type Lifter, log2, type Rule, rax, rdx } from "./lifter.ts";
 
 type Alu = "add" | "or" | "adc" | "sbb" | "and" | "sub" | "xor";
 

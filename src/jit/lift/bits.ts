@@ -1,6 +1,6 @@
 /** Shifts, rotates, single bits, scans, CRC. */
 import { Helper, Op } from "#ir";
-import { type Lifter, log2, rcx, type Rule } from "./lifter.ts";
+import { type Lifter, log2, type Rule, rcx } from "./lifter.ts";
 
 function shift(name: "shl" | "shr" | "sar" | "rol" | "ror"): Rule {
   const byField = Op[`${name}8f`];

@@ -6,7 +6,7 @@
  */
 import { Op } from "#ir";
 import { at } from "#vcpu";
-import { type Lifter, rcx, rsp, type Rule } from "./lifter.ts";
+import { type Lifter, type Rule, rcx, rsp } from "./lifter.ts";
 import { adjust, peek, push } from "./stack.ts";
 
 /** Field with the address `offset` from the block's start, cut to 16 bits. */

@@ -5,7 +5,7 @@
  * when a comparison fails is what was there.
  */
 import { Helper, Op } from "#ir";
-import { type Lifter, log2, rax, rbx, rcx, rdx, type Rule } from "./lifter.ts";
+import { type Lifter, log2, type Rule, rax, rbx, rcx, rdx } from "./lifter.ts";
 
 function xchg(l: Lifter): void {
   const n = log2(l.size(0));

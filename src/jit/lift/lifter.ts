@@ -120,7 +120,10 @@ export class Lifter {
   }
   isMemory(n: number): boolean {
     const place = this.shape(n).place;
-    return (place === "rm" || place === "memory" || place === "moffs" || place === "xmm-rm" || place === "mmx-rm") && this.i.hasMemory;
+    return (
+      (place === "rm" || place === "memory" || place === "moffs" || place === "xmm-rm" || place === "mmx-rm") &&
+      this.i.hasMemory
+    );
   }
 
   /** The field of general register `number` as an operand of `size` bytes: AH and its like are one byte further. */
@@ -374,7 +377,13 @@ export class Lifter {
         this.#base = this.ripAt(this.next);
         this.#displacement = i.displacement;
       }
-    } else if (high === undefined && i.base < 0 && i.index < 0 && i.displacementHigh !== i.displacement >> 31 && this.shapeIsMoffs()) {
+    } else if (
+      high === undefined &&
+      i.base < 0 &&
+      i.index < 0 &&
+      i.displacementHigh !== i.displacement >> 31 &&
+      this.shapeIsMoffs()
+    ) {
       this.#base = this.constant(i.displacement, i.displacementHigh);
       this.#displacement = 0;
     }

@@ -2,7 +2,7 @@
 import { Helper, Op } from "#ir";
 import { at } from "#vcpu";
 import { DF } from "#x86";
-import { type Lifter, log2, rax, rbx, rdx, type Rule } from "./lifter.ts";
+import { type Lifter, log2, type Rule, rax, rbx, rdx } from "./lifter.ts";
 
 function mov(l: Lifter): void {
   const size = l.size(0);

@@ -8,7 +8,7 @@
 import { Helper, Op } from "#ir";
 import { at } from "#vcpu";
 import { RF, VM } from "#x86";
-import { type Lifter, log2, rax, rbp, rbx, rcx, rdi, rdx, rsi, rsp, type Rule } from "./lifter.ts";
+import { type Lifter, log2, type Rule, rax, rbp, rbx, rcx, rdi, rdx, rsi, rsp } from "./lifter.ts";
 
 const SS = 2;
 
