@@ -1,22 +1,34 @@
 /**
- * The library: `import { VirtualMachine } from "memvisor"`.
+ * memvisor as a library.
  *
- * A machine is started from bytes, or from a prepared image (`openImage`); it prints on its console, runs commands, and
- * ends. What a caller can get wrong is thrown as `VmError` and `ImageError`.
+ *     await using vm = await VirtualMachine.start({ kernel, initrd, commandLine });
+ *     vm.console.onOutput((bytes) => process.stdout.write(bytes));
+ *     const { status } = await vm.exec("uname -a");
  */
 export { VirtualMachine } from "#host";
-export { defaultCommandLine, defaultMemoryBytes, VmError } from "#control";
-export type {
-  ExecOptions,
-  ExecResult,
-  SerialPort,
-  VmEnd,
-  VmErrorCode,
-  VmOptions,
-  VmReport,
-  VmStats,
+export {
+  defaultCommandLine,
+  defaultMemoryBytes,
+  type ExecOptions,
+  type ExecResult,
+  maxMemoryBytes,
+  minMemoryBytes,
+  type SerialPort,
+  type VmEnd,
+  VmError,
+  type VmErrorCode,
+  type VmOptions,
+  type VmReport,
+  type VmStats,
 } from "#control";
-export { listImages, openImage, prepareImage, removeImage } from "#host/images";
-export type { Image, ListedImage, PrepareOptions, StoredImage } from "#host/images";
-export { defaultImage, ImageError } from "#images";
-export type { ImageErrorCode, OnProgress, Progress } from "#images";
+export {
+  type Image,
+  type ListedImage,
+  listImages,
+  openImage,
+  type PrepareOptions,
+  prepareImage,
+  removeImage,
+  type StoredImage,
+} from "#host/images";
+export { ImageError, type ImageErrorCode } from "#images";

@@ -8,8 +8,8 @@ export type {
   VmReport,
   VmStats,
 } from "./vm-api.ts";
-export { defaultCommandLine, defaultMemoryBytes, VmError } from "./vm-api.ts";
-export { checkOptions, MachineHandle, maxMemoryBytes, minMemoryBytes } from "./machine-handle.ts";
+export { defaultCommandLine, defaultMemoryBytes, maxMemoryBytes, minMemoryBytes, VmError } from "./vm-api.ts";
+export { checkOptions, MachineHandle } from "./machine-handle.ts";
 export type { MachineMessage, MachineStart, MachineThread, StartThread } from "./thread-protocol.ts";
 export { requests, unreadLimitBytes, words } from "./thread-protocol.ts";
 export { PanicWatch } from "./panic-watch.ts";

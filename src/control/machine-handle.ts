@@ -25,6 +25,8 @@ import {
   defaultMemoryBytes,
   type ExecOptions,
   type ExecResult,
+  maxMemoryBytes,
+  minMemoryBytes,
   type SerialPort,
   type VmEnd,
   VmError,
@@ -258,7 +260,3 @@ export function checkOptions(options: VmOptions): void {
   }
   if (timeoutMs !== undefined && !(timeoutMs > 0)) wrong("timeoutMs: a time above 0 is needed");
 }
-
-/** A stock kernel does not unpack into less; above, the 4 GiB of an arena leave no room for what is not guest memory. */
-export const minMemoryBytes = 32 * mib;
-export const maxMemoryBytes = 3072 * mib;

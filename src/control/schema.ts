@@ -104,15 +104,18 @@ export const seconds = (help: string): Option<number> => ({
 
 const units: Readonly<Record<string, number>> = { "": 2 ** 20, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
 
-/** A size as 512M or 2G; a bare number is MiB. The value is bytes. */
-export const size = (byDefault: string, help: string): Option<number> => ({
+/** A size as 512M or 2G; a bare number is MiB. The value is bytes, whole MiB. */
+export const size = (byDefault: string, least: number, most: number, help: string): Option<number> => ({
   placeholder: "SIZE",
   help,
   byDefault,
   parse(value) {
     const match = /^(\d{1,9})([KMG]?)(i?B)?$/i.exec(value);
     if (!match) return wrong(`"${value}" is no size: write it as 512M or 2G`);
-    return Number(match[1]) * (units[(match[2] ?? "").toUpperCase()] as number);
+    const bytes = Number(match[1]) * (units[(match[2] ?? "").toUpperCase()] as number);
+    if (bytes % mib !== 0) return wrong(`"${value}" is no whole number of MiB`);
+    if (bytes < least || bytes > most) return wrong(`"${value}" is not between ${least / mib}M and ${most / mib}M`);
+    return bytes;
   },
 });
 

@@ -24,7 +24,11 @@ export interface VmOptions extends EngineOptions {
 
 /** Shows the log on COM1, and restarts at once after a panic, by which the host learns of it. */
 export const defaultCommandLine = "console=ttyS0 panic=-1";
-export const defaultMemoryBytes = 512 * 1024 * 1024;
+const mib = 1024 * 1024;
+export const defaultMemoryBytes = 512 * mib;
+/** A stock kernel does not unpack into less; above, the 4 GiB of an arena leave no room for what is not guest memory. */
+export const minMemoryBytes = 32 * mib;
+export const maxMemoryBytes = 3072 * mib;
 
 /** How a virtual machine ended. */
 export interface VmEnd {

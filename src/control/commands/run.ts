@@ -1,6 +1,6 @@
 /** `run`: starts a machine and gives it this terminal, or runs one command in it. */
 import { choice, command, count, flag, list, negatedFlag, seconds, size, text, traceList } from "../schema.ts";
-import type { VmEnd } from "../vm-api.ts";
+import { maxMemoryBytes, minMemoryBytes, type VmEnd } from "../vm-api.ts";
 
 /** How the command ends, by what ended the machine. */
 export const exitStatus = {
@@ -42,7 +42,7 @@ export const runCommand = command({
     kernel: text("FILE", "boot this bzImage or vmlinux; without IMAGE there is no initrd but --initrd"),
     initrd: text("FILE", "initial RAM file system"),
     append: text("STR", "more words for the kernel's command line"),
-    memory: size("512M", "guest memory"),
+    memory: size("512M", minMemoryBytes, maxMemoryBytes, "guest memory"),
     exec: text("CMD", "run CMD in the guest's shell, pass input, output and exit status through, and end"),
     clock: choice(["wall", "virtual"], "guest time follows the host's clock, or counts instructions"),
     reboot: negatedFlag("end at a reset of the guest instead of starting it again"),
