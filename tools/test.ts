@@ -7,9 +7,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { ensureRuntime } from "./build-runtime.ts";
 
 /** What we read of vitest's JSON report. */
@@ -42,7 +42,7 @@ try {
 }
 
 async function vitest(args: readonly string[]): Promise<number> {
-  const script = createRequire(import.meta.url).resolve("vitest/vitest.mjs");
+  const script = fileURLToPath(new URL("../node_modules/vitest/vitest.mjs", import.meta.url));
   const child = spawn(process.execPath, [script, ...args], { stdio: "inherit" });
   const [status] = (await once(child, "exit")) as [number | null];
   return status ?? 1;
