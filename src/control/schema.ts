@@ -102,7 +102,8 @@ export const seconds = (help: string): Option<number> => ({
   },
 });
 
-const units: Readonly<Record<string, number>> = { "": 2 ** 20, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+const mib = 2 ** 20;
+const units: Readonly<Record<string, number>> = { "": mib, K: 2 ** 10, M: mib, G: 2 ** 30 };
 
 /** A size as 512M or 2G; a bare number is MiB. The value is bytes, whole MiB. */
 export const size = (byDefault: string, least: number, most: number, help: string): Option<number> => ({
