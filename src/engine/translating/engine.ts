@@ -361,7 +361,8 @@ export class TranslatingEngine implements Engine {
     set(blockHeader.B_HASH_NEXT, 0);
     set(blockHeader.B_PAGE_NEXT, 0);
     set(blockHeader.B_PAGE2_NEXT, 0);
-    set(blockHeader.B_COUNTER, Math.min(this.#threshold, 0x7fffffff));
+    // What runs alone is never compiled.
+    set(blockHeader.B_COUNTER, alone ? 0x7fffffff : Math.min(this.#threshold, 0x7fffffff));
     set(blockHeader.B_REGION, 0);
     set(blockHeader.B_COUNT, block.count);
     set(blockHeader.B_HPA2, second);

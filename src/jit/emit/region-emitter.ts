@@ -101,6 +101,11 @@ export class RegionEmitter implements OpEmitter {
     return (this.#words[this.#at + 3] >>> 16) & 0x7fff;
   }
 
+  /** The operation accesses the stack segment. */
+  get stackSegment(): boolean {
+    return this.#words[this.#at + 3] < 0;
+  }
+
   // State in locals, and back.
 
   loadState(): void {

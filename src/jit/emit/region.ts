@@ -117,6 +117,10 @@ function emitRegion(words: Int32Array, region: Region, exact: boolean, imports: 
       const row = opRows[op];
       e.select(words, word, row.name, block.offset);
       e.leaveHere = () => {
+        if (e.stackSegment) {
+          c.get(vp);
+          e.callRuntime("stack_fault");
+        }
         c.get(icount).i64(block.count - e.count).op(W.i64_sub).set(icount);
         leaveAt(block.offset + e.position);
       };
