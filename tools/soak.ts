@@ -17,7 +17,7 @@ const usage = `npm run soak -- [options]
   --only NAMES      some of the stressors: ${stressors.map((each) => each.name).join(",")}
   --seconds N       how long each stressor works (default 60)
   --timeout S       a boot with its command takes no longer (default 120, plus the stressor's time)
-  --run OPTIONS     more options for memvisor run, separated by spaces: "--interpreter", "--chaos 1"`;
+  --run=OPTIONS     more options for memvisor run, separated by spaces: --run="--chaos 1"`;
 
 const { values } = parseArgs({
   options: {
