@@ -15,9 +15,15 @@ export interface TinyMachine {
 
 const silence: ByteSource = { available: 0, read: () => 0 };
 
-export function tinyMachine(code: Uint8Array, changes: Partial<MachineConfig> = {}): TinyMachine {
+/** A vmlinux whose entry is `code`. */
+export function tinyKernel(code: Uint8Array): Uint8Array {
   const kernel = tinyVmlinux();
   kernel.set(code, codeInFile);
+  return kernel;
+}
+
+export function tinyMachine(code: Uint8Array, changes: Partial<MachineConfig> = {}): TinyMachine {
+  const kernel = tinyKernel(code);
   const reports: [kind: string, line: string][] = [];
   let serial = "";
   let time = 0;
