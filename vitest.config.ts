@@ -1,9 +1,12 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
-    // Machines and judges share two cores in CI: what takes a second alone may take ten there.
+    // All cores: vitest would leave one of two idle.
+    maxWorkers: availableParallelism(),
+    // Machines and judges share them: what takes a second alone may take ten here.
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },
