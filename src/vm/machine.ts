@@ -17,6 +17,7 @@ import { digestMachine, type MachineDigest } from "./digest.ts";
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
 import type { MachineConfig, MachineHost, MachineOutcome, MachineStats, RunnableMachine } from "./machine-host.ts";
 import { seededRandom } from "./random.ts";
+import { TierTimes } from "./tier-times.ts";
 import { Tracer } from "./tracer.ts";
 
 /** A slice in wall-clock time: long enough to cost nothing, short enough to answer soon. */
@@ -58,6 +59,7 @@ export class Machine implements RunnableMachine {
   #outcome: MachineOutcome | undefined;
   /** Instructions a nanosecond, as lately measured. */
   #rate = 0.1;
+  readonly #times = new TierTimes();
   #exits: Record<string, number> = {};
   #nextDigest: bigint;
 
@@ -108,11 +110,16 @@ export class Machine implements RunnableMachine {
       if (this.#host.poll()) return this.#end("stopped", "");
       this.#receive();
       const from = vcpu.u64("ICOUNT");
+      const compiledBefore = vcpu.u64("COMPILED");
       const started = this.#host.now();
       const exit = this.#runSlice(from, icount);
       this.#clock.await();
       this.#exits[exit.reason] = (this.#exits[exit.reason] ?? 0) + 1;
-      this.#measure(Number(vcpu.u64("ICOUNT") - from), this.#host.now() - started);
+      this.#measure(
+        Number(vcpu.u64("ICOUNT") - from),
+        Number(vcpu.u64("COMPILED") - compiledBefore),
+        this.#host.now() - started,
+      );
       this.#digest();
       switch (exit.reason) {
         case "budget":
@@ -136,11 +143,12 @@ export class Machine implements RunnableMachine {
     const vcpu = this.#vcpu;
     const instructions = Number(vcpu.u64("ICOUNT"));
     const compiled = Number(vcpu.u64("COMPILED"));
+    const { interpretedMs, compiledMs } = this.#times.estimate();
     return {
       guestInstructions: instructions,
       tiers: [
-        { name: "interpreter", instructions: instructions - compiled, ms: this.#runningMs },
-        { name: "regions", instructions: compiled, ms: 0 },
+        { name: "interpreter", instructions: instructions - compiled, ms: interpretedMs },
+        { name: "regions", instructions: compiled, ms: compiledMs },
       ],
       regions: this.#engine.regions.stats.regions,
       wasmBytes: this.#engine.regions.stats.wasmBytes,
@@ -164,8 +172,6 @@ export class Machine implements RunnableMachine {
       devices: this.#platform.digestInput(),
     };
   }
-
-  #runningMs = 0;
 
   get #virtual(): boolean {
     return this.#config.clock === "virtual";
@@ -198,8 +204,8 @@ export class Machine implements RunnableMachine {
     return from + BigInt(Math.floor(Math.min(largestSlice, Math.max(smallestSlice, slice))));
   }
 
-  #measure(instructions: number, ns: number): void {
-    this.#runningMs += ns / 1e6;
+  #measure(instructions: number, compiled: number, ns: number): void {
+    this.#times.add(instructions - compiled, compiled, ns);
     if (instructions < smallestSlice || ns <= 0) return;
     this.#rate = 0.8 * this.#rate + 0.2 * (instructions / ns);
   }
