@@ -28,7 +28,7 @@ const largestSlice = 8_000_000;
 const longestVirtualSlice = 4_000_000;
 const serialChunk = 64;
 /** Entries of a block before it is compiled: chosen by the time of a boot. */
-const defaultHotThreshold = 1000;
+const defaultHotThreshold = 4000;
 
 const lastInstruction = 2n ** 63n - 1n;
 
