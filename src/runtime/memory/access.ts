@@ -1,0 +1,203 @@
+/**
+ * Accesses that no TLB entry serves: across pages, to devices, to read-only memory and to pages with translated code.
+ * Their bytes stand in the vCPU's bounce buffer meanwhile.
+ */
+import * as L from "../layout";
+import { mmioRead, mmioWrite } from "../host";
+import { canonical, need_step, raiseNonCanonical } from "./faults";
+import { frameOf, frameRecord, readOnly } from "./frames";
+import { MODIFY, READ, WRITE, walk, walkedGpa } from "./walk";
+import { entryAddress, fillFor } from "./tlb";
+import { invalidate_frame } from "./blocks";
+import { noteAccess } from "../system/breakpoints";
+
+/** What `translate` answers where nothing is mapped. */
+// @ts-ignore: decorator
+@inline const NOWHERE: u64 = 0xffffffffffffffff;
+
+/** The page's piece of an access, as `resolvePiece` found it: arena address of RAM, or 0 for MMIO. */
+let pieceAddress: u32 = 0;
+let pieceGpa: u64 = 0;
+
+/** Resolves one page's piece of an access; false with LEAVE set. */
+function resolvePiece(vp: u32, va: u64, intent: u32, mode: u32): bool {
+  if (!canonical(va)) return raiseNonCanonical(vp, va) != 0;
+  if (walk(vp, va, intent, mode == 0, mode == 2) == 0) return false;
+  const space = load<u32>(vp, L.SPACE);
+  const gfn = walkedGpa >> 12;
+  const writing = intent == WRITE || intent == MODIFY;
+  pieceGpa = walkedGpa | (va & 4095);
+  const frame = frameOf(space, gfn, writing ? L.E_ACCESSED | L.E_DIRTY : L.E_ACCESSED);
+  pieceAddress = frame == 0 ? 0 : frame + (<u32>va & 4095);
+  return true;
+}
+
+/** See `access`; in the TLB mode given (0 user, 1 supervisor, 2 supervisor that may touch user pages). */
+export function accessAs(vp: u32, va: u64, size: u32, intent: u32, mode: u32): u32 {
+  const offset = <u32>va & 4095;
+  const writing = intent == WRITE || intent == MODIFY;
+  // Both ends are looked at before anything is walked.
+  if (offset + size > 4096 && !canonical(va + size - 1)) return raiseNonCanonical(vp, va + size - 1);
+  if (offset + size <= 4096) {
+    const entry = entryAddress(vp, mode, writing, va);
+    if (load<u64>(entry) == (va & 0xfffffffffffff000)) return load<u32>(entry, 8) + offset;
+    store<u32>(vp, 0, L.LEAVE);
+    const frame = fillFor(vp, va, intent, mode);
+    if (frame != 0) return frame + offset;
+    if (load<u32>(vp, L.LEAVE) != 0) return 0;
+  }
+  store<u32>(vp, 0, L.LEAVE);
+  const stepping = load<u32>(vp, L.STEPPING) != 0;
+  const first = min(size, 4096 - offset);
+  // Both pages are resolved before anything is read: a fault on the second leaves no trace but A and D bits.
+  if (!resolvePiece(vp, va, intent, mode)) return 0;
+  const address1 = pieceAddress;
+  const gpa1 = pieceGpa;
+  let address2: u32 = 0;
+  let gpa2: u64 = 0;
+  if (first < size) {
+    if (!resolvePiece(vp, va + <u64>first, intent, mode)) return 0;
+    address2 = pieceAddress;
+    gpa2 = pieceGpa;
+  }
+  const mmio = address1 == 0 || (first < size && address2 == 0);
+  if (!stepping) {
+    const code = writing && (hasCode(address1) || (first < size && hasCode(address2)));
+    if (mmio || code) {
+      need_step(vp);
+      return 0;
+    }
+  }
+  noteAccess(vp, va, size, writing);
+  if (intent != WRITE) {
+    gather(vp, 0, address1, gpa1, first);
+    if (first < size) gather(vp, first, address2, gpa2, size - first);
+  }
+  return vp + L.BOUNCE;
+}
+
+/**
+ * Arena address of `size` (at most 64) bytes at linear address `va`, readable or writable as `intent` says, with the
+ * rights of the current mode; 0 with LEAVE set: a fault, or `step` where this must wait until STEPPING.
+ * An answer of vp + BOUNCE is a stand-in: after writing to it, `commit` carries the bytes to where they belong.
+ */
+export function access(vp: u32, va: u64, size: u32, intent: u32): u32 {
+  return accessAs(vp, va, size, intent, load<u32>(vp, L.MODE) & 3);
+}
+
+function hasCode(address: u32): bool {
+  return load<u32>(frameRecord(address & 0xfffff000), L.F_BLOCKS) != 0;
+}
+
+/** Bytes [from, from + size) of the bounce buffer, from RAM or a device. */
+function gather(vp: u32, from: u32, address: u32, gpa: u64, size: u32): void {
+  const target = vp + L.BOUNCE + from;
+  if (address != 0) return memory.copy(target, address, size);
+  let done: u32 = 0;
+  while (done < size) {
+    const part = mmioPart(gpa + done, size - done);
+    const value = mmioRead(<u32>((gpa + done) >> 32), <u32>(gpa + done), part);
+    if (part == 4) store<u32>(target + done, value);
+    else if (part == 2) store<u16>(target + done, <u16>value);
+    else store<u8>(target + done, <u8>value);
+    done += part;
+  }
+}
+
+/** The widest aligned access that devices take. */
+function mmioPart(gpa: u64, size: u32): u32 {
+  if (size >= 4 && (gpa & 3) == 0) return 4;
+  if (size >= 2 && (gpa & 1) == 0) return 2;
+  return 1;
+}
+
+function scatter(vp: u32, from: u32, address: u32, gpa: u64, size: u32): void {
+  const source = vp + L.BOUNCE + from;
+  if (address != 0) {
+    const frame = address & 0xfffff000;
+    if (load<u32>(frameRecord(frame), L.F_BLOCKS) != 0) invalidate_frame(frame);
+    if (!readOnly(load<u32>(vp, L.SPACE), gpa >> 12)) memory.copy(address, source, size);
+    return;
+  }
+  let done: u32 = 0;
+  while (done < size) {
+    const part = mmioPart(gpa + done, size - done);
+    const at = source + done;
+    const value = part == 4 ? load<u32>(at) : part == 2 ? <u32>load<u16>(at) : <u32>load<u8>(at);
+    mmioWrite(<u32>((gpa + done) >> 32), <u32>(gpa + done), part, value);
+    done += part;
+  }
+}
+
+export function commitAs(vp: u32, va: u64, size: u32, mode: u32): u32 {
+  const first = min(size, 4096 - (<u32>va & 4095));
+  if (!resolvePiece(vp, va, WRITE, mode)) return 0;
+  const address1 = pieceAddress;
+  const gpa1 = pieceGpa;
+  if (first < size) {
+    if (!resolvePiece(vp, va + <u64>first, WRITE, mode)) return 0;
+    scatter(vp, first, pieceAddress, pieceGpa, size - first);
+  }
+  scatter(vp, 0, address1, gpa1, first);
+  return 1;
+}
+
+/** Carries `size` bytes of the bounce buffer to linear address `va`, as `access` for writing prepared. */
+export function commit(vp: u32, va: u64, size: u32): u32 {
+  return commitAs(vp, va, size, load<u32>(vp, L.MODE) & 3);
+}
+
+/**
+ * For an atomic update that the TLB does not serve: as `access` for reading and writing, but what is not naturally aligned is
+ * always given as the bounce buffer, since a misaligned atomic traps in WebAssembly.
+ */
+export function access_exclusive(vp: u32, va: u64, size: u32): u32 {
+  const at = access(vp, va, size, MODIFY);
+  if (at == 0 || (at & (size - 1)) == 0) return at;
+  memory.copy(vp + L.BOUNCE, at, size);
+  return vp + L.BOUNCE;
+}
+
+/** Arena address of `va` where its whole page is plain RAM for this intent; 0 otherwise (LEAVE 0: go by `access`). */
+export function pagePointer(vp: u32, va: u64, intent: u32): u32 {
+  const mode = load<u32>(vp, L.MODE) & 3;
+  const entry = entryAddress(vp, mode, intent == WRITE || intent == MODIFY, va);
+  store<u32>(vp, 0, L.LEAVE);
+  if (load<u64>(entry) == (va & 0xfffffffffffff000)) return load<u32>(entry, 8) + (<u32>va & 4095);
+  const frame = fillFor(vp, va, intent, mode);
+  return frame == 0 ? 0 : frame + (<u32>va & 4095);
+}
+
+/** Reads at most 8 bytes with the given mode's rights, zero-extended. LEAVE is 0, or says what went wrong. */
+export function readAs(vp: u32, va: u64, size: u32, mode: u32): u64 {
+  store<u32>(vp, 0, L.LEAVE);
+  const at = accessAs(vp, va, size, READ, mode);
+  if (at == 0) return 0;
+  return size == 8 ? load<u64>(at) : size == 4 ? <u64>load<u32>(at) : size == 2 ? <u64>load<u16>(at) : <u64>load<u8>(at);
+}
+
+/** Writes at most 8 bytes with the given mode's rights. False with LEAVE set. */
+export function writeAs(vp: u32, va: u64, size: u32, value: u64, mode: u32): bool {
+  store<u32>(vp, 0, L.LEAVE);
+  const at = accessAs(vp, va, size, WRITE, mode);
+  if (at == 0) return false;
+  if (size == 8) store<u64>(at, value);
+  else if (size == 4) store<u32>(at, <u32>value);
+  else if (size == 2) store<u16>(at, <u16>value);
+  else store<u8>(at, <u8>value);
+  return at != vp + L.BOUNCE || commitAs(vp, va, size, mode) != 0;
+}
+
+/** GPA behind `va` for a debugger or INVLPG-free look: all ones where nothing is mapped. Raises nothing, but sets A bits. */
+export function translate(vp: u32, va: u64): u64 {
+  const leave = load<u32>(vp, L.LEAVE);
+  const vector = load<u32>(vp, L.FAULT_VECTOR);
+  const error = load<u32>(vp, L.FAULT_ERROR);
+  const address = load<u64>(vp, L.FAULT_ADDRESS);
+  const found = canonical(va) && walk(vp, va, READ, false, true) != 0;
+  store<u32>(vp, leave, L.LEAVE);
+  store<u32>(vp, vector, L.FAULT_VECTOR);
+  store<u32>(vp, error, L.FAULT_ERROR);
+  store<u64>(vp, address, L.FAULT_ADDRESS);
+  return found ? walkedGpa | (va & 4095) : NOWHERE;
+}

@@ -1,0 +1,63 @@
+/** Guest frames: the table that finds them, and frames for what is touched for the first time (memory/arena-layout.ts). */
+import * as L from "../layout";
+
+/** A fresh frame of zeros; 0 when the host allows no more. */
+function allotFrame(): u32 {
+  const free = load<u32>(L.PROCESS, L.P_FRAME_FREE);
+  const used = load<u32>(L.PROCESS, L.P_FRAMES_USED);
+  if (used >= load<u32>(L.PROCESS, L.P_FRAME_LIMIT)) return 0;
+  let frame: u32;
+  if (free != 0) {
+    frame = free;
+    store<u32>(L.PROCESS, load<u32>(free), L.P_FRAME_FREE);
+    memory.fill(frame, 0, 4096);
+  } else {
+    frame = load<u32>(L.PROCESS, L.P_FRAME_NEXT);
+    if (frame + 4096 > load<u32>(L.PROCESS, L.P_ARENA_END)) {
+      if (memory.grow(256) < 0) return 0;
+      store<u32>(L.PROCESS, load<u32>(L.PROCESS, L.P_ARENA_END) + (256 << 16), L.P_ARENA_END);
+    }
+    store<u32>(L.PROCESS, frame + 4096, L.P_FRAME_NEXT);
+  }
+  store<u32>(L.PROCESS, used + 1, L.P_FRAMES_USED);
+  return frame;
+}
+
+/** Arena offset of the entry of a guest frame, or 0 where no memslot can be. */
+function entryOf(space: u32, gfn: u64): u32 {
+  if (gfn >= <u64>load<u32>(space, L.S_GFN_END)) return 0;
+  const second = load<u32>(load<u32>(space, L.S_TABLE) + ((<u32>(gfn >> 10)) << 2));
+  return second == 0 ? 0 : second + ((<u32>gfn & 1023) << 2);
+}
+
+/** HPA of the frame behind a guest frame, allotted at first touch; 0 where there is no RAM. `flags`: E_ bits to set. */
+export function frameOf(space: u32, gfn: u64, flags: u32): u32 {
+  const at = entryOf(space, gfn);
+  if (at == 0) return 0;
+  let entry = load<u32>(at);
+  if ((entry & L.E_RAM) == 0) return 0;
+  if ((entry & L.E_PRESENT) == 0) {
+    const frame = allotFrame();
+    if (frame == 0) return 0;
+    store<u32>(space, load<u32>(space, L.S_FRAMES) + 1, L.S_FRAMES);
+    entry |= frame | L.E_PRESENT;
+    store<u32>(at, entry);
+  }
+  if ((entry & flags) != flags) store<u32>(at, entry | flags);
+  return entry & 0xfffff000;
+}
+
+/** `frameOf` for the TypeScript side. */
+export function frame_of(space: u32, gfn: u32, flags: u32): u32 {
+  return frameOf(space, <u64>gfn, flags);
+}
+
+export function frameRecord(frame: u32): u32 {
+  return L.FRAME_RECORDS + (frame >> 12) * L.FRAME_RECORD_BYTES;
+}
+
+/** True where writes to the guest frame are dropped. */
+export function readOnly(space: u32, gfn: u64): bool {
+  const at = entryOf(space, gfn);
+  return at != 0 && (load<u32>(at) & L.E_READONLY) != 0;
+}

@@ -1,0 +1,131 @@
+/**
+ * The TLBs of a vCPU, and filling them.
+ *
+ * Law (the second of the design): what memory management wants to see is kept out of the TLB. A write entry exists only for a
+ * present, writable frame without translated code whose guest D bit is set; a read entry only for a present frame.
+ *
+ * Entry: u64 tag (the page's GVA; all ones, or 0 in the last entry, = empty), u32 frame HPA, u32 flags (1 global, 2 large).
+ */
+import * as L from "../layout";
+import { LEAVE_FAULT, canonical, need_step, raise, raiseNonCanonical } from "./faults";
+import { frameOf, frameRecord, readOnly } from "./frames";
+import { FETCH, MODIFY, WRITE, walk, walkedFlags, walkedGpa } from "./walk";
+import { access } from "./access";
+import { watchesPage } from "../system/breakpoints";
+
+// @ts-ignore: decorator
+@inline const EMPTY: u64 = 0xffffffffffffffff;
+
+/** Address of the entry for `va` in a TLB of the given mode. */
+export function entryAddress(vp: u32, mode: u32, write: bool, va: u64): u32 {
+  return vp + L.TLB + (mode * 2 + (write ? 1 : 0)) * L.TLB_BYTES + ((<u32>(va >> 12) & (L.TLB_ENTRIES - 1)) << 4);
+}
+
+export function fill(vp: u32, entry: u32, va: u64, frame: u32): void {
+  store<u64>(entry, va & 0xfffffffffffff000);
+  store<u32>(entry, frame, 8);
+  store<u32>(entry, walkedFlags & 3, 12);
+  if ((walkedFlags & 2) != 0) noteLarge(vp, va);
+  if ((walkedFlags & 1) == 0) {
+    const count = load<u32>(vp, L.FILL_COUNT);
+    if (count < L.FILL_LOG_ENTRIES) store<u32>(vp + L.FILL_LOG + (count << 2), entry - vp);
+    store<u32>(vp, count + 1, L.FILL_COUNT);
+  }
+}
+
+/** Remembers that some TLB entry may come from the large page around `va` (one bit for each of 2048 hashes). */
+function noteLarge(vp: u32, va: u64): void {
+  const hash = <u32>(va >> 21) & 2047;
+  const at = vp + L.LARGE_FILTER + (hash >> 3);
+  store<u8>(at, <u8>(<u32>load<u8>(at) | (1 << (hash & 7))));
+}
+
+function emptyTlb(at: u32): void {
+  memory.fill(at, 0xff, L.TLB_BYTES);
+  // All ones would match the last page of the address space, which lives in the last entry: there, 0 is the impossible tag.
+  store<u64>(at + (L.TLB_ENTRIES - 1) * L.TLB_ENTRY_BYTES, 0);
+}
+
+/** Forgets everything, global pages too. */
+export function tlb_flush_all(vp: u32): void {
+  for (let n: u32 = 0; n < 8; n++) emptyTlb(vp + L.TLB + n * L.TLB_BYTES);
+  memory.fill(vp + L.LARGE_FILTER, 0, 256);
+  store<u32>(vp, 0, L.FILL_COUNT);
+  // Odd generations are of non-global, even ones of global translations: no entry of either is current any more.
+  store<u32>(vp, load<u32>(vp, L.ASID) + 2, L.ASID);
+  store<u32>(vp, load<u32>(vp, L.GLOBAL_ASID) + 2, L.GLOBAL_ASID);
+  store<u64>(vp, load<u64>(vp, L.TLB_FLUSHES) + 1, L.TLB_FLUSHES);
+}
+
+export function emptyEntry(at: u32, vp: u32): void {
+  const index = ((at - vp - L.TLB) >> 4) & (L.TLB_ENTRIES - 1);
+  store<u64>(at, index == L.TLB_ENTRIES - 1 ? 0 : EMPTY);
+}
+
+/** Forgets all translations but global ones. */
+export function tlb_flush(vp: u32): void {
+  const count = load<u32>(vp, L.FILL_COUNT);
+  if (count > L.FILL_LOG_ENTRIES) return tlb_flush_all(vp);
+  for (let n: u32 = 0; n < count; n++) emptyEntry(vp + load<u32>(vp + L.FILL_LOG + (n << 2)), vp);
+  store<u32>(vp, 0, L.FILL_COUNT);
+  store<u32>(vp, load<u32>(vp, L.ASID) + 2, L.ASID);
+  store<u64>(vp, load<u64>(vp, L.TLB_FLUSHES) + 1, L.TLB_FLUSHES);
+}
+
+/** Forgets the page of `va`, global or not (INVLPG); a large page as a whole. */
+export function tlb_flush_page(vp: u32, va: u64): void {
+  const hash = <u32>(va >> 21) & 2047;
+  if ((<u32>load<u8>(vp + L.LARGE_FILTER + (hash >> 3)) & (1 << (hash & 7))) != 0) return tlb_flush_all(vp);
+  const index = (<u32>(va >> 12) & (L.TLB_ENTRIES - 1)) << 4;
+  for (let n: u32 = 0; n < 8; n++) emptyEntry(vp + L.TLB + n * L.TLB_BYTES + index, vp);
+  store<u32>(vp, load<u32>(vp, L.ASID) + 2, L.ASID);
+  store<u32>(vp, load<u32>(vp, L.GLOBAL_ASID) + 2, L.GLOBAL_ASID);
+}
+
+/**
+ * Fills the TLB for an access of translated code in the TLB mode given, and gives the HPA of the page; 0 where no entry can serve:
+ * then LEAVE tells a fault, or is 0 for MMIO, ROM and pages with code.
+ */
+export function fillFor(vp: u32, va: u64, intent: u32, mode: u32): u32 {
+  store<u64>(vp, load<u64>(vp, L.TLB_MISSES) + 1, L.TLB_MISSES);
+  if (!canonical(va)) return raiseNonCanonical(vp, va);
+  if (walk(vp, va, intent, mode == 0, mode == 2) == 0) return 0;
+  const space = load<u32>(vp, L.SPACE);
+  const gfn = walkedGpa >> 12;
+  const writing = intent == WRITE || intent == MODIFY;
+  const frame = frameOf(space, gfn, writing ? L.E_ACCESSED | L.E_DIRTY : L.E_ACCESSED);
+  if (frame == 0) return 0;
+  if (writing) {
+    if (load<u32>(frameRecord(frame), L.F_BLOCKS) != 0 || readOnly(space, gfn)) return 0;
+  }
+  if (watchesPage(vp, va)) return 0;
+  fill(vp, entryAddress(vp, mode, writing, va), va, frame);
+  return frame;
+}
+
+/** For compiled code: makes the TLB entry for a missed access. 0 = it is there; else the reason to leave, LEAVE being set. */
+export function tlb_fill(vp: u32, va: u64, size: u32, intent: u32): u32 {
+  store<u32>(vp, 0, L.LEAVE);
+  if ((<u32>va & 4095) + size <= 4096) {
+    if (fillFor(vp, va, intent, load<u32>(vp, L.MODE) & 3) != 0) return 0;
+    if (load<u32>(vp, L.LEAVE) != 0) return LEAVE_FAULT;
+  }
+  return need_step(vp);
+}
+
+/** HPA of the code byte at linear address `va`, by the fetch TLB; 0 with the fault raised, or LEAVE 0 where it is no RAM. */
+export function fetch(vp: u32, va: u64): u32 {
+  const user = (load<u32>(vp, L.MODE) & 3) == 0;
+  const entry = vp + L.FETCH_TLB + (user ? 0 : L.TLB_BYTES) + ((<u32>(va >> 12) & (L.TLB_ENTRIES - 1)) << 4);
+  store<u32>(vp, 0, L.LEAVE);
+  if (load<u64>(entry) == (va & 0xfffffffffffff000)) return load<u32>(entry, 8) + (<u32>va & 4095);
+  if (!canonical(va)) {
+    raise(vp, 13, 0);
+    return 0;
+  }
+  if (walk(vp, va, FETCH, user, false) == 0) return 0;
+  const frame = frameOf(load<u32>(vp, L.SPACE), walkedGpa >> 12, L.E_ACCESSED);
+  if (frame == 0) return 0;
+  fill(vp, entry, va, frame);
+  return frame + (<u32>va & 4095);
+}
