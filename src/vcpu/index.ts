@@ -1,6 +1,21 @@
 export {
-  area, at, type Field, type FieldName, fpr, generateRuntimeLayout, gpr, jumpCacheEntries, jumpCacheEntryBytes, temp, tlbBytes, tlbEntries,
-  tlbEntryBytes, vcpuFields, vcpuRecordBytes, vtemp, xmm,
+  area,
+  at,
+  type Field,
+  type FieldName,
+  fpr,
+  generateRuntimeLayout,
+  gpr,
+  jumpCacheEntries,
+  jumpCacheEntryBytes,
+  temp,
+  tlbBytes,
+  tlbEntries,
+  tlbEntryBytes,
+  vcpuFields,
+  vcpuRecordBytes,
+  vtemp,
+  xmm,
 } from "./layout.ts";
 export { Event, Leave } from "./leave.ts";
 export { Mode, modeTlb } from "./mode.ts";
