@@ -1,7 +1,14 @@
-/** The entry of a machine's thread: builds the machine it was given, runs it, and starts it anew after a reset. */
+/**
+ * The entry of a machine's thread: builds the machine it was given, runs it, and starts it anew after a reset.
+ *
+ * Compiled code of its modules is kept from run to run, which a thread has to ask for before it imports them.
+ */
+import { enableCompileCache } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
 import type { MachineStart } from "#control";
-import { Machine } from "#vm";
-import { runMachineThread } from "./machine-thread.ts";
 
-if (parentPort) runMachineThread(workerData as MachineStart, parentPort, (config, host) => new Machine(config, host));
+if (parentPort) {
+  enableCompileCache();
+  const [{ Machine }, { runMachineThread }] = await Promise.all([import("#vm"), import("./machine-thread.ts")]);
+  runMachineThread(workerData as MachineStart, parentPort, (config, host) => new Machine(config, host));
+}
