@@ -24,6 +24,7 @@ const table = {
   // System: runtime/deliver.ts and runtime/system/.
   sys_popf: "tf",
   sys_raise: "",
+  segment_access: "",
   sys_int: "gtf",
   sys_int1: "gtf",
   sys_into: "gtf",

@@ -11,7 +11,10 @@ export const Mode = {
   code32: 1 << 2,
   /** 16-bit code size; excludes code32. */
   code16: 1 << 3,
-  /** Compatibility mode with a nonzero ES, CS, SS or DS base: they are added. (FS and GS always are.) */
+  /**
+   * Compatibility mode with a nonzero ES, CS, SS or DS base, or an ES or DS that is null or may not be written to: bases
+   * are added and segments checked. (Those of FS and GS always are.)
+   */
   segmented: 1 << 4,
   /** CR0.EM or CR0.TS: x87, MMX and SSE raise #UD or #NM. */
   noFpu: 1 << 5,

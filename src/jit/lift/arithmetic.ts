@@ -86,7 +86,7 @@ function neg(l: Lifter): void {
   if (l.i.lock) {
     // No atomic operation negates: the helper repeats a compare-and-exchange.
     const old = l.temp();
-    l.ir.call(Helper.locked_neg, l.address(), old, size);
+    l.ir.call(Helper.locked_neg, l.address(true), old, size);
     l.ir.rrr(op, old, old);
     return;
   }

@@ -60,7 +60,7 @@ function bitTest(name: BitTest): Rule {
         bit = t;
       }
     }
-    const address = memory ? (immediate ? l.address() : bitAddress(l, n)) : 0;
+    const address = memory ? (immediate ? l.address(name !== "bt") : bitAddress(l, n, name !== "bt")) : 0;
 
     let mask = 0;
     if (name !== "bt") {
@@ -87,7 +87,7 @@ function bitTest(name: BitTest): Rule {
 }
 
 /** Linear address of the operand-sized unit that a register's bit offset selects. */
-function bitAddress(l: Lifter, n: number): number {
+function bitAddress(l: Lifter, n: number, writes: boolean): number {
   const ir = l.ir;
   const offset = l.temp();
   ir.rrr(n === 1 ? Op.sx16_64 : n === 2 ? Op.sx32_64 : Op.mov64, offset, l.registerOf(1));
@@ -95,13 +95,13 @@ function bitAddress(l: Lifter, n: number): number {
   ir.rri(Op.shl64i, offset, offset, n);
   const addressSize = l.i.addressSize;
   if (addressSize === 8) {
-    ir.rrr(Op.add64, offset, offset, l.address());
+    ir.rrr(Op.add64, offset, offset, l.address(writes));
     return offset;
   }
   const base = l.temp();
   l.effectiveAddress(Op.lea32, base);
   ir.rrr(addressSize === 4 ? Op.add32 : Op.add16, base, base, offset);
-  return l.linear(base, l.i.segment);
+  return l.linear(base, l.i.segment, writes, 1 << n);
 }
 
 /** A source of zero leaves the whole destination as it was, the upper half of a 32-bit one included. */

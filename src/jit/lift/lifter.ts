@@ -8,7 +8,7 @@
  * this instruction read with `readModify` does not leave.
  */
 import { assert } from "#base";
-import { type IrBuilder, Op, type OpName } from "#ir";
+import { Helper, type IrBuilder, Op, type OpName, opRows } from "#ir";
 import { at, gpr, Mode, temp, vtemp } from "#vcpu";
 import { byteRegister, type Instruction, OPERANDS, type OperandShape, ripBase } from "#x86";
 
@@ -22,6 +22,27 @@ export const rsp = gpr(4);
 export const rbp = gpr(5);
 export const rsi = gpr(6);
 export const rdi = gpr(7);
+
+const CS = 1;
+const SS = 2;
+
+/** The last operand of the helper segment_access: bytes, and these. */
+export const checksWrite = 0x1000;
+export const checksRepeated = 0x2000;
+export const addressSizeShift = 16;
+
+/** The segment checks made for this instruction. */
+const checkedRead = 1;
+const checkedWrite = 2;
+
+/** Of each memory operation: whether it needs the right to write, and how many bytes it touches. */
+const writesMemory = Uint8Array.from(opRows, (row) => (/^(st|ldm|atomic)/.test(row.name) ? 1 : 0));
+const accessBytes = Uint8Array.from(opRows, ({ name, d }) => {
+  // Those that extend name the size they load first.
+  const extended = /^ld[sz](\d+)_/.exec(name);
+  if (extended !== null) return Number(extended[1]) / 8;
+  return d === "v128" ? 16 : d === "i64" ? 8 : d === "i32" || d === "w32" ? 4 : d === "i16" ? 2 : 1;
+});
 
 const isInt32 = (n: number): boolean => n === (n | 0);
 const shapes = OPERANDS as Record<string, OperandShape>;
@@ -47,6 +68,10 @@ export class Lifter {
   #index = -1;
   #scale = 0;
   #displacement = 0;
+  #checked = 0;
+  // What the access now made is, for segment checks.
+  #writes = false;
+  #bytes = 1;
 
   constructor(ir: IrBuilder, instruction: Instruction) {
     this.ir = ir;
@@ -69,6 +94,7 @@ export class Lifter {
     this.#temps = 0;
     this.#vtemps = 0;
     this.#resolved = false;
+    this.#checked = 0;
     this.ir.beginInstruction(position, count);
   }
 
@@ -216,16 +242,18 @@ export class Lifter {
 
   /** An atomic read-modify-write of the memory operand; these operations have no indexed form. */
   atomic(op: number, v: number): void {
-    this.ir.mem(op, v, this.address(), 0);
+    this.ir.mem(op, v, this.address(true), 0);
   }
   /** Compare-and-exchange on the memory operand (see ir/ops.ts). */
   exchange(op: number, v: number, replacement: number): void {
-    this.ir.mem2(op, v, this.address(), 0, replacement);
+    this.ir.mem2(op, v, this.address(true), 0, replacement);
   }
 
-  /** The linear address of the memory operand, in a field. */
-  address(): number {
-    this.resolve();
+  /** The linear address of the memory operand, in a field; `writes`: something will be written there. */
+  address(writes = false): number {
+    this.#writes = writes;
+    this.#bytes = 1;
+    this.#settle();
     if (this.#index < 0 && this.#displacement === 0) return this.#base;
     const t = this.temp();
     this.#lea(Op.lea64, t);
@@ -249,8 +277,10 @@ export class Lifter {
   }
 
   /** Adds the segment's base to an offset (string instructions, far pointers); gives the field of the linear address. */
-  linear(offset: number, segment: number): number {
+  linear(offset: number, segment: number, writes = false, bytes = 1): number {
+    if (segment === SS) this.ir.stackSegment();
     if (!this.#hasBase(segment)) return offset;
+    this.checkSegment(segment, offset, (writes ? checksWrite : 0) | bytes);
     const t = this.temp();
     // Outside 64-bit code linear addresses are 32 bits: a TLS offset of -4 wraps.
     this.ir.rrr(this.long ? Op.add64 : Op.add32, t, offset, at.SEG_BASE + 8 * segment);
@@ -260,6 +290,27 @@ export class Lifter {
   /** The field with the base that counts for a segment: ZERO where none does. */
   segmentBase(segment: number): number {
     return this.#hasBase(segment) ? at.SEG_BASE + 8 * segment : at.ZERO;
+  }
+
+  /**
+   * In 32-bit code, where the segment may be null, read-only or short: raises what an access at the offset in a field
+   * raises. `access`: bytes, and the constants above.
+   */
+  checkSegment(segment: number, offset: number, access: number): void {
+    if ((this.mode & Mode.code32) !== 0) this.ir.call(Helper.segment_access, segment, offset, access);
+  }
+
+  /** As `resolve`, and code segments are not written to. */
+  #settle(): void {
+    if (this.i.segment === SS) this.ir.stackSegment();
+    this.resolve();
+    const needed = this.#writes ? checkedWrite : checkedRead;
+    if (this.long || (this.#checked & needed) !== 0) return;
+    this.#checked |= needed;
+    const { segment } = this.i;
+    if (segment === CS ? this.#writes : this.#hasBase(segment)) {
+      this.checkSegment(segment, at.ZERO, this.#writes ? checksWrite : 0);
+    }
   }
 
   /** Settles base, index and displacement of the memory operand, segment base included. */
@@ -356,6 +407,8 @@ export class Lifter {
     this.#displacement = 0;
     if (segmentBase < 0) return;
     if (!this.long) {
+      this.checkSegment(this.i.segment, offset, (this.#writes ? checksWrite : 0) | this.#bytes);
+      this.#checked |= this.#writes ? checkedRead | checkedWrite : checkedRead;
       this.ir.rrr(Op.add32, offset, offset, segmentBase);
       return;
     }
@@ -404,10 +457,12 @@ export class Lifter {
     else this.ir.memx(op, d, this.#base, this.#index, this.#scale, this.#displacement);
   }
   #access(op: number, v: number, offset = 0): void {
-    this.resolve();
+    this.#writes = writesMemory[op] !== 0;
+    this.#bytes = offset + accessBytes[op];
+    this.#settle();
     let displacement = this.#displacement + offset;
     if (!isInt32(displacement)) {
-      this.address();
+      this.address(this.#writes);
       displacement = offset;
     }
     if (this.#index < 0) this.ir.mem(op, v, this.#base, displacement);

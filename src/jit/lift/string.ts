@@ -4,7 +4,7 @@
  */
 import { Helper, type HelperName, Op } from "#ir";
 import { at } from "#vcpu";
-import { type Lifter, log2, type Rule, rax, rdi, rsi } from "./lifter.ts";
+import { addressSizeShift, checksRepeated, checksWrite, type Lifter, log2, type Rule, rax, rdi, rsi } from "./lifter.ts";
 
 const ES = 0;
 
@@ -18,8 +18,8 @@ function offset(l: Lifter, register: number): number {
 }
 
 /** Fields with the linear addresses of the source and of the destination. */
-const source = (l: Lifter): number => l.linear(offset(l, rsi), l.i.segment);
-const destination = (l: Lifter): number => l.linear(offset(l, rdi), ES);
+const source = (l: Lifter): number => l.linear(offset(l, rsi), l.i.segment, false, l.i.operandSize);
+const destination = (l: Lifter, writes: boolean): number => l.linear(offset(l, rdi), ES, writes, l.i.operandSize);
 
 /** The field with what the index registers move by. */
 function stride(l: Lifter, n: number): number {
@@ -36,7 +36,14 @@ function advance(l: Lifter, register: number, by: number): void {
 function repeat(l: Lifter, helper: HelperName, n: number): void {
   const i = l.i;
   const imm = n | (log2(i.addressSize) << 2) | (l.long ? 0 : 16) | (i.rep === 0xf2 ? 32 : 0);
-  l.ir.call(Helper[helper], l.segmentBase(i.segment), l.segmentBase(ES), imm);
+  const from = l.segmentBase(i.segment);
+  const to = l.segmentBase(ES);
+  // Where the counter is zero nothing is accessed.
+  const counted = checksRepeated | (i.addressSize << addressSizeShift);
+  const writes = helper === "rep_movs" || helper === "rep_stos";
+  if (from !== at.ZERO && helper !== "rep_stos" && helper !== "rep_scas") l.checkSegment(i.segment, at.ZERO, counted);
+  if (to !== at.ZERO && helper !== "rep_lods") l.checkSegment(ES, at.ZERO, writes ? counted | checksWrite : counted);
+  l.ir.call(Helper[helper], from, to, imm);
 }
 
 const movs: Rule = (l, i) => {
@@ -44,7 +51,7 @@ const movs: Rule = (l, i) => {
   if (i.rep !== 0) return repeat(l, "rep_movs", n);
   const t = l.temp();
   l.ir.mem(Op.ld8 + 2 * n, t, source(l), 0);
-  l.ir.mem(Op.st8 + 2 * n, t, destination(l), 0);
+  l.ir.mem(Op.st8 + 2 * n, t, destination(l, true), 0);
   const by = stride(l, n);
   advance(l, rsi, by);
   advance(l, rdi, by);
@@ -56,7 +63,7 @@ const cmps: Rule = (l, i) => {
   const t = l.temp();
   const u = l.temp();
   // As AMD's processors do, ES:rDI first.
-  l.ir.mem(Op.ld8 + 2 * n, u, destination(l), 0);
+  l.ir.mem(Op.ld8 + 2 * n, u, destination(l, false), 0);
   l.ir.mem(Op.ld8 + 2 * n, t, source(l), 0);
   const by = stride(l, n);
   advance(l, rsi, by);
@@ -67,7 +74,7 @@ const cmps: Rule = (l, i) => {
 const stos: Rule = (l, i) => {
   const n = log2(i.operandSize);
   if (i.rep !== 0) return repeat(l, "rep_stos", n);
-  l.ir.mem(Op.st8 + 2 * n, rax, destination(l), 0);
+  l.ir.mem(Op.st8 + 2 * n, rax, destination(l, true), 0);
   advance(l, rdi, stride(l, n));
 };
 
@@ -82,7 +89,7 @@ const scas: Rule = (l, i) => {
   const n = log2(i.operandSize);
   if (i.rep !== 0) return repeat(l, "rep_scas", n);
   const t = l.temp();
-  l.ir.mem(Op.ld8 + 2 * n, t, destination(l), 0);
+  l.ir.mem(Op.ld8 + 2 * n, t, destination(l, false), 0);
   advance(l, rdi, stride(l, n));
   l.ir.rrr(Op.cmp8 + n, 0, rax, t);
 };

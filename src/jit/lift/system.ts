@@ -416,12 +416,12 @@ const stateForm = (l: Lifter, i: Instruction): number => (i.operandSize === 8 ? 
 /** FXSAVE and FXRSTOR: #NM with CR0.EM or CR0.TS. */
 function legacyState(helper: number): Rule {
   return (l, i) => {
-    if (requireFpu(l)) l.ir.call(helper, l.address(), 0, stateForm(l, i));
+    if (requireFpu(l)) l.ir.call(helper, l.address(helper === Helper.sys_fxsave), 0, stateForm(l, i));
   };
 }
 
 function extendedState(helper: number): Rule {
-  return (l, i) => l.ir.call(helper, l.address(), 0, stateForm(l, i));
+  return (l, i) => l.ir.call(helper, l.address(helper === Helper.sys_xsave), 0, stateForm(l, i));
 }
 
 const ldmxcsr: Rule = (l) => {

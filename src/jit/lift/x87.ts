@@ -39,19 +39,11 @@ const modrm = (l: Lifter): number => (l.i.mod << 6) | ((l.i.reg & 7) << 3) | (l.
 /** i of ST(i), at its place in a helper's immediate. */
 const registerField = (l: Lifter): number => (l.i.rm & 7) << 8;
 
-const SS = 2;
-
-/** The memory operand's address in a field; faults of what goes by it are those of its segment. */
-function linearAddress(l: Lifter): number {
-  if (l.i.segment === SS) l.ir.stackSegment();
-  return l.address();
-}
-
 /** A rule of an instruction that FOP, FIP and FDP tell of afterwards. */
 function noted(rule: Rule): Rule {
   return (l, i) => {
     if (!requireFpu(l)) return;
-    const address = i.hasMemory ? linearAddress(l) : -1;
+    const address = i.hasMemory ? l.address() : -1;
     rule(l, i);
     l.ir.rri(Op.const16, at.FOP, 0, ((i.row.opcode & 7) << 8) | modrm(l));
     l.ir.mem(l.long ? Op.lea64 : Op.lea32, at.FIP, at.RIP, l.position);
@@ -97,7 +89,7 @@ function storeReal(flags: number): Rule {
     }
     const size = l.size(0);
     const format = size === 4 ? storeFormat.single : size === 8 ? storeFormat.double : storeFormat.extended;
-    l.ir.call(Helper.x87_store, l.address(), 0, format | flags);
+    l.ir.call(Helper.x87_store, l.address(true), 0, format | flags);
   });
 }
 /** FIST, FISTP, FISTTP. */
@@ -105,10 +97,10 @@ function storeInteger(flags: number): Rule {
   return noted((l) => {
     const size = l.size(0);
     const format = size === 2 ? storeFormat.word : size === 4 ? storeFormat.doubleword : storeFormat.quadword;
-    l.ir.call(Helper.x87_store, l.address(), 0, format | flags);
+    l.ir.call(Helper.x87_store, l.address(true), 0, format | flags);
   });
 }
-const fbstp = noted((l) => l.ir.call(Helper.x87_store, l.address(), 0, storeFormat.decimal | pops));
+const fbstp = noted((l) => l.ir.call(Helper.x87_store, l.address(true), 0, storeFormat.decimal | pops));
 
 /** The memory operand of arithmetic, with its form. */
 function memoryOperand(l: Lifter): number {
@@ -194,7 +186,7 @@ function controlOnly(which: number): Rule {
 function environmentMove(flags: number): Rule {
   return fpu((l) => {
     const small = l.i.operandSize === 2 ? environment.small : 0;
-    l.ir.call(Helper.x87_environment, linearAddress(l), 0, flags | small);
+    l.ir.call(Helper.x87_environment, l.address(), 0, flags | small);
   });
 }
 

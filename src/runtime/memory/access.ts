@@ -4,7 +4,7 @@
  */
 import * as L from "../layout";
 import { mmioRead, mmioWrite } from "../host";
-import { canonical, need_step, raiseNonCanonical } from "./faults";
+import { canonical, isInSegment, need_step, raiseNonCanonical } from "./faults";
 import { frameOf, frameRecord, readOnly } from "./frames";
 import { MODIFY, READ, WRITE, walk, walkedGpa } from "./walk";
 import { entryAddress, fillFor } from "./tlb";
@@ -21,7 +21,7 @@ let pieceGpa: u64 = 0;
 
 /** Resolves one page's piece of an access; false with LEAVE set. */
 function resolvePiece(vp: u32, va: u64, intent: u32, mode: u32): bool {
-  if (!canonical(va)) return raiseNonCanonical(vp, va) != 0;
+  if (!canonical(va)) return raiseNonCanonical(vp) != 0;
   if (walk(vp, va, intent, mode == 0, mode == 2) == 0) return false;
   const space = load<u32>(vp, L.SPACE);
   const gfn = walkedGpa >> 12;
@@ -37,7 +37,7 @@ export function accessAs(vp: u32, va: u64, size: u32, intent: u32, mode: u32): u
   const offset = <u32>va & 4095;
   const writing = intent == WRITE || intent == MODIFY;
   // Both ends are looked at before anything is walked.
-  if (offset + size > 4096 && !canonical(va + size - 1)) return raiseNonCanonical(vp, va + size - 1);
+  if (offset + size > 4096 && !isInSegment(vp, va, va + size - 1)) return raiseNonCanonical(vp);
   if (offset + size <= 4096) {
     const entry = entryAddress(vp, mode, writing, va);
     if (load<u64>(entry) == (va & 0xfffffffffffff000)) return load<u32>(entry, 8) + offset;

@@ -88,7 +88,7 @@ export function tlb_flush_page(vp: u32, va: u64): void {
  */
 export function fillFor(vp: u32, va: u64, intent: u32, mode: u32): u32 {
   store<u64>(vp, load<u64>(vp, L.TLB_MISSES) + 1, L.TLB_MISSES);
-  if (!canonical(va)) return raiseNonCanonical(vp, va);
+  if (!canonical(va)) return raiseNonCanonical(vp);
   if (walk(vp, va, intent, mode == 0, mode == 2) == 0) return 0;
   const space = load<u32>(vp, L.SPACE);
   const gfn = walkedGpa >> 12;

@@ -129,6 +129,9 @@ export function changeableFlags(vp: u32, size: u32): u32 {
 const MODE_CODE32: u32 = 4;
 const MODE_CODE16: u32 = 8;
 const MODE_SEGMENTED: u32 = 16;
+/** Of a segment's flags: unusable, code, writable. */
+const PLAIN: u32 = 0x1000a;
+const WRITABLE: u32 = 2;
 const MODE_NO_FPU: u32 = 32;
 const MODE_NO_SSE: u32 = 64;
 
@@ -143,7 +146,10 @@ export function update_mode(vp: u32): void {
   if (!longMode(vp) || (code & 0x2000) == 0) {
     mode |= (code & 0x4000) != 0 ? MODE_CODE32 : MODE_CODE16;
     const bases = load<u64>(vp + L.SEG_BASE) | load<u64>(vp + L.SEG_BASE + 8) | load<u64>(vp + L.SEG_BASE + 16) | load<u64>(vp + L.SEG_BASE + 24);
-    if (bases != 0) mode |= MODE_SEGMENTED;
+    // ES and DS that are null, or may not be written to, are looked at with each access, too.
+    const extra = load<u32>(vp + L.SEG_FLAGS);
+    const data = load<u32>(vp + L.SEG_FLAGS + 12);
+    if (bases != 0 || ((protectedMode(vp)) && ((extra & PLAIN) != WRITABLE || (data & PLAIN) != WRITABLE))) mode |= MODE_SEGMENTED;
   }
   if ((load<u64>(vp, L.CR0) & 0xc) != 0) mode |= MODE_NO_FPU;
   if ((controls & 0x200) == 0) mode |= MODE_NO_SSE;

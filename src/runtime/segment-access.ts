@@ -1,0 +1,45 @@
+/** What 32-bit code may do in its segments: 64-bit code has only bases, and most segments are flat. */
+import * as L from "./layout";
+import { raise } from "./memory";
+
+const SS_INDEX: u32 = 2;
+const STACK_FAULT: u32 = 12;
+const GENERAL_PROTECTION: u32 = 13;
+
+// As the lifter numbers them (jit/lift/lifter.ts).
+const BYTES: u32 = 0xfff;
+const WRITES: u32 = 0x1000;
+const REPEATED: u32 = 0x2000;
+const ADDRESS_SIZE_SHIFT: u32 = 16;
+
+const UNUSABLE: u32 = 0x10000;
+const CODE: u32 = 8;
+/** Of data: it grows downwards. Of data a right to write, of code one to read. */
+const EXPANDS_DOWN: u32 = 4;
+const ALLOWED: u32 = 2;
+const BIG: u32 = 0x4000;
+
+/** a = segment register, b = field with the offset, imm = bytes and what kind of access. 0, or #GP (#SS) raised. */
+export function segment_access(vp: u32, a: u32, b: u32, imm: u32): u32 {
+  if ((imm & REPEATED) != 0) {
+    const counter = load<u64>(vp + L.GPR + 8);
+    const size = imm >> ADDRESS_SIZE_SHIFT;
+    if ((size == 8 ? counter : size == 4 ? counter & 0xffffffff : counter & 0xffff) == 0) return 0;
+  }
+  const flags = load<u32>(vp + L.SEG_FLAGS + (a << 2));
+  const writes = (imm & WRITES) != 0;
+  const code = (flags & CODE) != 0;
+  const forbidden = writes ? code || (flags & ALLOWED) == 0 : code && (flags & ALLOWED) == 0;
+  if ((flags & UNUSABLE) != 0 || forbidden || beyondLimit(vp, a, load<u32>(vp + b), imm & BYTES, flags)) {
+    return raise(vp, a == SS_INDEX ? STACK_FAULT : GENERAL_PROTECTION, 0);
+  }
+  return 0;
+}
+
+function beyondLimit(vp: u32, segment: u32, offset: u32, bytes: u32, flags: u32): bool {
+  if (bytes == 0) return false;
+  const limit = <u64>load<u32>(vp + L.SEG_LIMIT + (segment << 2));
+  const last = <u64>offset + bytes - 1;
+  if ((flags & (CODE | EXPANDS_DOWN)) != EXPANDS_DOWN) return last > limit;
+  return <u64>offset <= limit || last > ((flags & BIG) != 0 ? 0xffffffff : 0xffff);
+}
