@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { gpa } from "#address";
+import { Event } from "#vcpu";
 import { codeBase, dataBase, guest, hex } from "../../../test/guest-code.ts";
 
 const interpreted = { hotThreshold: Number.POSITIVE_INFINITY };
@@ -96,4 +97,31 @@ for (const [name, options] of [
 test("a missing instruction raises #UD and is reported by name", () => {
   const g = guest(hex("0f 01 c8")); // monitor
   expect(g.run()).toMatchObject({ reason: "fault", vector: 6 });
+});
+
+test("an interrupt never comes between STI and HLT, wherever budgets end", () => {
+  const code = hex(`
+    fb                      ; sti
+    f4                      ; hlt
+    0f 0b                   ; ud2
+  `);
+  for (let budget = 1n; budget <= 3n; budget++) {
+    // Comes before STI, and waits for IF.
+    let pending = true;
+    const takenAt: bigint[] = [];
+    const g = guest(code, {
+      ...interpreted,
+      host: {
+        interruptPending: () => pending,
+        acknowledgeInterrupt: () => {
+          takenAt.push(g.vcpu.u64("RIP"));
+          pending = false;
+          return -1;
+        },
+      },
+    });
+    g.vcpu.raiseEvent(Event.interrupt);
+    for (let round = 0; round < 4; round++) g.run(g.vcpu.u64("ICOUNT") + budget);
+    expect(takenAt).toEqual([BigInt(codeBase + 2)]);
+  }
 });

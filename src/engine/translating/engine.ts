@@ -185,8 +185,7 @@ export class TranslatingEngine implements Engine {
       }
       if ((events & Event.interrupt) !== 0) {
         if (vcpu.u32("INHIBIT") !== 0) {
-          vcpu.setU32("INHIBIT", 0);
-          const exit = this.#step(vcpu);
+          const exit = this.#stepInhibited(vcpu);
           if (exit !== undefined) return exit;
           if (vcpu.u32("HALTED") !== 0) return undefined;
           continue;
@@ -196,6 +195,19 @@ export class TranslatingEngine implements Engine {
       }
       vcpu.clearEvent(events);
     }
+  }
+
+  /**
+   * Runs the instruction after STI or MOV SS, during which no interrupt is taken. Where the budget ends before it, the
+   * shadow stays: an interrupt between STI and HLT would be gone when HLT begins to wait for it.
+   */
+  #stepInhibited(vcpu: Vcpu): VmExit | undefined {
+    const shadow = vcpu.u32("INHIBIT");
+    vcpu.setU32("INHIBIT", 0);
+    const retired = vcpu.u64("ICOUNT");
+    const exit = this.#step(vcpu);
+    if (exit !== undefined && vcpu.u64("ICOUNT") === retired) vcpu.setU32("INHIBIT", shadow);
+    return exit;
   }
 
   #interrupt(vcpu: Vcpu): void {
@@ -228,8 +240,7 @@ export class TranslatingEngine implements Engine {
     const retired = vcpu.u64("ICOUNT");
     vcpu.setU32("RESUME", 0);
     vcpu.setU32("STEP_TRAP", stepping ? 1 : 0);
-    vcpu.setU32("INHIBIT", 0);
-    const exit = this.#step(vcpu);
+    const exit = this.#stepInhibited(vcpu);
     // An instruction that faulted is not done, and begins anew.
     if (vcpu.u64("ICOUNT") !== retired) {
       const causes = vcpu.u32("PENDING_DB") | (vcpu.u32("STEP_TRAP") !== 0 ? singleStep : 0);
