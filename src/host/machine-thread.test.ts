@@ -89,8 +89,7 @@ test("a panic before a reset is the end, and not a restart", async () => {
 test("a reset starts the machine again, unless it was told not to", async () => {
   await using once = await ScriptedVm.start("end reset", { reboot: false });
   expect((await once.exited).reason).toBe("reset");
-  await using many = await ScriptedVm.start("print up
-end reset", { timeoutMs: 20_000 });
+  await using many = await ScriptedVm.start("print up\nend reset", { timeoutMs: 20_000 });
   let starts = 0;
   many.console.onOutput(() => {
     if (++starts === 3) void many.stop();
