@@ -25,6 +25,7 @@ const table = {
   sys_popf: "tf",
   sys_raise: "",
   segment_access: "",
+  popa: "gt",
   sys_int: "gtf",
   sys_int1: "gtf",
   sys_into: "gtf",

@@ -167,6 +167,8 @@ add("jmp", "jump", { ends: true });
 for (const known of ["", "sub", "logic"] as const) for (const cc of conditions) add(`jcc${known}${cc}`, "branch", { ends: true, readsFlags: true });
 /** Jumps when the i8 at `a` (in the u16 after op) is not zero. */
 add("jnz", "branch", { ends: true, a: "i8" });
+/** Leaves with #GP where a is no canonical address: before a jump there changes anything. */
+add("canonical", "pos", { a: "i64", leaves: true });
 /** RIP = a. */
 add("jmpi", "rrr", { ends: true, a: "i64" });
 /** RIP += delta, then on by a full look-up: whatever the instruction changed (mode, mappings, events) is seen. */
@@ -190,7 +192,7 @@ export type IntegerOp =
   | `${"cond" | "jcc"}${"" | "sub" | "logic"}${(typeof conditions)[number]}` | `select${Size}`
   | `${(typeof loads)[number][0] | (typeof stores)[number][0] | "lea32" | "lea64"}${"" | "x"}`
   | "push64" | "pop64" | "pushpc" | `atomic_${(typeof atomics)[number] | "cmpxchg"}${Size}`
-  | "jmp" | "jnz" | "jmpi" | "sync" | "dispatch" | "stop" | "call";
+  | "jmp" | "jnz" | "canonical" | "jmpi" | "sync" | "dispatch" | "stop" | "call";
 
 // Vector and floating-point operations: see vector-ops.ts for what each means.
 for (const [name, signature] of Object.entries<VectorSignature>(vectorOps)) {

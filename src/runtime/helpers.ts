@@ -12,6 +12,7 @@ export { sys_access_check, sys_hlt, sys_interrupt_flag, sys_no_fpu, sys_popf } f
 export { sys_in, sys_out, sys_string_io } from "./system/io";
 export { sys_cpuid, sys_hypercall, sys_random, sys_rdmsr, sys_rdtsc, sys_wrmsr } from "./system/registers";
 export { segment_access } from "./segment-access";
+export { popa } from "./stack";
 export {
   sys_arpl, sys_fsgsbase, sys_lar_lsl, sys_lldt, sys_load_segment, sys_load_table, sys_ltr, sys_umip, sys_verify, sys_write_base,
 } from "./system/segments";

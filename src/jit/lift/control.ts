@@ -40,8 +40,14 @@ const jcc: Rule = (l, i) => {
   branchRelative(l, t);
 };
 
-/** The field with an indirect target, as wide as the operand says; safe from what a push does to rSP. */
+/** The field with an indirect target, as wide as the operand says; safe from what a push does to rSP, and canonical. */
 function indirectTarget(l: Lifter): number {
+  const target = targetOperand(l);
+  if (l.i.operandSize === 8) l.ir.pos(Op.canonical, 0, target, 0);
+  return target;
+}
+
+function targetOperand(l: Lifter): number {
   const size = l.i.operandSize;
   if (l.isMemory(0)) {
     const t = l.temp();
@@ -79,15 +85,9 @@ const call: Rule = (l) => {
 const ret: Rule = (l, i) => {
   const size = i.operandSize;
   const release = i.row.operands.length === 1 ? i.immLow & 0xffff : 0;
-  let target: number;
-  if (l.long) {
-    target = l.temp();
-    l.ir.mem(Op.pop64, target, rsp, 0);
-    if (release !== 0) adjust(l, release);
-  } else {
-    target = peek(l, size);
-    adjust(l, size + release);
-  }
+  const target = peek(l, size);
+  if (size === 8) l.ir.pos(Op.canonical, 0, target, 0);
+  adjust(l, size + release);
   l.jumpTo(target);
 };
 

@@ -15,6 +15,7 @@ const SS = 2;
 /** The field with the linear address of rSP + offset. */
 function slot(l: Lifter, offset: number, base = rsp): number {
   if (l.long && offset === 0) return base;
+  l.ir.stackSegment();
   const t = l.temp();
   if (l.long) l.ir.mem(Op.lea64, t, base, offset);
   else if (l.i.mode === 32) l.ir.mem(Op.lea32, t, base, offset);
@@ -86,18 +87,8 @@ const pusha: Rule = (l, i) => {
 };
 
 const popa: Rule = (l, i) => {
-  const size = i.operandSize;
-  const top = slot(l, 0);
-  const place = l.temp();
-  const first = l.temp();
-  for (let n = 1; n < 8; n++) l.temp();
-  for (const [n, register] of all.entries()) {
-    if (register !== rsp) access(l, Op.ld8 + 2 * log2(size), first + 8 * n, top, n * size, place);
-  }
-  for (const [n, register] of all.entries()) {
-    if (register !== rsp) l.ir.rrr(Op.mov8 + log2(size), register, first + 8 * n);
-  }
-  adjust(l, 8 * size);
+  l.ir.call(Helper.popa, slot(l, 0), 0, i.operandSize);
+  adjust(l, 8 * i.operandSize);
 };
 
 const pushf: Rule = (l, i) => {
@@ -134,6 +125,7 @@ const enter: Rule = (l, i) => {
     l.ir.rrr(Op.zx16_32, frame, rsp);
     l.ir.rri(Op.add16i, frame, frame, -size);
   } else l.ir.mem(l.long ? Op.lea64 : Op.lea32, frame, rsp, -size);
+  l.ir.stackSegment();
   const stack = l.long ? frame : l.linear(frame, SS);
   const place = l.temp();
   const t = l.temp();

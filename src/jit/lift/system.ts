@@ -128,16 +128,19 @@ const jmpFar: Rule = (l, i) => {
 
 const callFar: Rule = (l, i) => {
   const target = farTarget(l);
+  l.ir.stackSegment();
   l.ir.call(Helper.sys_call_far, target, l.nextRip(), i.operandSize);
   l.dispatch();
 };
 
 const retFar: Rule = (l, i) => {
+  l.ir.stackSegment();
   l.ir.call(Helper.sys_ret_far, i.row.operands.length === 1 ? i.immLow & 0xffff : 0, 0, i.operandSize);
   l.dispatch();
 };
 
 const iret: Rule = (l, i) => {
+  l.ir.stackSegment();
   l.ir.call(Helper.sys_iret, 0, 0, i.operandSize);
   l.dispatch();
 };
@@ -252,9 +255,9 @@ function verify(which: number): Rule {
 }
 
 const arpl: Rule = (l) => {
-  const d = l.readModify(0);
-  l.ir.call(Helper.sys_arpl, d, l.registerOf(1));
-  l.write(0, d);
+  const memory = l.isMemory(0);
+  const d = memory ? l.address(true) : l.registerOf(0);
+  l.ir.call(Helper.sys_arpl, d, l.registerOf(1), memory ? 1 : 0);
 };
 
 function readBase(segment: number): Rule {

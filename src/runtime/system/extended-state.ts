@@ -49,10 +49,17 @@ export function copyIn(vp: u32, va: u64, from: u32, to: u32): bool {
   return true;
 }
 
-/** a = field with the linear address. */
+/** Whether the byte at `va` may be accessed; false with LEAVE set. */
+function reach(vp: u32, va: u64, intent: u32): bool {
+  store<u32>(vp, 0, L.LEAVE);
+  return accessAs(vp, va, 1, intent, load<u32>(vp, L.MODE) & 3) != 0;
+}
+
+/** a = field with the linear address. As on AMD's processors the last byte of the 512 faults first. */
 export function sys_fxsave(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const va = load<u64>(vp + a);
   if ((va & 15) != 0) return gp(vp, 0);
+  if (!reach(vp, va + 511, WRITE) || !reach(vp, va, WRITE)) return 1;
   x87_fxsave(vp, vp + L.SCRATCH, imm & WIDE, xmmCount(imm));
   return copyOut(vp, va, 0, 160 + (xmmCount(imm) << 4)) ? 0 : 1;
 }
@@ -61,7 +68,7 @@ export function sys_fxrstor(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const va = load<u64>(vp + a);
   if ((va & 15) != 0) return gp(vp, 0);
   // All 512 bytes are read, whatever they hold.
-  if (!copyIn(vp, va, 0, 512)) return 1;
+  if (!reach(vp, va + 511, READ) || !copyIn(vp, va, 0, 512)) return 1;
   const image = vp + L.SCRATCH;
   const mxcsr = load<u32>(image, 24);
   if ((mxcsr & MXCSR_RESERVED) != 0) return gp(vp, 0);
@@ -89,7 +96,7 @@ export function sys_xsave(vp: u32, a: u32, b: u32, imm: u32): u32 {
   if (begin(vp, va) != 0) return 1;
   const components = requested(vp);
   const image = vp + L.SCRATCH;
-  if (!copyIn(vp, va, 512, 520)) return 1;
+  if (!reach(vp, va, WRITE) || !reach(vp, va + 512, WRITE) || !copyIn(vp, va, 512, 520)) return 1;
   const inUse = (load<u64>(image, 512) & ~components) | components;
   x87_fxsave(vp, image, imm & WIDE, xmmCount(imm));
   store<u64>(image, inUse, 512);
@@ -107,7 +114,7 @@ export function sys_xsave(vp: u32, a: u32, b: u32, imm: u32): u32 {
 export function sys_xrstor(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const va = load<u64>(vp + a);
   if (begin(vp, va) != 0) return 1;
-  if (!copyIn(vp, va, 0, 576)) return 1;
+  if (!reach(vp, va + 512, READ) || !copyIn(vp, va, 0, 576)) return 1;
   const image = vp + L.SCRATCH;
   const present = load<u64>(image, 512);
   // The compacted form is not announced; of the header's rest bytes 8 to 23 must be zero.

@@ -93,8 +93,8 @@ export function sys_string_io(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const repeated = (imm & 16) != 0;
   const outs = (imm & 32) != 0;
   const port = <u32>load<u16>(gprAt(vp, 2));
-  if (repeated && sizedRegister(vp, 1, b) == 0) return 0;
   if (mayUse(vp, port, size) != 0) return 1;
+  if (repeated && sizedRegister(vp, 1, b) == 0) return 0;
   if (!repeated) return one(vp, port, size, b, a, outs);
   for (let n: u32 = 0; n < BURST; n++) {
     if (one(vp, port, size, b, a, outs) != 0) return 1;

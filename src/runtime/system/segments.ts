@@ -1,7 +1,7 @@
 /** Segment registers, LDTR, TR, the table registers, and the instructions that ask about descriptors. */
 import { flags, setFlags } from "../flags";
 import * as L from "../layout";
-import { raise } from "../memory";
+import { raise, readAs, writeAs } from "../memory";
 import {
   Descriptor, dpl, fetchDescriptor, fetchUpper, isCode, isConforming, isNull, isPresent, isSegment, loadSegment, markDescriptor, SS_INDEX,
   UNUSABLE,
@@ -151,13 +151,20 @@ export function sys_verify(vp: u32, a: u32, b: u32, imm: u32): u32 {
   return 0;
 }
 
-/** a = destination, its RPL raised to that of b. */
+/** a = destination, its RPL raised to that of b; imm: a holds the address of the destination, which is written if need be. */
 export function sys_arpl(vp: u32, a: u32, b: u32, imm: u32): u32 {
   if (!protectedMode(vp)) return ud(vp);
-  const d = <u32>load<u16>(vp + a);
+  const mode = load<u32>(vp, L.MODE) & 3;
+  const va = load<u64>(vp + a);
+  const d = imm != 0 ? <u32>readAs(vp, va, 2, mode) : <u32>load<u16>(vp + a);
+  if (imm != 0 && failed(vp)) return 1;
   const rpl = <u32>load<u16>(vp + b) & 3;
   const raises = (d & 3) < rpl;
-  if (raises) store<u16>(vp + a, <u16>((d & 0xfffc) | rpl));
+  if (raises) {
+    const raised = (d & 0xfffc) | rpl;
+    if (imm == 0) store<u16>(vp + a, <u16>raised);
+    else if (!writeAs(vp, va, 2, raised, mode)) return 1;
+  }
   setZero(vp, raises);
   return 0;
 }

@@ -39,7 +39,11 @@ function setStackPointer(vp: u32, value: u64, mask: u64): void {
 /** Reads `count` items of `size` bytes from the stack; the address of a copy that the next access may overwrite, or 0. */
 function readStack(vp: u32, offset: u64, count: u32, size: u32): u32 {
   store<u32>(vp, 0, L.LEAVE);
-  return accessAs(vp, stackAddress(vp, offset), count * size, READ, load<u32>(vp, L.MODE) & 3);
+  // The item of the last pop but two (RFLAGS of an IRET, CS of a far RET) faults first, as on AMD's processors.
+  const mode = load<u32>(vp, L.MODE) & 3;
+  const first = offset + (count == 2 ? 1 : 2) * size;
+  if (accessAs(vp, stackAddress(vp, first), size, READ, mode) == 0) return 0;
+  return accessAs(vp, stackAddress(vp, offset), count * size, READ, mode);
 }
 
 function item(at: u32, n: u32, size: u32): u64 {
@@ -131,6 +135,8 @@ function pushReturn(vp: u32, next: u64, size: u32): bool {
   const address = stackAddress(vp, -(<u64>bytes));
   const mode = load<u32>(vp, L.MODE) & 3;
   store<u32>(vp, 0, L.LEAVE);
+  // CS goes first.
+  if (accessAs(vp, stackAddress(vp, -(<u64>size)), size, WRITE, mode) == 0) return false;
   const at = accessAs(vp, address, bytes, WRITE, mode);
   if (at == 0) return false;
   putItem(at, 0, size, next);
