@@ -4,7 +4,17 @@
  */
 import { Helper, type HelperName, Op } from "#ir";
 import { at } from "#vcpu";
-import { addressSizeShift, checksRepeated, checksWrite, type Lifter, log2, type Rule, rax, rdi, rsi } from "./lifter.ts";
+import {
+  addressSizeShift,
+  checksRepeated,
+  checksWrite,
+  type Lifter,
+  log2,
+  type Rule,
+  rax,
+  rdi,
+  rsi,
+} from "./lifter.ts";
 
 const ES = 0;
 
