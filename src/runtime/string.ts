@@ -95,8 +95,13 @@ function writeElement(vp: u32, va: u64, k: u32, value: u64): bool {
  * and for a single instruction, events wait.
  */
 function givesWay(vp: u32, work: u64): bool {
-  if (work >= enough) return true;
+  if (work >= enough || load<u32>(vp, L.STEP_TRAP) != 0) return true;
   return load<u32>(vp, L.EVENTS) != 0 && load<u32>(vp, L.STEPPING) == 0 && load<u64>(vp, L.ICOUNT_LIMIT) == 0xffffffffffffffff;
+}
+
+/** Elements to do before asking `givesWay`: single steps end with each. */
+function atOnce(vp: u32, left: u64): u64 {
+  return load<u32>(vp, L.STEP_TRAP) != 0 ? min<u64>(left, 1) : left;
 }
 
 function again(vp: u32): u32 {
@@ -149,7 +154,7 @@ export function rep_movs(vp: u32, a: u32, b: u32, imm: u32): u32 {
   while (left != 0 && leave == 0) {
     const source = linear(vp, a, from, imm);
     const target = linear(vp, b, to, imm);
-    let n = min<u64>(left, min<u64>(within(source, from, imm, back), within(target, to, imm, back)));
+    let n = min<u64>(atOnce(vp, left), min<u64>(within(source, from, imm, back), within(target, to, imm, back)));
     let p: u32 = 0;
     let q: u32 = 0;
     if (n != 0) {
@@ -203,7 +208,7 @@ export function rep_stos(vp: u32, a: u32, b: u32, imm: u32): u32 {
   if (left == 0) return 0;
   while (left != 0 && leave == 0) {
     const target = linear(vp, b, to, imm);
-    let n = min<u64>(left, within(target, to, imm, back));
+    let n = min<u64>(atOnce(vp, left), within(target, to, imm, back));
     let q: u32 = 0;
     if (n != 0) {
       q = pagePointer(vp, target, WRITE);
@@ -246,7 +251,7 @@ export function rep_lods(vp: u32, a: u32, b: u32, imm: u32): u32 {
   if (left == 0) return 0;
   while (left != 0 && leave == 0) {
     const source = linear(vp, a, from, imm);
-    let n = min<u64>(left, within(source, from, imm, back));
+    let n = min<u64>(atOnce(vp, left), within(source, from, imm, back));
     let p: u32 = 0;
     if (n != 0) {
       p = pagePointer(vp, source, READ);
@@ -337,7 +342,7 @@ export function rep_cmps(vp: u32, a: u32, b: u32, imm: u32): u32 {
   for (;;) {
     const source = linear(vp, a, from, imm);
     const target = linear(vp, b, to, imm);
-    let n = min<u64>(left, min<u64>(within(source, from, imm, back), within(target, to, imm, back)));
+    let n = min<u64>(atOnce(vp, left), min<u64>(within(source, from, imm, back), within(target, to, imm, back)));
     let p: u32 = 0;
     let q: u32 = 0;
     if (n != 0) {
@@ -411,7 +416,7 @@ export function rep_scas(vp: u32, a: u32, b: u32, imm: u32): u32 {
   if (left == 0) return 0;
   for (;;) {
     const target = linear(vp, b, to, imm);
-    let n = min<u64>(left, within(target, to, imm, back));
+    let n = min<u64>(atOnce(vp, left), within(target, to, imm, back));
     let q: u32 = 0;
     if (n != 0) {
       q = pagePointer(vp, target, READ);

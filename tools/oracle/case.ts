@@ -79,6 +79,8 @@ export const userDescriptors = [
   { index: 4, descriptor: 0x00cf_fb00_0000_ffffn },
   { index: 5, descriptor: 0x00cf_f300_0000_ffffn },
   { index: 6, descriptor: 0x00af_fb00_0000_ffffn },
+  /** Its limit is the number of the CPU. */
+  { index: 15, descriptor: 0x0040_f500_0000_0000n },
 ] as const;
 
 /** Readable and executable, one after the other. */

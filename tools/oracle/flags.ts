@@ -64,6 +64,8 @@ export interface Place {
   readonly repeated: boolean;
   /** Offset of a relative branch's target, or -1. */
   readonly target: number;
+  /** May go on at any later instruction: an indirect jump, call or return. */
+  readonly indirect: boolean;
 }
 
 /** The instructions of a case one after the other, as far as they decode. */
@@ -82,9 +84,9 @@ export function placesOf(c: OracleCase): Place[] {
       count: countOf(i, offset === 0 ? c.start.gpr[1] : undefined),
       repeated: i.rep !== 0,
       target: relative && !bad ? offset + i.length + i.immLow : -1,
+      indirect: !relative && /^(jmp|call|ret|iret)f?$/.test(i.row.mnemonic),
     });
-    if (bad) break;
-    offset += i.length;
+    offset += i.length || 1;
   }
   return places;
 }
@@ -103,6 +105,10 @@ export function undefinedFlags(places: readonly Place[]): Map<number, number> {
       const after = undefinedAfter(p.row, p.operandSize, p.count, p.repeated, before.get(p.offset) ?? 0);
       if (join(p.offset + p.length, after)) changed = true;
       if (p.target >= 0 && join(p.target, after)) changed = true;
+      if (!p.indirect) continue;
+      for (const later of places) {
+        if (later.offset > p.offset && join(later.offset + later.length, after)) changed = true;
+      }
     }
   }
   return before;

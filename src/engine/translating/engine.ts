@@ -241,8 +241,8 @@ export class TranslatingEngine implements Engine {
     vcpu.setU32("RESUME", 0);
     vcpu.setU32("STEP_TRAP", stepping ? 1 : 0);
     const exit = this.#stepInhibited(vcpu);
-    // An instruction that faulted is not done, and begins anew.
-    if (vcpu.u64("ICOUNT") !== retired) {
+    // An instruction that faulted is not done, and begins anew; one element of a repeated one is.
+    if (vcpu.u64("ICOUNT") !== retired || vcpu.u32("LEAVE") === Leave.again) {
       const causes = vcpu.u32("PENDING_DB") | (vcpu.u32("STEP_TRAP") !== 0 ? singleStep : 0);
       if (causes !== 0) {
         this.#observer?.exception(vcpu, debugVector, 0);

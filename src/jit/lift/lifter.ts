@@ -242,17 +242,17 @@ export class Lifter {
 
   /** An atomic read-modify-write of the memory operand; these operations have no indexed form. */
   atomic(op: number, v: number): void {
-    this.ir.mem(op, v, this.address(true), 0);
+    this.ir.mem(op, v, this.address(true, accessBytes[op]), 0);
   }
   /** Compare-and-exchange on the memory operand (see ir/ops.ts). */
   exchange(op: number, v: number, replacement: number): void {
-    this.ir.mem2(op, v, this.address(true), 0, replacement);
+    this.ir.mem2(op, v, this.address(true, accessBytes[op]), 0, replacement);
   }
 
-  /** The linear address of the memory operand, in a field; `writes`: something will be written there. */
-  address(writes = false): number {
+  /** The linear address of the memory operand, in a field; `writes`: some of its `bytes` may be written. */
+  address(writes = false, bytes = 1): number {
     this.#writes = writes;
-    this.#bytes = 1;
+    this.#bytes = bytes;
     this.#settle();
     if (this.#index < 0 && this.#displacement === 0) return this.#base;
     const t = this.temp();
@@ -279,8 +279,9 @@ export class Lifter {
   /** Adds the segment's base to an offset (string instructions, far pointers); gives the field of the linear address. */
   linear(offset: number, segment: number, writes = false, bytes = 1): number {
     if (segment === SS) this.ir.stackSegment();
-    if (!this.#hasBase(segment)) return offset;
-    this.checkSegment(segment, offset, (writes ? checksWrite : 0) | bytes);
+    const based = this.#hasBase(segment);
+    if (!this.long && (based || (segment === CS && writes))) this.checkSegment(segment, offset, (writes ? checksWrite : 0) | bytes);
+    if (!based) return offset;
     const t = this.temp();
     // Outside 64-bit code linear addresses are 32 bits: a TLS offset of -4 wraps.
     this.ir.rrr(this.long ? Op.add64 : Op.add32, t, offset, at.SEG_BASE + 8 * segment);

@@ -256,8 +256,8 @@ function verify(which: number): Rule {
 
 const arpl: Rule = (l) => {
   const memory = l.isMemory(0);
-  const d = memory ? l.address(true) : l.registerOf(0);
-  l.ir.call(Helper.sys_arpl, d, l.registerOf(1), memory ? 1 : 0);
+  const d = memory ? l.address() : l.registerOf(0);
+  l.ir.call(Helper.sys_arpl, d, l.registerOf(1), memory ? 1 + l.i.segment : 0);
 };
 
 function readBase(segment: number): Rule {

@@ -43,6 +43,8 @@ const registerField = (l: Lifter): number => (l.i.rm & 7) << 8;
 function noted(rule: Rule): Rule {
   return (l, i) => {
     if (!requireFpu(l)) return;
+    // Before the segment checks of 32-bit code.
+    if (i.hasMemory && !l.long) l.ir.call(Helper.x87_wait);
     const address = i.hasMemory ? l.address() : -1;
     rule(l, i);
     l.ir.rri(Op.const16, at.FOP, 0, ((i.row.opcode & 7) << 8) | modrm(l));
@@ -186,7 +188,7 @@ function controlOnly(which: number): Rule {
 function environmentMove(flags: number): Rule {
   return fpu((l) => {
     const small = l.i.operandSize === 2 ? environment.small : 0;
-    l.ir.call(Helper.x87_environment, l.address(), 0, flags | small);
+    l.ir.call(Helper.x87_environment, l.address((flags & environment.load) === 0), 0, flags | small);
   });
 }
 

@@ -96,7 +96,7 @@ export function sys_xsave(vp: u32, a: u32, b: u32, imm: u32): u32 {
   if (begin(vp, va) != 0) return 1;
   const components = requested(vp);
   const image = vp + L.SCRATCH;
-  if (!reach(vp, va, WRITE) || !reach(vp, va + 512, WRITE) || !copyIn(vp, va, 512, 520)) return 1;
+  if (!reach(vp, va, WRITE) || !reach(vp, va + 575, WRITE) || !copyIn(vp, va, 512, 520)) return 1;
   const inUse = (load<u64>(image, 512) & ~components) | components;
   x87_fxsave(vp, image, imm & WIDE, xmmCount(imm));
   store<u64>(image, inUse, 512);
@@ -114,7 +114,7 @@ export function sys_xsave(vp: u32, a: u32, b: u32, imm: u32): u32 {
 export function sys_xrstor(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const va = load<u64>(vp + a);
   if (begin(vp, va) != 0) return 1;
-  if (!reach(vp, va + 512, READ) || !copyIn(vp, va, 0, 576)) return 1;
+  if (!reach(vp, va, READ) || !reach(vp, va + 512, READ) || !copyIn(vp, va, 0, 576)) return 1;
   const image = vp + L.SCRATCH;
   const present = load<u64>(image, 512);
   // The compacted form is not announced; of the header's rest bytes 8 to 23 must be zero.

@@ -1,6 +1,7 @@
 /** Segment registers, LDTR, TR, the table registers, and the instructions that ask about descriptors. */
 import { flags, setFlags } from "../flags";
 import * as L from "../layout";
+import { segment_access } from "../segment-access";
 import { raise, readAs, writeAs } from "../memory";
 import {
   Descriptor, dpl, fetchDescriptor, fetchUpper, isCode, isConforming, isNull, isPresent, isSegment, loadSegment, markDescriptor, SS_INDEX,
@@ -9,6 +10,7 @@ import {
 import { canonical, cpl, cr4, CR4_FSGSBASE, CR4_UMIP, failed, GP, gp, longMode, NP, protectedMode, ud } from "./state";
 
 const ZF: u32 = 0x40;
+const CHECKS_WRITE: u32 = 0x1000;
 
 /** a = field with the selector, imm = segment register. */
 export function sys_load_segment(vp: u32, a: u32, b: u32, imm: u32): u32 {
@@ -151,7 +153,7 @@ export function sys_verify(vp: u32, a: u32, b: u32, imm: u32): u32 {
   return 0;
 }
 
-/** a = destination, its RPL raised to that of b; imm: a holds the address of the destination, which is written if need be. */
+/** a = destination, its RPL raised to that of b. imm: 1 + a segment where a holds an address, written to if need be. */
 export function sys_arpl(vp: u32, a: u32, b: u32, imm: u32): u32 {
   if (!protectedMode(vp)) return ud(vp);
   const mode = load<u32>(vp, L.MODE) & 3;
@@ -163,7 +165,7 @@ export function sys_arpl(vp: u32, a: u32, b: u32, imm: u32): u32 {
   if (raises) {
     const raised = (d & 0xfffc) | rpl;
     if (imm == 0) store<u16>(vp + a, <u16>raised);
-    else if (!writeAs(vp, va, 2, raised, mode)) return 1;
+    else if (segment_access(vp, imm - 1, 0, CHECKS_WRITE) != 0 || !writeAs(vp, va, 2, raised, mode)) return 1;
   }
   setZero(vp, raises);
   return 0;

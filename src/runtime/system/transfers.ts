@@ -1,7 +1,7 @@
 /** Control transfers that change CS: far jumps, calls and returns, IRET, SYSCALL, SYSRET. */
 import { taskStack } from "../deliver";
 import * as L from "../layout";
-import { accessAs, commitAs, raise, READ, WRITE } from "../memory";
+import { accessAs, commitAs, raise, READ, WRITE, writeAs } from "../memory";
 import {
   CS_INDEX, Descriptor, dpl, dropInnerSegments, fetchDescriptor, fetchUpper, FLAT_CODE32, FLAT_CODE64, FLAT_DATA, isCode, isConforming,
   isNull, isPresent, isSegment, markDescriptor, setCache, setNull, setSegment, SS_INDEX, stackFault,
@@ -43,18 +43,15 @@ function readStack(vp: u32, offset: u64, count: u32, size: u32): u32 {
   const mode = load<u32>(vp, L.MODE) & 3;
   const first = offset + (count == 2 ? 1 : 2) * size;
   if (accessAs(vp, stackAddress(vp, first), size, READ, mode) == 0) return 0;
+  // Of a frame with a stack pointer SS comes next; RIP is the last.
+  if (count == 5 && accessAs(vp, stackAddress(vp, offset + 4 * size), size, READ, mode) == 0) return 0;
+  if (accessAs(vp, stackAddress(vp, offset + size), size, READ, mode) == 0) return 0;
   return accessAs(vp, stackAddress(vp, offset), count * size, READ, mode);
 }
 
 function item(at: u32, n: u32, size: u32): u64 {
   if (size == 8) return load<u64>(at + n * 8);
   return size == 4 ? <u64>load<u32>(at + n * 4) : <u64>load<u16>(at + n * 2);
-}
-
-function putItem(at: u32, n: u32, size: u32, value: u64): void {
-  if (size == 8) store<u64>(at + n * 8, value);
-  else if (size == 4) store<u32>(at + n * 4, <u32>value);
-  else store<u16>(at + n * 2, <u16>value);
 }
 
 /** Whether `rip` may be jumped to in the code segment of the fetched descriptor. 0, or #GP raised. */
@@ -129,19 +126,13 @@ export function sys_call_far(vp: u32, a: u32, b: u32, imm: u32): u32 {
   return 0;
 }
 
-/** Pushes CS and a return address on the current stack. */
+/** Pushes CS and a return address on the current stack. What CS overwrote stays so if there is no room for the address. */
 function pushReturn(vp: u32, next: u64, size: u32): bool {
-  const bytes = size * 2;
-  const address = stackAddress(vp, -(<u64>bytes));
   const mode = load<u32>(vp, L.MODE) & 3;
-  store<u32>(vp, 0, L.LEAVE);
-  // CS goes first.
-  if (accessAs(vp, stackAddress(vp, -(<u64>size)), size, WRITE, mode) == 0) return false;
-  const at = accessAs(vp, address, bytes, WRITE, mode);
-  if (at == 0) return false;
-  putItem(at, 0, size, next);
-  putItem(at, 1, size, <u64>load<u32>(vp + L.SEG_SELECTOR + 4));
-  if (at == vp + L.BOUNCE && commitAs(vp, address, bytes, mode) == 0) return false;
+  const selector = <u64>load<u32>(vp + L.SEG_SELECTOR + 4);
+  if (!writeAs(vp, stackAddress(vp, -(<u64>size)), size, selector, mode)) return false;
+  const bytes = size * 2;
+  if (!writeAs(vp, stackAddress(vp, -(<u64>bytes)), size, next, mode)) return false;
   setStackPointer(vp, rsp(vp) - bytes, stackMask(vp));
   return true;
 }
