@@ -58,7 +58,8 @@ if [ "$mode" = exec ]; then
   wait $agent
 else
   [ "$rows" ] && [ "$cols" ] && stty rows "$rows" cols "$cols" </dev/console
-  setsid cttyhack sh -l </dev/console >/dev/console 2>&1 &
+  # What a shell runs by "&" has SIGINT ignored, and hands that on to all below it; login sets it to its default.
+  setsid cttyhack login -f root </dev/console >/dev/console 2>&1 &
   wait $!
 fi
 sync
@@ -125,7 +126,7 @@ export function guestFiles(image: string): readonly (readonly [path: string, tex
     ["etc/group", "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n"],
     ["etc/hostname", "memvisor\n"],
     ["etc/hosts", "127.0.0.1 localhost memvisor\n::1 localhost\n"],
-    ["etc/profile", "export PS1='\\w # '\n"],
+    ["etc/profile", "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nexport PS1='\\w # '\n"],
     ["etc/memvisor-image", `${image}\n`],
   ];
 }
