@@ -167,7 +167,7 @@ add("jmp", "jump", { ends: true });
 for (const known of ["", "sub", "logic"] as const) for (const cc of conditions) add(`jcc${known}${cc}`, "branch", { ends: true, readsFlags: true });
 /** Jumps when the i8 at `a` (in the u16 after op) is not zero. */
 add("jnz", "branch", { ends: true, a: "i8" });
-/** Leaves with #GP where a is no canonical address: before a jump there changes anything. */
+/** Leaves with #GP where a is no canonical address: before a jump there changes anything. Of a call (imm 1) the push comes first. */
 add("canonical", "pos", { a: "i64", leaves: true });
 /** RIP = a. */
 add("jmpi", "rrr", { ends: true, a: "i64" });

@@ -9,8 +9,6 @@ const GENERAL_PROTECTION: u32 = 13;
 // As the lifter numbers them (jit/lift/lifter.ts).
 const BYTES: u32 = 0xfff;
 const WRITES: u32 = 0x1000;
-const REPEATED: u32 = 0x2000;
-const ADDRESS_SIZE_SHIFT: u32 = 16;
 
 const UNUSABLE: u32 = 0x10000;
 const CODE: u32 = 8;
@@ -21,11 +19,6 @@ const BIG: u32 = 0x4000;
 
 /** a = segment register, b = field with the offset, imm = bytes and what kind of access. 0, or #GP (#SS) raised. */
 export function segment_access(vp: u32, a: u32, b: u32, imm: u32): u32 {
-  if ((imm & REPEATED) != 0) {
-    const counter = load<u64>(vp + L.GPR + 8);
-    const size = imm >> ADDRESS_SIZE_SHIFT;
-    if ((size == 8 ? counter : size == 4 ? counter & 0xffffffff : counter & 0xffff) == 0) return 0;
-  }
   const flags = load<u32>(vp + L.SEG_FLAGS + (a << 2));
   const writes = (imm & WRITES) != 0;
   const code = (flags & CODE) != 0;
@@ -40,6 +33,8 @@ function beyondLimit(vp: u32, segment: u32, offset: u32, bytes: u32, flags: u32)
   if (bytes == 0) return false;
   const limit = <u64>load<u32>(vp + L.SEG_LIMIT + (segment << 2));
   const last = <u64>offset + bytes - 1;
+  // Images go piece by piece: aligned ones meet no limit of 4 GiB, but wrap.
+  if (limit == 0xffffffff && bytes > 16 && (offset & (bytes < 512 ? 3 : 15)) == 0) return false;
   if ((flags & (CODE | EXPANDS_DOWN)) != EXPANDS_DOWN) return last > limit;
   return <u64>offset <= limit || last > ((flags & BIG) != 0 ? 0xffffffff : 0xffff);
 }

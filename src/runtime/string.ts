@@ -10,7 +10,12 @@
  * imm: bits 0-1 log2 of the element, 2-3 log2 of the address size, then the flags below.
  */
 import * as L from "./layout";
-import { access, commit, pagePointer, READ, WRITE } from "./memory";
+import { access, commit, pagePointer, raise, READ, WRITE } from "./memory";
+
+import { segment_access } from "./segment-access";
+
+const GP: u32 = 13;
+const CHECKS_WRITE: u32 = 0x1000;
 
 const RAX: u32 = L.GPR;
 const RCX: u32 = L.GPR + 8;
@@ -48,18 +53,28 @@ function put(vp: u32, field: u32, value: u64, imm: u32): void {
   else store<u64>(vp + field, value);
 }
 
+/** The element at an offset passes the end of a 4 GiB segment. */
+// @ts-ignore: decorator
+@inline
+function passesEnd(offset: u64, imm: u32): bool {
+  return (imm & NARROW) != 0 && offset + (1 << (imm & 3)) > 0x100000000;
+}
+
 /** Elements from `va` on that lie whole in its page and before the offset wraps; 0 where the first one crosses. */
 function within(va: u64, offset: u64, imm: u32, back: bool): u64 {
   const k = <u64>(imm & 3);
   const size = <u64>1 << k;
   const mask = addressMask(imm);
   const inPage = va & 4095;
+  if (passesEnd(offset, imm)) return 0;
   if (back) {
     if (inPage + size > 4096) return 0;
     return min<u64>((inPage >> k) + 1, (offset >> k) + 1);
   }
   const n = (4096 - inPage) >> k;
-  return mask + 1 == 0 ? n : min<u64>(n, (mask + 1 - offset + size - 1) >> k);
+  if (mask + 1 == 0) return n;
+  // With 16-bit addresses the last element may pass the end of them.
+  return min<u64>(n, mask == 0xffff ? (mask + 1 - offset + size - 1) >> k : max<u64>((mask + 1 - offset) >> k, 1));
 }
 
 function get(at: u32, k: u32): u64 {
@@ -75,15 +90,33 @@ function set(at: u32, k: u32, value: u64): void {
   else store<u64>(at, value);
 }
 
+/** The segment whose base the field `base` is does not allow it: a fault was raised. Only 32-bit code has such segments. */
+function denied(vp: u32, base: u32, imm: u32, intent: u32): bool {
+  if ((imm & NARROW) == 0 || base == L.ZERO) return false;
+  return segment_access(vp, (base - L.SEG_BASE) >> 3, L.ZERO, intent == WRITE ? CHECKS_WRITE : 0) != 0;
+}
+
+/** As pagePointer. */
+function page(vp: u32, base: u32, va: u64, imm: u32, intent: u32): u32 {
+  return denied(vp, base, imm, intent) ? 0 : pagePointer(vp, va, intent);
+}
+
 /** One element by the slow path. What was read is in `element`; false with LEAVE set. */
 let element: u64 = 0;
-function readElement(vp: u32, va: u64, k: u32): bool {
-  const at = access(vp, va, 1 << k, READ);
+function readElement(vp: u32, base: u32, offset: u64, imm: u32): bool {
+  if (denied(vp, base, imm, READ)) return false;
+  if (passesEnd(offset, imm)) return raise(vp, GP, 0) == 0;
+  const k = imm & 3;
+  const at = access(vp, linear(vp, base, offset, imm), 1 << k, READ);
   if (at == 0) return false;
   element = get(at, k);
   return true;
 }
-function writeElement(vp: u32, va: u64, k: u32, value: u64): bool {
+function writeElement(vp: u32, base: u32, offset: u64, imm: u32, value: u64): bool {
+  if (denied(vp, base, imm, WRITE)) return false;
+  if (passesEnd(offset, imm)) return raise(vp, GP, 0) == 0;
+  const k = imm & 3;
+  const va = linear(vp, base, offset, imm);
   const at = access(vp, va, 1 << k, WRITE);
   if (at == 0) return false;
   set(at, k, value);
@@ -158,12 +191,12 @@ export function rep_movs(vp: u32, a: u32, b: u32, imm: u32): u32 {
     let p: u32 = 0;
     let q: u32 = 0;
     if (n != 0) {
-      p = pagePointer(vp, source, READ);
+      p = page(vp, a, source, imm, READ);
       if (p == 0 && load<u32>(vp, L.LEAVE) != 0) break;
-      q = pagePointer(vp, target, WRITE);
+      q = page(vp, b, target, imm, WRITE);
       if (q == 0 && load<u32>(vp, L.LEAVE) != 0) break;
       // Making the target writable may have given it, and so the source, another frame.
-      if (p != 0 && q != 0) p = pagePointer(vp, source, READ);
+      if (p != 0 && q != 0) p = page(vp, a, source, imm, READ);
     } else n = 1;
     if (p != 0 && q != 0) {
       const bytes = <u32>n << k;
@@ -174,8 +207,8 @@ export function rep_movs(vp: u32, a: u32, b: u32, imm: u32): u32 {
       let done: u64 = 0;
       while (done < n) {
         const moved = back ? 0 - (done << k) : done << k;
-        if (!readElement(vp, linear(vp, a, (from + moved) & mask, imm), k)) break;
-        if (!writeElement(vp, linear(vp, b, (to + moved) & mask, imm), k, element)) break;
+        if (!readElement(vp, a, (from + moved) & mask, imm)) break;
+        if (!writeElement(vp, b, (to + moved) & mask, imm, element)) break;
         done++;
       }
       if (done < n) leave = load<u32>(vp, L.LEAVE);
@@ -211,7 +244,7 @@ export function rep_stos(vp: u32, a: u32, b: u32, imm: u32): u32 {
     let n = min<u64>(atOnce(vp, left), within(target, to, imm, back));
     let q: u32 = 0;
     if (n != 0) {
-      q = pagePointer(vp, target, WRITE);
+      q = page(vp, b, target, imm, WRITE);
       if (q == 0 && load<u32>(vp, L.LEAVE) != 0) break;
     } else n = 1;
     if (q != 0) {
@@ -221,7 +254,7 @@ export function rep_stos(vp: u32, a: u32, b: u32, imm: u32): u32 {
       let done: u64 = 0;
       while (done < n) {
         const moved = back ? 0 - (done << k) : done << k;
-        if (!writeElement(vp, linear(vp, b, (to + moved) & mask, imm), k, value)) break;
+        if (!writeElement(vp, b, (to + moved) & mask, imm, value)) break;
         done++;
       }
       if (done < n) leave = load<u32>(vp, L.LEAVE);
@@ -254,7 +287,7 @@ export function rep_lods(vp: u32, a: u32, b: u32, imm: u32): u32 {
     let n = min<u64>(atOnce(vp, left), within(source, from, imm, back));
     let p: u32 = 0;
     if (n != 0) {
-      p = pagePointer(vp, source, READ);
+      p = page(vp, a, source, imm, READ);
       if (p == 0 && load<u32>(vp, L.LEAVE) != 0) break;
     } else n = 1;
     if (p != 0) {
@@ -263,7 +296,7 @@ export function rep_lods(vp: u32, a: u32, b: u32, imm: u32): u32 {
     } else {
       let done: u64 = 0;
       while (done < n) {
-        if (!readElement(vp, linear(vp, a, (from + (back ? 0 - (done << k) : done << k)) & mask, imm), k)) break;
+        if (!readElement(vp, a, (from + (back ? 0 - (done << k) : done << k)) & mask, imm)) break;
         done++;
       }
       if (done < n) leave = load<u32>(vp, L.LEAVE);
@@ -346,13 +379,13 @@ export function rep_cmps(vp: u32, a: u32, b: u32, imm: u32): u32 {
     let p: u32 = 0;
     let q: u32 = 0;
     if (n != 0) {
-      if (sourceFirst) p = pagePointer(vp, source, READ);
+      if (sourceFirst) p = page(vp, a, source, imm, READ);
       if (sourceFirst && p == 0 && load<u32>(vp, L.LEAVE) != 0) leave = 1;
       else {
-        q = pagePointer(vp, target, READ);
+        q = page(vp, b, target, imm, READ);
         if (q == 0 && load<u32>(vp, L.LEAVE) != 0) leave = 1;
         else if (!sourceFirst) {
-          p = pagePointer(vp, source, READ);
+          p = page(vp, a, source, imm, READ);
           if (p == 0 && load<u32>(vp, L.LEAVE) != 0) leave = 1;
         }
       }
@@ -370,9 +403,9 @@ export function rep_cmps(vp: u32, a: u32, b: u32, imm: u32): u32 {
         second = get(q + (done - 1) * step, k);
       } else {
         n = 0;
-        if (readElement(vp, sourceFirst ? source : target, k)) {
+        if (readElement(vp, sourceFirst ? a : b, sourceFirst ? from : to, imm)) {
           const one = element;
-          if (readElement(vp, sourceFirst ? target : source, k)) {
+          if (readElement(vp, sourceFirst ? b : a, sourceFirst ? to : from, imm)) {
             first = sourceFirst ? one : element;
             second = sourceFirst ? element : one;
             n = 1;
@@ -419,7 +452,7 @@ export function rep_scas(vp: u32, a: u32, b: u32, imm: u32): u32 {
     let n = min<u64>(atOnce(vp, left), within(target, to, imm, back));
     let q: u32 = 0;
     if (n != 0) {
-      q = pagePointer(vp, target, READ);
+      q = page(vp, b, target, imm, READ);
       if (q == 0 && load<u32>(vp, L.LEAVE) != 0) leave = 1;
     }
     if (leave == 0) {
@@ -432,7 +465,7 @@ export function rep_scas(vp: u32, a: u32, b: u32, imm: u32): u32 {
           : scanRun<u64>(q, count, step, value, whileEqual);
         n = <u64>done;
         second = get(q + (done - 1) * step, k);
-      } else if (readElement(vp, target, k)) {
+      } else if (readElement(vp, b, to, imm)) {
         second = element;
         n = 1;
       } else {

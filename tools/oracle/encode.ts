@@ -134,7 +134,9 @@ export function encode(b: CaseBuilder, row: InstructionRow): Item | undefined {
   }
   const repeat = isString && random.chance(60) ? random.pick([0xf3, 0xf3, 0xf2]) : 0;
   if (repeat) prefixes.push(repeat);
-  if (row.lockable && hasModrmMemory ? random.chance(25) : random.chance(0.3)) prefixes.push(0xf0);
+  // LOCK with VERR and VERW: AMD's processors look at the operand first. LOCK MOV CR0 is their CR8.
+  const canLock = row.mnemonic !== "verr" && row.mnemonic !== "verw" && !row.lift.includes("-cr");
+  if (row.lockable && hasModrmMemory ? random.chance(25) : canLock && random.chance(0.3)) prefixes.push(0xf0);
   if (row.prefix > 0) prefixes.push(row.prefix);
 
   const choice: Choice = { row, operandSize, addressSize, repeat, segmentBase };
@@ -169,6 +171,8 @@ export function encode(b: CaseBuilder, row: InstructionRow): Item | undefined {
       const size =
         memorySize(row, operandSize) ?? (rmShape ? (rmShape.memorySize ?? sizeOf(rmShape, operandSize, mode)) : 0);
       const address = b.dataAddress(size, row.alignment, shapes[0] === rmShape);
+      // How far FXRSTOR and its like come before the end of a segment is not for us to say.
+      if (size > 16 && segmentBase > address && segmentBase < address + BigInt(size)) return undefined;
       const floating = row.map === 0 ? row.opcode >= 0xd8 : shapes.some((shape) => shape.place.startsWith("xmm"));
       b.patchValue(address, size, floating);
       prepareContents(b, choice, address, fixups);
@@ -209,7 +213,7 @@ export function encode(b: CaseBuilder, row: InstructionRow): Item | undefined {
       const width = operandSize === 2 ? 2 : 4;
       fixups.push({ kind: "absolute", offset, size: width, target: b.forwardTarget() });
       tail.push(...littleEndian(0n, width), ...littleEndian(0x23n, 2));
-    } else if (shape.place === "fixed" && n === 0) written.push(shape.register ?? 0);
+    } else if (shape.place === "fixed" && (n === 0 || exchanges.has(row.mnemonic))) written.push(shape.register ?? 0);
   }
   for (const register of written) b.written(register);
   return { row, bytes: [...head, ...tail], fixups };

@@ -250,7 +250,7 @@ export function prepareRegister(b: CaseBuilder, choice: Choice, register: number
 
 /** The bit number of BT and its like with memory: near the operand, on both sides. */
 export function prepareBitOffset(b: CaseBuilder, choice: Choice, register: number): void {
-  if (/^bt[src]?$/.test(choice.row.mnemonic) && b.random.chance(85)) {
+  if (/^bt[src]?$/.test(choice.row.mnemonic) && (choice.segmentBase !== 0n || b.random.chance(85))) {
     const bits = choice.operandSize * 8;
     b.set(register, BigInt.asUintN(bits, BigInt(b.random.below(4096) - 2048)) | (b.random.u64() << BigInt(bits)));
   }
@@ -351,7 +351,8 @@ export function prepareContents(b: CaseBuilder, choice: Choice, address: bigint,
       const bytes = new Uint8Array(576);
       bytes.set(randomImage(b));
       bytes[512] = random.below(4);
-      if (random.chance(5)) bytes[512 + random.below(24)] |= 1 << random.below(8);
+      // What must be zero on every processor: components that none has, and the header's reserved bytes.
+      if (random.chance(5)) bytes[random.pick([515, 516, 517, 518, 528, 531, 535])] |= 1 << random.below(8);
       b.patch(address, bytes);
       return;
     }

@@ -637,7 +637,8 @@ means("canonical", (e) => {
   e.pushA("i64");
   e.code.tee(e.x).i64(16).op(W.i64_shl).i64(16).op(W.i64_shr_s).get(e.x).op(W.i64_ne).if();
   e.code.get(e.vp);
-  e.callRuntime("raise_alignment");
+  e.pushImm32();
+  e.callRuntime("raise_target");
   e.leaveIf();
   e.code.end();
 });

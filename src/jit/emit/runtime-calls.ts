@@ -17,6 +17,7 @@ export const runtimeCalls: Record<string, FunctionType> = {
   carry: signature("i32", "i32"),
   condition: signature("i32 i32", "i32"),
   raise_alignment: signature("i32", "i32"),
+  raise_target: signature("i32 i32", "i32"),
   need_step: signature("i32", "i32"),
   stack_fault: signature("i32", ""),
   stop: signature("i32", ""),

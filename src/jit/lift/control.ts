@@ -41,9 +41,12 @@ const jcc: Rule = (l, i) => {
 };
 
 /** The field with an indirect target, as wide as the operand says; safe from what a push does to rSP, and canonical. */
-function indirectTarget(l: Lifter): number {
+function indirectTarget(l: Lifter, calls: boolean): number {
   const target = targetOperand(l);
-  if (l.i.operandSize === 8) l.ir.pos(Op.canonical, 0, target, 0);
+  if (l.i.operandSize === 8) {
+    if (calls) l.ir.stackSegment();
+    l.ir.pos(Op.canonical, 0, target, 0, calls ? 1 : 0);
+  }
   return target;
 }
 
@@ -63,7 +66,7 @@ function targetOperand(l: Lifter): number {
 
 const jmp: Rule = (l) => {
   if (l.shape(0).place === "relative") jumpRelative(l);
-  else l.jumpTo(indirectTarget(l));
+  else l.jumpTo(indirectTarget(l, false));
 };
 
 function pushReturnAddress(l: Lifter): void {
@@ -77,7 +80,7 @@ const call: Rule = (l) => {
     jumpRelative(l);
     return;
   }
-  const target = indirectTarget(l);
+  const target = indirectTarget(l, true);
   pushReturnAddress(l);
   l.jumpTo(target);
 };

@@ -26,10 +26,8 @@ export const rdi = gpr(7);
 const CS = 1;
 const SS = 2;
 
-/** The last operand of the helper segment_access: bytes, and these. */
-export const checksWrite = 0x1000;
-export const checksRepeated = 0x2000;
-export const addressSizeShift = 16;
+/** The last operand of the helper segment_access: bytes, and this. */
+const checksWrite = 0x1000;
 
 /** The segment checks made for this instruction. */
 const checkedRead = 1;
@@ -263,6 +261,23 @@ export class Lifter {
     return t;
   }
 
+  /** The address of the last of the operand's bytes, in a field: what 32-bit addresses wrap comes back from below. */
+  lastByte(bytes: number, writes: boolean): number {
+    const { i } = this;
+    if (i.addressSize === 8) {
+      const t = this.temp();
+      this.ir.mem(Op.lea64, t, this.address(writes), bytes - 1);
+      return t;
+    }
+    const displacement = i.displacement;
+    i.displacement = (displacement + bytes - 1) | 0;
+    const last = this.address(writes);
+    i.displacement = displacement;
+    this.#resolved = false;
+    this.#checked = 0;
+    return last;
+  }
+
   /** The effective address without segment base (LEA), of addressSize, in field d as `op` (lea32 or lea64) leaves it. */
   effectiveAddress(op: number, d: number): void {
     const i = this.i;
@@ -295,7 +310,7 @@ export class Lifter {
 
   /**
    * In 32-bit code, where the segment may be null, read-only or short: raises what an access at the offset in a field
-   * raises. `access`: bytes, and the constants above.
+   * raises. `access`: bytes, and perhaps `checksWrite`.
    */
   checkSegment(segment: number, offset: number, access: number): void {
     if ((this.mode & Mode.code32) !== 0) this.ir.call(Helper.segment_access, segment, offset, access);

@@ -5,9 +5,6 @@
 import { Helper, type HelperName, Op } from "#ir";
 import { at } from "#vcpu";
 import {
-  addressSizeShift,
-  checksRepeated,
-  checksWrite,
   type Lifter,
   log2,
   type Rule,
@@ -46,14 +43,7 @@ function advance(l: Lifter, register: number, by: number): void {
 function repeat(l: Lifter, helper: HelperName, n: number): void {
   const i = l.i;
   const imm = n | (log2(i.addressSize) << 2) | (l.long ? 0 : 16) | (i.rep === 0xf2 ? 32 : 0);
-  const from = l.segmentBase(i.segment);
-  const to = l.segmentBase(ES);
-  // Where the counter is zero nothing is accessed.
-  const counted = checksRepeated | (i.addressSize << addressSizeShift);
-  const writes = helper === "rep_movs" || helper === "rep_stos";
-  if (from !== at.ZERO && helper !== "rep_stos" && helper !== "rep_scas") l.checkSegment(i.segment, at.ZERO, counted);
-  if (to !== at.ZERO && helper !== "rep_lods") l.checkSegment(ES, at.ZERO, writes ? counted | checksWrite : counted);
-  l.ir.call(Helper[helper], from, to, imm);
+  l.ir.call(Helper[helper], l.segmentBase(i.segment), l.segmentBase(ES), imm);
 }
 
 const movs: Rule = (l, i) => {

@@ -419,12 +419,15 @@ const stateForm = (l: Lifter, i: Instruction): number => (i.operandSize === 8 ? 
 /** FXSAVE and FXRSTOR: #NM with CR0.EM or CR0.TS. */
 function legacyState(helper: number): Rule {
   return (l, i) => {
-    if (requireFpu(l)) l.ir.call(helper, l.address(helper === Helper.sys_fxsave), 0, stateForm(l, i));
+    if (!requireFpu(l)) return;
+    const writes = helper === Helper.sys_fxsave;
+    const last = l.lastByte(512, writes);
+    l.ir.call(helper, l.address(writes, 512), last, stateForm(l, i));
   };
 }
 
 function extendedState(helper: number): Rule {
-  return (l, i) => l.ir.call(helper, l.address(helper === Helper.sys_xsave), 0, stateForm(l, i));
+  return (l, i) => l.ir.call(helper, l.address(helper === Helper.sys_xsave, 576), 0, stateForm(l, i));
 }
 
 const ldmxcsr: Rule = (l) => {

@@ -45,7 +45,7 @@ function noted(rule: Rule): Rule {
     if (!requireFpu(l)) return;
     // Before the segment checks of 32-bit code.
     if (i.hasMemory && !l.long) l.ir.call(Helper.x87_wait);
-    const address = i.hasMemory ? l.address() : -1;
+    const address = i.hasMemory ? l.address(false, l.size(0)) : -1;
     rule(l, i);
     l.ir.rri(Op.const16, at.FOP, 0, ((i.row.opcode & 7) << 8) | modrm(l));
     l.ir.mem(l.long ? Op.lea64 : Op.lea32, at.FIP, at.RIP, l.position);
@@ -91,7 +91,7 @@ function storeReal(flags: number): Rule {
     }
     const size = l.size(0);
     const format = size === 4 ? storeFormat.single : size === 8 ? storeFormat.double : storeFormat.extended;
-    l.ir.call(Helper.x87_store, l.address(true), 0, format | flags);
+    l.ir.call(Helper.x87_store, l.address(true, size), 0, format | flags);
   });
 }
 /** FIST, FISTP, FISTTP. */
@@ -99,10 +99,10 @@ function storeInteger(flags: number): Rule {
   return noted((l) => {
     const size = l.size(0);
     const format = size === 2 ? storeFormat.word : size === 4 ? storeFormat.doubleword : storeFormat.quadword;
-    l.ir.call(Helper.x87_store, l.address(true), 0, format | flags);
+    l.ir.call(Helper.x87_store, l.address(true, size), 0, format | flags);
   });
 }
-const fbstp = noted((l) => l.ir.call(Helper.x87_store, l.address(true), 0, storeFormat.decimal | pops));
+const fbstp = noted((l) => l.ir.call(Helper.x87_store, l.address(true, 10), 0, storeFormat.decimal | pops));
 
 /** The memory operand of arithmetic, with its form. */
 function memoryOperand(l: Lifter): number {
@@ -188,7 +188,8 @@ function controlOnly(which: number): Rule {
 function environmentMove(flags: number): Rule {
   return fpu((l) => {
     const small = l.i.operandSize === 2 ? environment.small : 0;
-    l.ir.call(Helper.x87_environment, l.address((flags & environment.load) === 0), 0, flags | small);
+    const bytes = (small !== 0 ? 14 : 28) + ((flags & environment.whole) !== 0 ? 80 : 0);
+    l.ir.call(Helper.x87_environment, l.address((flags & environment.load) === 0, bytes), 0, flags | small);
   });
 }
 

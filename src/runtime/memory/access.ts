@@ -4,7 +4,7 @@
  */
 import * as L from "../layout";
 import { mmioRead, mmioWrite } from "../host";
-import { canonical, isInSegment, need_step, raiseNonCanonical } from "./faults";
+import { canonical, isInSegment, need_step, raise, raiseNonCanonical } from "./faults";
 import { frameOf, frameRecord, readOnly } from "./frames";
 import { MODIFY, READ, WRITE, walk, walkedGpa } from "./walk";
 import { entryAddress, fillFor } from "./tlb";
@@ -200,4 +200,11 @@ export function translate(vp: u32, va: u64): u64 {
   store<u32>(vp, error, L.FAULT_ERROR);
   store<u64>(vp, address, L.FAULT_ADDRESS);
   return found ? walkedGpa | (va & 4095) : NOWHERE;
+}
+
+/** #GP: a jump's target is not canonical. `calls`: unless the return address cannot be pushed. */
+export function raise_target(vp: u32, calls: u32): u32 {
+  store<u32>(vp, 0, L.LEAVE);
+  if (calls != 0 && access(vp, load<u64>(vp + L.GPR + 32) - 8, 8, WRITE) == 0) return load<u32>(vp, L.LEAVE);
+  return raise(vp, 13, 0);
 }

@@ -4,8 +4,8 @@
  */
 import { x87_fninit, x87_fxsave, x87_restore_legacy } from "../fp/index";
 import * as L from "../layout";
-import { accessAs, commitAs, raise, READ, WRITE } from "../memory";
-import { cr4, CR4_OSXSAVE, gp, gprAt, NM, ud } from "./state";
+import { accessAs, commitAs, raise, raiseNonCanonical, READ, WRITE } from "../memory";
+import { canonical, cr4, CR4_OSXSAVE, gp, gprAt, NM, ud } from "./state";
 
 const MXCSR_RESERVED: u32 = 0xffff0000;
 const PIECE: u32 = 64;
@@ -55,20 +55,28 @@ function reach(vp: u32, va: u64, intent: u32): bool {
   return accessAs(vp, va, 1, intent, load<u32>(vp, L.MODE) & 3) != 0;
 }
 
-/** a = field with the linear address. As on AMD's processors the last byte of the 512 faults first. */
+/** a = field with the linear address, b = with that of the last byte, which faults first, as on AMD's processors. */
 export function sys_fxsave(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const va = load<u64>(vp + a);
+  if (!canonical(va)) {
+    raiseNonCanonical(vp);
+    return 1;
+  }
   if ((va & 15) != 0) return gp(vp, 0);
-  if (!reach(vp, va + 511, WRITE) || !reach(vp, va, WRITE)) return 1;
+  if (!reach(vp, load<u64>(vp + b), WRITE) || !reach(vp, va, WRITE)) return 1;
   x87_fxsave(vp, vp + L.SCRATCH, imm & WIDE, xmmCount(imm));
   return copyOut(vp, va, 0, 160 + (xmmCount(imm) << 4)) ? 0 : 1;
 }
 
 export function sys_fxrstor(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const va = load<u64>(vp + a);
+  if (!canonical(va)) {
+    raiseNonCanonical(vp);
+    return 1;
+  }
   if ((va & 15) != 0) return gp(vp, 0);
   // All 512 bytes are read, whatever they hold.
-  if (!reach(vp, va + 511, READ) || !copyIn(vp, va, 0, 512)) return 1;
+  if (!reach(vp, load<u64>(vp + b), READ) || !copyIn(vp, va, 0, 512)) return 1;
   const image = vp + L.SCRATCH;
   const mxcsr = load<u32>(image, 24);
   if ((mxcsr & MXCSR_RESERVED) != 0) return gp(vp, 0);
@@ -82,7 +90,7 @@ export function sys_fxrstor(vp: u32, a: u32, b: u32, imm: u32): u32 {
 function begin(vp: u32, va: u64): u32 {
   if (!cr4(vp, CR4_OSXSAVE)) return ud(vp);
   if ((load<u64>(vp, L.CR0) & 8) != 0) return raise(vp, NM, 0);
-  return (va & 63) != 0 ? gp(vp, 0) : 0;
+  return (va & 63) != 0 || !canonical(va) ? gp(vp, 0) : 0;
 }
 
 /** The components asked for by EDX:EAX; there are but two. */
