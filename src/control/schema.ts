@@ -87,7 +87,9 @@ export const count = (placeholder: string, least: number, help: string): Option<
   help,
   parse(value) {
     const number = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
-    return number >= least ? number : wrong(`"${value}" is no whole number of at least ${least}`);
+    return number >= least && Number.isSafeInteger(number)
+      ? number
+      : wrong(`"${value}" is no whole number of at least ${least}`);
   },
 });
 
