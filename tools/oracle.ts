@@ -59,9 +59,7 @@ async function present(cpu: NativeCpu, executor: Executor, c: OracleCase): Promi
     const [expected, actual] = [await cpu.run(candidates), await executor.run(candidates)];
     return candidates.map(
       (candidate, n) =>
-        isJudged(expected[n]) &&
-        actual[n].noRule === undefined &&
-        differs(candidate, expected[n], actual[n]),
+        isJudged(expected[n]) && actual[n].noRule === undefined && differs(candidate, expected[n], actual[n]),
     );
   });
   const [expected] = await cpu.run([small]);

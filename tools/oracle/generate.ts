@@ -112,7 +112,11 @@ export class Generator {
     const mode = this.#modeFor(form);
     if (!mode) return undefined;
     const alone =
-      this.#options.single || approximate.has(form.mnemonic) || savesState.test(form.mnemonic) || this.#fillers.length === 0 || random.chance(50);
+      this.#options.single ||
+      approximate.has(form.mnemonic) ||
+      savesState.test(form.mnemonic) ||
+      this.#fillers.length === 0 ||
+      random.chance(50);
     const length = alone ? 1 : 2 + random.below(7);
     const focus = firstOnly.has(form.mnemonic) ? 0 : random.below(length);
     const b = new CaseBuilder(random, mode, length);

@@ -295,7 +295,8 @@ export class Lifter {
   linear(offset: number, segment: number, writes = false, bytes = 1): number {
     if (segment === SS) this.ir.stackSegment();
     const based = this.#hasBase(segment);
-    if (!this.long && (based || (segment === CS && writes))) this.checkSegment(segment, offset, (writes ? checksWrite : 0) | bytes);
+    if (!this.long && (based || (segment === CS && writes)))
+      this.checkSegment(segment, offset, (writes ? checksWrite : 0) | bytes);
     if (!based) return offset;
     const t = this.temp();
     // Outside 64-bit code linear addresses are 32 bits: a TLS offset of -4 wraps.

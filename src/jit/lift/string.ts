@@ -4,14 +4,7 @@
  */
 import { Helper, type HelperName, Op } from "#ir";
 import { at } from "#vcpu";
-import {
-  type Lifter,
-  log2,
-  type Rule,
-  rax,
-  rdi,
-  rsi,
-} from "./lifter.ts";
+import { type Lifter, log2, type Rule, rax, rdi, rsi } from "./lifter.ts";
 
 const ES = 0;
 
