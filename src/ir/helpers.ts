@@ -24,7 +24,7 @@ const table = {
   // System: runtime/deliver.ts and runtime/system/.
   sys_popf: "tf",
   sys_raise: "",
-  segment_access: "",
+  segment_access: "t",
   popa: "gt",
   sys_int: "gtf",
   sys_int1: "gtf",

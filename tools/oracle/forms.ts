@@ -64,5 +64,10 @@ export const approximate: ReadonlySet<string> = new Set([
   ...["fsin", "fcos", "fsincos", "fptan", "fpatan", "f2xm1", "fyl2x", "fyl2xp1"],
 ]);
 
-/** These store the x87 instruction and data pointers, which only a fresh state has in common. */
-export const firstOnly: ReadonlySet<string> = new Set(["fxsave", "xsave", "fnsave", "fnstenv", "fstenv", "fsave"]);
+/**
+ * These store the x87 instruction and data pointers, which only a fresh state has in common; and what an earlier
+ * instruction leaves in XRSTOR's header may name components that processors do not have in common.
+ */
+export const firstOnly: ReadonlySet<string> = new Set([
+  ...["fxsave", "xsave", "fnsave", "fnstenv", "fstenv", "fsave", "xrstor"],
+]);

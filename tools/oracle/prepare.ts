@@ -236,7 +236,8 @@ export function prepareRegister(b: CaseBuilder, choice: Choice, register: number
     case "verr":
     case "verw":
     case "arpl":
-      if (random.chance(80)) b.set(register, selector(b));
+      // The limit of one descriptor, which any number may happen to be, is the number of the CPU.
+      if (choice.row.mnemonic === "lsl" || random.chance(80)) b.set(register, selector(b));
       break;
     case "mov":
       if (choice.row.operands[0] === "Sw") b.set(register, selector(b));

@@ -60,7 +60,7 @@ function bitTest(name: BitTest): Rule {
         bit = t;
       }
     }
-    const address = memory ? (immediate ? l.address(name !== "bt") : bitAddress(l, n, name !== "bt")) : 0;
+    const address = memory ? (immediate ? l.address(name !== "bt", size) : bitAddress(l, n, name !== "bt")) : 0;
 
     let mask = 0;
     if (name !== "bt") {

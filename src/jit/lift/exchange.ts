@@ -56,7 +56,7 @@ function cmpxchg(l: Lifter): void {
   const select = size === 4 ? Op.select64 : Op.select8 + n;
   if (l.isMemory(0)) {
     ir.rrr(Op.mov8 + n, old, rax);
-    ir.mem2(Op.atomic_cmpxchg8 + n, old, l.address(true), 0, source);
+    ir.mem2(Op.atomic_cmpxchg8 + n, old, l.address(true, size), 0, source);
     ir.rrr(Op.cmp8 + n, 0, rax, old);
     l.condition(5, differs);
     ir.rrr(select, rax, differs, old);
@@ -90,7 +90,7 @@ function cmpxchg8b(l: Lifter): void {
   ir.rrr(Op.or64, replacement, replacement, t);
   ir.rrr(Op.mov64, old, expected);
   ir.rrr(Op.getflags, flags, 0);
-  ir.mem2(Op.atomic_cmpxchg64, old, l.address(true), 0, replacement);
+  ir.mem2(Op.atomic_cmpxchg64, old, l.address(true, 8), 0, replacement);
   ir.rrr(Op.cmp64, 0, expected, old);
   l.condition(5, t);
   ir.rrr(Op.mov32, replacement, old);

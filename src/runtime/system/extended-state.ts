@@ -90,7 +90,10 @@ export function sys_fxrstor(vp: u32, a: u32, b: u32, imm: u32): u32 {
 function begin(vp: u32, va: u64): u32 {
   if (!cr4(vp, CR4_OSXSAVE)) return ud(vp);
   if ((load<u64>(vp, L.CR0) & 8) != 0) return raise(vp, NM, 0);
-  return (va & 63) != 0 || !canonical(va) ? gp(vp, 0) : 0;
+  if ((va & 63) != 0) return gp(vp, 0);
+  if (canonical(va)) return 0;
+  raiseNonCanonical(vp);
+  return 1;
 }
 
 /** The components asked for by EDX:EAX; there are but two. */
