@@ -11,13 +11,26 @@ export interface Field {
 function fxField(name: string, offset: number, size: number): Field {
   return {
     name,
+    // In words of 32 bits: bigints are slow.
     read: (state) => {
+      const { fx } = state;
       let value = 0n;
-      for (let i = size - 1; i >= 0; i--) value = (value << 8n) | BigInt(state.fx[offset + i]);
+      for (let at = size & ~3; at >= 0; at -= 4) {
+        let word = 0;
+        for (let i = Math.min(size, at + 4) - 1; i >= at; i--) word = word * 256 + fx[offset + i];
+        value = (value << 32n) | BigInt(word);
+      }
       return value;
     },
     write: (state, value) => {
-      for (let i = 0; i < size; i++) state.fx[offset + i] = Number((value >> BigInt(8 * i)) & 0xffn);
+      let rest = value;
+      for (let i = 0, word = 0; i < size; i++, word >>>= 8) {
+        if (i % 4 === 0) {
+          word = Number(BigInt.asUintN(32, rest));
+          rest >>= 32n;
+        }
+        state.fx[offset + i] = word;
+      }
     },
   };
 }

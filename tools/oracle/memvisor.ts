@@ -8,7 +8,7 @@
 import { type Gpa, gfnOf, pageSize } from "#address";
 import { type EngineHost, TranslatingEngine, type VmExit } from "#engine";
 import { AddressSpace, Arena, entryFlags } from "#memory";
-import { area, at, Event, Mode, vcpuRecordBytes } from "#vcpu";
+import { at, Event, vcpuRecordBytes } from "#vcpu";
 import { DECODED, DF, decode, exceptionAt, Instruction, STATUS_FLAGS, TF } from "#x86";
 import {
   codeBase,
@@ -150,10 +150,7 @@ export class Memvisor implements Executor {
     vcpu.setU32("LDTR_FLAGS", unusable);
     vcpu.setU64("DR", 0xffff_0ff0n, 6);
     vcpu.setU64("DR", 0x400n, 7);
-    // What update_mode computes, for runtimes that do not have it yet.
-    vcpu.setU32("MODE", mode === 64 ? 0 : Mode.code32);
-    vcpu.setU32("TLB_BASE", area.tlb);
-    this.engine.runtime.update_mode?.(vcpu.vp);
+    this.engine.runtime.update_mode(vcpu.vp);
     return this.#arena.u8.slice(vcpu.vp, vcpu.vp + vcpuRecordBytes);
   }
 
@@ -288,11 +285,6 @@ export class Memvisor implements Executor {
       vector = exit.vector;
       if (hasErrorCode(vector)) error = exit.error;
       cr2 = exit.address;
-      // Without a rule for INT3 its byte is an undefined instruction: what ends the cases must end them all the same.
-      if (vector === 6 && this.#missing.size > 0 && this.#isFiller(state.rip)) {
-        vector = 3;
-        state.rip += 1n;
-      }
     } else throw new Error(`case ${c.name} halts in user mode`);
     const [stop, rip] = stopOf(c, vector, error, cr2, state.rip);
     state.rip = rip;
@@ -308,11 +300,6 @@ export class Memvisor implements Executor {
     if (decode(c.code, from, c.code.length, c.mode, i) !== DECODED) return undefined;
     const name = formName(i.row.mnemonic, i.row.code);
     return this.#missing.has(name) ? name : undefined;
-  }
-
-  #isFiller(rip: bigint): boolean {
-    const place = Number(rip) - codeBase;
-    return place >= 0 && place < codeSize && this.#code[Math.floor(place / pageSize)][place % pageSize] === codeFiller;
   }
 
   /** The floating-point state as FXSAVE64 writes it. */
