@@ -9,6 +9,7 @@ const GENERAL_PROTECTION: u32 = 13;
 // As the lifter numbers them (jit/lift/lifter.ts).
 const BYTES: u32 = 0xfff;
 const WRITES: u32 = 0x1000;
+const DELTA_SHIFT: u32 = 16;
 
 const UNUSABLE: u32 = 0x10000;
 const CODE: u32 = 8;
@@ -17,13 +18,13 @@ const EXPANDS_DOWN: u32 = 4;
 const ALLOWED: u32 = 2;
 const BIG: u32 = 0x4000;
 
-/** a = segment register, b = field with the offset, imm = bytes and what kind of access. 0, or #GP (#SS) raised. */
+/** a = segment register, b = field with the offset, imm = bytes, what kind of access, and what to add to the offset. 0, or #GP (#SS) raised. */
 export function segment_access(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const flags = load<u32>(vp + L.SEG_FLAGS + (a << 2));
   const writes = (imm & WRITES) != 0;
   const code = (flags & CODE) != 0;
   const forbidden = writes ? code || (flags & ALLOWED) == 0 : code && (flags & ALLOWED) == 0;
-  if ((flags & UNUSABLE) != 0 || forbidden || beyondLimit(vp, a, load<u32>(vp + b), imm & BYTES, flags)) {
+  if ((flags & UNUSABLE) != 0 || forbidden || beyondLimit(vp, a, load<u32>(vp + b) + (imm >> DELTA_SHIFT), imm & BYTES, flags)) {
     return raise(vp, a == SS_INDEX ? STACK_FAULT : GENERAL_PROTECTION, 0);
   }
   return 0;

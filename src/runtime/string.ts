@@ -10,7 +10,7 @@
  * imm: bits 0-1 log2 of the element, 2-3 log2 of the address size, then the flags below.
  */
 import * as L from "./layout";
-import { access, commit, pagePointer, raise, READ, WRITE } from "./memory";
+import { access, commit, pagePointer, raise, raiseNonCanonical, READ, WRITE } from "./memory";
 
 import { segment_access } from "./segment-access";
 
@@ -105,7 +105,7 @@ function page(vp: u32, base: u32, va: u64, imm: u32, intent: u32): u32 {
 let element: u64 = 0;
 function readElement(vp: u32, base: u32, offset: u64, imm: u32): bool {
   if (denied(vp, base, imm, READ)) return false;
-  if (passesEnd(offset, imm)) return raise(vp, GP, 0) == 0;
+  if (passesEnd(offset, imm)) return raiseNonCanonical(vp) != 0;
   const k = imm & 3;
   const at = access(vp, linear(vp, base, offset, imm), 1 << k, READ);
   if (at == 0) return false;

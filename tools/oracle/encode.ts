@@ -187,6 +187,8 @@ export function encode(b: CaseBuilder, row: InstructionRow): Item | undefined {
       modrm |= 0xc0 | (rm & 7);
       if (rmShape && /^rm/.test(rmShape.place)) {
         prepareRegister(b, choice, rm, fixups);
+        // One descriptor's limit is the number of the CPU: no selector by chance.
+        if (row.mnemonic === "lsl" && b.known(rm) === undefined) return undefined;
         noteWritten(rmShape, rm);
       }
     }

@@ -28,6 +28,8 @@ const SS = 2;
 
 /** The last operand of the helper segment_access: bytes, and this. */
 const checksWrite = 0x1000;
+/** Where what is added to the offset begins. */
+const deltaShift = 16;
 
 /** The segment checks made for this instruction. */
 const checkedRead = 1;
@@ -67,6 +69,8 @@ export class Lifter {
   #scale = 0;
   #displacement = 0;
   #checked = 0;
+  /** In 32-bit code with segment checks: the field with the operand's offset. */
+  #offset: number = at.ZERO;
   // What the access now made is, for segment checks.
   #writes = false;
   #bytes = 1;
@@ -317,17 +321,17 @@ export class Lifter {
     if ((this.mode & Mode.code32) !== 0) this.ir.call(Helper.segment_access, segment, offset, access);
   }
 
-  /** As `resolve`, and code segments are not written to. */
-  #settle(): void {
+  /** As `resolve`, with all segment checks for an access `delta` bytes into the operand. */
+  #settle(delta = 0): void {
     if (this.i.segment === SS) this.ir.stackSegment();
     this.resolve();
     const needed = this.#writes ? checkedWrite : checkedRead;
-    if (this.long || (this.#checked & needed) !== 0) return;
+    if (this.long || (delta === 0 && (this.#checked & needed) !== 0)) return;
     this.#checked |= needed;
     const { segment } = this.i;
-    if (segment === CS ? this.#writes : this.#hasBase(segment)) {
-      this.checkSegment(segment, at.ZERO, this.#writes ? checksWrite : 0);
-    }
+    const access = (this.#writes ? checksWrite : 0) | (delta << deltaShift) | this.#bytes;
+    if (this.#hasBase(segment)) this.checkSegment(segment, this.#offset, access);
+    else if (segment === CS && this.#writes) this.checkSegment(segment, at.ZERO, access);
   }
 
   /** Settles base, index and displacement of the memory operand, segment base included. */
@@ -426,7 +430,9 @@ export class Lifter {
     if (!this.long) {
       this.checkSegment(this.i.segment, offset, (this.#writes ? checksWrite : 0) | this.#bytes);
       this.#checked |= this.#writes ? checkedRead | checkedWrite : checkedRead;
-      this.ir.rrr(Op.add32, offset, offset, segmentBase);
+      this.#offset = offset;
+      this.#base = this.temp();
+      this.ir.rrr(Op.add32, this.#base, offset, segmentBase);
       return;
     }
     this.#base = segmentBase;
@@ -475,8 +481,15 @@ export class Lifter {
   }
   #access(op: number, v: number, offset = 0): void {
     this.#writes = writesMemory[op] !== 0;
-    this.#bytes = offset + accessBytes[op];
-    this.#settle();
+    this.#bytes = accessBytes[op];
+    this.#settle(offset);
+    if (!this.long && offset !== 0) {
+      // What lies past the end of 32-bit addresses is at their beginning.
+      const t = this.temp();
+      this.ir.mem(Op.lea32, t, this.#base, this.#displacement + offset);
+      this.ir.mem(op, v, t, 0);
+      return;
+    }
     let displacement = this.#displacement + offset;
     if (!isInt32(displacement)) {
       this.address(this.#writes);

@@ -26,7 +26,7 @@ function destination(l: Lifter): number {
     offset = l.temp();
     l.ir.rrr(size === 4 ? Op.mov32 : Op.zx16_32, offset, rdi);
   }
-  return l.linear(offset, l.i.segment, true);
+  return l.linear(offset, l.i.segment, true, isMmx(l, 0) ? 8 : 16);
 }
 
 /** MASKMOVDQU, MASKMOVQ: the bytes whose mask byte has its top bit set go to [rDI]. */

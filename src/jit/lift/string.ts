@@ -7,6 +7,7 @@ import { at } from "#vcpu";
 import { type Lifter, log2, type Rule, rax, rdi, rsi } from "./lifter.ts";
 
 const ES = 0;
+const SS = 2;
 
 /** An index register as the offset it is: of the address size, zero-extended. */
 function offset(l: Lifter, register: number): number {
@@ -36,6 +37,7 @@ function advance(l: Lifter, register: number, by: number): void {
 function repeat(l: Lifter, helper: HelperName, n: number): void {
   const i = l.i;
   const imm = n | (log2(i.addressSize) << 2) | (l.long ? 0 : 16) | (i.rep === 0xf2 ? 32 : 0);
+  if (i.segment === SS && helper !== "rep_stos" && helper !== "rep_scas") l.ir.stackSegment();
   l.ir.call(Helper[helper], l.segmentBase(i.segment), l.segmentBase(ES), imm);
 }
 

@@ -94,8 +94,6 @@ const bound: Rule = (l) => {
   const n = log2(size);
   const low = l.temp();
   const high = l.temp();
-  // The segment's limit first, for both.
-  l.address(false, 2 * size);
   l.loadAt(Op.ld8 + 2 * n, low, 0);
   l.loadAt(Op.ld8 + 2 * n, high, size);
   l.ir.call(Helper.sys_bound, l.registerOf(0), low, size);
@@ -108,7 +106,6 @@ function farPointer(l: Lifter): number {
   const size = l.i.operandSize;
   const offset = l.temp();
   const selector = l.temp();
-  if (!l.long) l.address(false, size + 2);
   l.loadAt(size === 8 ? Op.ld64 : size === 4 ? Op.ld32 : Op.ldz16_32, offset, 0);
   l.loadAt(Op.ldz16_32, selector, size);
   return offset;

@@ -257,8 +257,10 @@ export function sys_ret_far(vp: u32, a: u32, b: u32, imm: u32): u32 {
     enterReal(vp, selector, rip);
     return 0;
   }
-  if (checkReturn(vp, selector) != 0 || checkTarget(vp, rip) != 0 || !markDescriptor(vp, 1)) return 1;
   const level = selector & 3;
+  // As AMD's processors, which read a stack pointer for any other privilege before they look at it.
+  if (level != cpl(vp) && readStack(vp, 2 * size + a, 2, size) == 0) return 1;
+  if (checkReturn(vp, selector) != 0 || checkTarget(vp, rip) != 0 || !markDescriptor(vp, 1)) return 1;
   if (level == cpl(vp)) {
     enterCode(vp, selector, level, rip);
     setStackPointer(vp, released, mask);
