@@ -13,6 +13,7 @@ export const machineOptions = {
   initrd: { type: "string" },
   append: { type: "string" },
   memory: { type: "string", default: "512" },
+  cpus: { type: "string", default: "1" },
   seed: { type: "string", default: "1" },
 } as const;
 
@@ -22,6 +23,7 @@ export interface MachineValues {
   readonly initrd?: string;
   readonly append?: string;
   readonly memory: string;
+  readonly cpus: string;
   readonly seed: string;
 }
 
@@ -30,6 +32,7 @@ export const machineUsage = `  --image NAME          a prepared image (default d
   --initrd FILE         its initramfs
   --append STR          more words for the kernel's command line
   --memory MIB          guest memory (default 512)
+  --cpus N              vCPUs (default 1)
   --seed N              where the machine's random numbers come from (default 1)`;
 
 /** A machine in virtual time. */
@@ -40,6 +43,7 @@ export function virtualMachine(values: MachineValues): Omit<MachineConfig, "engi
     ...(initrd !== undefined && { initrd: readFileSync(initrd) }),
     commandLine: [defaultCommandLine, values.append].filter(Boolean).join(" "),
     memoryBytes: Number(values.memory) << 20,
+    cpus: Number(values.cpus),
     clock: "virtual",
     seed: Number(values.seed),
   };

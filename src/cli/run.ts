@@ -47,12 +47,13 @@ async function optionsFor(imageName: string | undefined, values: RunValues): Pro
   const kernel = await fileFor("--kernel", values.kernel ?? image?.kernelPath);
   const initrd = await fileFor("--initrd", values.initrd ?? image?.initrdPath);
   if (!kernel) throw new Failure("no kernel: name an image or pass --kernel FILE", exitStatus.usage);
-  const { memory, clock, reboot, timeout, digestEvery, seed, interpreter, chaos } = values;
+  const { memory, cpus, clock, reboot, timeout, digestEvery, seed, interpreter, chaos } = values;
   return {
     kernel,
     ...(initrd && { initrd }),
     commandLine: commandLineFor(values),
     ...(memory !== undefined && { memoryBytes: memory }),
+    ...(cpus !== undefined && { cpus }),
     ...(clock && { clock }),
     ...(reboot !== undefined && { reboot }),
     ...(timeout !== undefined && { timeoutMs: timeout }),

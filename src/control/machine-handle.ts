@@ -25,6 +25,7 @@ import {
   defaultMemoryBytes,
   type ExecOptions,
   type ExecResult,
+  maxCpus,
   maxMemoryBytes,
   minMemoryBytes,
   type SerialPort,
@@ -228,12 +229,13 @@ export class MachineHandle implements AsyncDisposable {
 }
 
 function configOf(options: VmOptions): MachineConfig {
-  const { kernel, initrd, seed, digestEvery, trace, interpreterOnly, chaosSeed } = options;
+  const { kernel, initrd, cpus, seed, digestEvery, trace, interpreterOnly, chaosSeed } = options;
   return {
     kernel,
     ...(initrd && { initrd }),
     commandLine: options.commandLine ?? defaultCommandLine,
     memoryBytes: options.memoryBytes ?? defaultMemoryBytes,
+    ...(cpus !== undefined && { cpus }),
     clock: options.clock ?? "wall",
     ...(seed !== undefined && { seed }),
     ...(digestEvery !== undefined && { digestEvery }),
@@ -247,7 +249,7 @@ export function checkOptions(options: VmOptions): void {
   const wrong = (message: string): never => {
     throw new VmError("option", message);
   };
-  const { memoryBytes = defaultMemoryBytes, digestEvery, timeoutMs } = options;
+  const { memoryBytes = defaultMemoryBytes, cpus = 1, digestEvery, timeoutMs } = options;
   if (!(options.kernel instanceof Uint8Array)) wrong("kernel: a Uint8Array with a bzImage or an ELF vmlinux is needed");
   if (!Number.isSafeInteger(memoryBytes) || memoryBytes % mib !== 0 || memoryBytes <= 0) {
     wrong(`memoryBytes: ${memoryBytes} is not a whole number of MiB`);
@@ -255,6 +257,7 @@ export function checkOptions(options: VmOptions): void {
   if (memoryBytes < minMemoryBytes || memoryBytes > maxMemoryBytes) {
     wrong(`memoryBytes: a machine has ${minMemoryBytes / mib} to ${maxMemoryBytes / mib} MiB`);
   }
+  if (!(Number.isSafeInteger(cpus) && cpus >= 1 && cpus <= maxCpus)) wrong(`cpus: a machine has 1 to ${maxCpus}`);
   if (digestEvery !== undefined && !(Number.isSafeInteger(digestEvery) && digestEvery > 0)) {
     wrong("digestEvery: a whole number of instructions above 0 is needed");
   }

@@ -9,6 +9,8 @@ export interface VmOptions extends EngineOptions {
   readonly commandLine?: string;
   /** Guest memory, whole MiB; 512 MiB without a word. Only what the guest touches costs the host anything. */
   readonly memoryBytes?: number;
+  /** vCPUs, 1 to `maxCpus`; 1 without a word. */
+  readonly cpus?: number;
   /** Guest time follows the host's clock, or counts retired instructions: then two runs are the same run. */
   readonly clock?: "wall" | "virtual";
   /** Whether a reset starts the machine again, or ends it. */
@@ -29,6 +31,8 @@ export const defaultMemoryBytes = 512 * mib;
 /** A stock kernel does not unpack into less; above, the 4 GiB of an arena leave no room for what is not guest memory. */
 export const minMemoryBytes = 32 * mib;
 export const maxMemoryBytes = 3072 * mib;
+
+export const maxCpus = 8;
 
 /** How a virtual machine ended. */
 export interface VmEnd {

@@ -36,7 +36,13 @@ export const processFields = {
   P_BLOCK_NEXT: 16,
   /** Frames the host allows, all VMs together. */
   P_FRAME_LIMIT: 20,
+  /** vCPUs of all VMs, and the offsets of their areas. */
+  P_VCPU_COUNT: 24,
+  P_VCPUS: 64,
 } as const;
+
+/** So many vCPUs a process has at most, of all VMs together. */
+export const maxVcpus = 64;
 
 /** Frame record: byte offsets. */
 export const frameRecord = {

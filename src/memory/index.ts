@@ -7,6 +7,7 @@ export {
   entryFlags,
   frameRecord,
   generateArenaLayout,
+  maxVcpus,
   processFields,
   spaceFields,
 } from "./arena-layout.ts";

@@ -20,5 +20,6 @@ export {
 export { Event, Leave } from "./leave.ts";
 export { Mode, modeTlb } from "./mode.ts";
 export { type MsrDevice, MsrFile, type MsrOptions, type MsrState } from "./msr.ts";
+export { Halted, postInit, postNmi, postStartup, Signal, startupVector, takeSignals } from "./signals.ts";
 export { Vcpu } from "./vcpu.ts";
-export { enterLongMode, type LongModeEntry } from "./reset.ts";
+export { enterLongMode, initialize, type LongModeEntry, powerOnRegisters, startUp } from "./reset.ts";

@@ -12,7 +12,7 @@ const architectural = [
   "GPR", "RIP", "EFLAGS", "SEG_BASE", "XMM", "FPR", "FCW", "FSW", "FTW", "MXCSR", "SEG_SELECTOR", "SEG_LIMIT", "SEG_FLAGS",
   "GDTR_BASE", "IDTR_BASE", "LDTR_BASE", "TR_BASE", "GDTR_LIMIT", "IDTR_LIMIT", "LDTR_LIMIT", "TR_LIMIT", "LDTR_SELECTOR", "TR_SELECTOR",
   "LDTR_FLAGS", "TR_FLAGS", "CR0", "CR2", "CR3", "CR4", "CR8", "XCR0", "EFER", "DR", "STAR", "LSTAR", "CSTAR", "SFMASK",
-  "KERNEL_GS_BASE", "TSC_AUX", "TSC_OFFSET", "PAT", "CPL", "HALTED", "ICOUNT",
+  "KERNEL_GS_BASE", "TSC_AUX", "TSC_OFFSET", "PAT", "CPL", "HALTED", "SIGNALS", "NMI_BLOCKED", "ICOUNT",
 ] as const satisfies readonly FieldName[];
 
 export interface DigestSource {
@@ -27,15 +27,22 @@ export interface MachineDigest {
   readonly devices: string;
 }
 
-export function digestMachine(vcpu: Vcpu, space: number, devices: Uint8Array, source: DigestSource): MachineDigest {
-  let cpu = BigInt(source.flags(vcpu.vp));
+export function digestMachine(
+  vcpus: readonly Vcpu[], space: number, devices: Uint8Array, source: DigestSource,
+): MachineDigest {
+  const cpu = vcpus.reduce((seed, vcpu) => digestVcpu(seed, vcpu, source), 0n);
+  return { cpu: hex(cpu), memory: hex(source.digest_memory(space)), devices: hex(mix(0n, devices)) };
+}
+
+function digestVcpu(seed: bigint, vcpu: Vcpu, source: DigestSource): bigint {
+  let cpu = seed ^ BigInt(source.flags(vcpu.vp));
   for (const name of architectural) {
     const field = vcpu.field(name);
     const bytes = Math.ceil((field.stride * field.count) / 8) * 8;
     const start = (vcpu.vp + field.offset) & ~7;
     cpu = field.stride * field.count >= 8 ? source.digest_bytes(cpu, start, bytes) : mix(cpu, vcpu.bytes(name));
   }
-  return { cpu: hex(cpu), memory: hex(source.digest_memory(space)), devices: hex(mix(0n, devices)) };
+  return cpu;
 }
 
 const hex = (value: bigint): string => BigInt.asUintN(64, value).toString(16).padStart(16, "0");

@@ -32,6 +32,8 @@ export interface MachineConfig {
   readonly initrd?: Uint8Array;
   readonly commandLine: string;
   readonly memoryBytes: number;
+  /** vCPUs; one without a word. */
+  readonly cpus?: number;
   /** Guest time follows the host's clock, or counts retired instructions. */
   readonly clock: "wall" | "virtual";
   /** Every random number of the machine comes from it; without one, from the host. */

@@ -7,10 +7,30 @@
  */
 import { type Gpa, gpa } from "#address";
 import { assertNever } from "#base";
-import { buildAcpiTables, ecam, KvmClock, Platform, ramRanges, type SerialHost } from "#devices";
+import {
+  buildAcpiTables,
+  ecam,
+  KvmClock,
+  type Lapic,
+  Platform,
+  ramRanges,
+  type SerialHost,
+  type VcpuSignals,
+} from "#devices";
 import { type EngineHost, TranslatingEngine, type VmExit } from "#engine";
 import { AddressSpace, Arena } from "#memory";
-import { Event, enterLongMode, MsrFile, type Vcpu } from "#vcpu";
+import {
+  Event,
+  enterLongMode,
+  Halted,
+  initialize,
+  MsrFile,
+  postInit,
+  postNmi,
+  postStartup,
+  powerOnRegisters,
+  type Vcpu,
+} from "#vcpu";
 import { cpuid } from "#x86";
 import { BootError, E820_RESERVED, prepareLinuxBoot } from "./boot/index.ts";
 import { digestMachine, type MachineDigest } from "./digest.ts";
@@ -19,6 +39,7 @@ import type { MachineConfig, MachineHost, MachineOutcome, MachineStats, Runnable
 import { seededRandom } from "./random.ts";
 import { TierTimes } from "./tier-times.ts";
 import { Tracer } from "./tracer.ts";
+import { Turns } from "./turns.ts";
 
 /** A slice in wall-clock time: long enough to cost nothing, short enough to answer soon. */
 const sliceNs = 4_000_000;
@@ -34,7 +55,9 @@ const lastInstruction = 2n ** 63n - 1n;
 
 /** A machine's insides. */
 export interface MachineParts {
+  /** The one whose turn it is. */
   readonly vcpu: Vcpu;
+  readonly vcpus: readonly Vcpu[];
   readonly memory: AddressSpace;
   readonly engine: TranslatingEngine;
   /** All devices' state, as digests see it. */
@@ -47,16 +70,20 @@ export class Machine implements RunnableMachine {
   readonly #arena: Arena;
   readonly #engine: TranslatingEngine;
   readonly #space: AddressSpace;
-  readonly #vcpu: Vcpu;
+  readonly #vcpus: readonly Vcpu[];
+  readonly #turns: Turns;
   readonly #clock: MachineClock;
   readonly #platform: Platform;
-  readonly #msrs: MsrFile;
+  /** One for each vCPU. */
+  readonly #msrs: readonly MsrFile[];
   readonly #tracer: Tracer | undefined;
   readonly #fillRandom: (target: Uint8Array) => void;
   readonly #reported = new Set<string>();
   /** Taken from the host, not yet by the UART. */
   readonly #unreceived: Uint8Array[] = Array.from({ length: 4 }, () => new Uint8Array(0));
   #outcome: MachineOutcome | undefined;
+  /** The running vCPU has signalled another one. */
+  #gaveWay = false;
   /** Instructions a nanosecond, as lately measured. */
   #rate = 0.1;
   readonly #times = new TierTimes();
@@ -78,7 +105,7 @@ export class Machine implements RunnableMachine {
     this.#engine = new TranslatingEngine({
       arena: this.#arena,
       runtimeWasm: host.runtimeWasm,
-      host: this.#tracer?.watch(engineHost, () => this.#vcpu) ?? engineHost,
+      host: this.#tracer?.watch(engineHost, () => this.#turns.vcpu) ?? engineHost,
       exact: this.#virtual,
       observer: this.#tracer,
       chaosSeed: config.engine.chaosSeed,
@@ -88,11 +115,18 @@ export class Machine implements RunnableMachine {
     });
     const ranges = ramRanges(config.memoryBytes).map(({ base, size }) => ({ gpa: gpa(base), sizeBytes: size }));
     this.#space = new AddressSpace(this.#arena, this.#engine.runtime, ranges);
-    this.#vcpu = this.#engine.createVcpu(0, this.#space.header);
+    this.#vcpus = Array.from({ length: config.cpus ?? 1 }, (_, cpu) =>
+      this.#engine.createVcpu(cpu, this.#space.header),
+    );
+    this.#turns = new Turns(
+      this.#vcpus,
+      this.#virtual,
+      (cpu) => this.#vcpus[cpu].u32("SIGNALS") !== 0 || this.#platform.lapics[cpu].pendingVector() >= 0,
+    );
     this.#tracer?.attach(this.#engine.runtime);
-    this.#clock = new MachineClock(this.#timeSource(), () => this.#vcpu.raiseEvent(Event.host));
+    this.#clock = new MachineClock(this.#timeSource(), () => this.#turns.vcpu.raiseEvent(Event.host));
     this.#platform = this.#buildPlatform();
-    this.#msrs = this.#buildMsrs();
+    this.#msrs = this.#vcpus.map((vcpu) => this.#buildMsrs(vcpu));
     this.#platform.powerOn();
     this.#boot();
   }
@@ -101,14 +135,18 @@ export class Machine implements RunnableMachine {
     return this.runUntil(lastInstruction) as MachineOutcome;
   }
 
-  /** Runs until `icount` instructions have retired, exactly so in virtual time; how the machine ended if it did. */
+  /**
+   * Runs until `icount` instructions have retired, of all vCPUs together and exactly so in virtual time; how the machine
+   * ended if it did.
+   */
   runUntil(icount: bigint): MachineOutcome | undefined {
-    const vcpu = this.#vcpu;
     while (this.#outcome === undefined) {
-      if (vcpu.u64("ICOUNT") >= icount) return undefined;
+      if (this.#sum("ICOUNT") >= icount) return undefined;
       this.#clock.ringDue();
       if (this.#host.poll()) return this.#end("stopped", "");
       this.#receive();
+      const vcpu = this.#turns.vcpu;
+      this.#gaveWay = false;
       const from = vcpu.u64("ICOUNT");
       const compiledBefore = vcpu.u64("COMPILED");
       const started = this.#host.now();
@@ -123,9 +161,10 @@ export class Machine implements RunnableMachine {
       this.#digest();
       switch (exit.reason) {
         case "budget":
+          this.#turns.ran(this.#gaveWay);
           break;
         case "halt":
-          this.#idle();
+          if (this.#turns.slept()) this.#idle();
           break;
         case "shutdown":
           return this.#end("reset", "the guest caused a triple fault");
@@ -140,9 +179,8 @@ export class Machine implements RunnableMachine {
   }
 
   stats(): MachineStats {
-    const vcpu = this.#vcpu;
-    const instructions = Number(vcpu.u64("ICOUNT"));
-    const compiled = Number(vcpu.u64("COMPILED"));
+    const instructions = Number(this.#sum("ICOUNT"));
+    const compiled = Number(this.#sum("COMPILED"));
     const { interpretedMs, compiledMs } = this.#times.estimate();
     return {
       guestInstructions: instructions,
@@ -152,7 +190,7 @@ export class Machine implements RunnableMachine {
       ],
       regions: this.#engine.regions.stats.regions,
       wasmBytes: this.#engine.regions.stats.wasmBytes,
-      tlbMisses: Number(vcpu.u64("TLB_MISSES")),
+      tlbMisses: Number(this.#sum("TLB_MISSES")),
       exits: { ...this.#exits, ...this.#engine.leavesByName() },
       framesTouched: this.#space.framesTouched,
     };
@@ -160,13 +198,14 @@ export class Machine implements RunnableMachine {
 
   /** Of everything a guest could ever see. */
   digest(): MachineDigest {
-    return digestMachine(this.#vcpu, this.#space.header, this.#platform.digestInput(), this.#engine.runtime);
+    return digestMachine(this.#vcpus, this.#space.header, this.#platform.digestInput(), this.#engine.runtime);
   }
 
   /** What is there to look at, for debuggers and tests; nobody changes it. */
   get parts(): MachineParts {
     return {
-      vcpu: this.#vcpu,
+      vcpu: this.#turns.vcpu,
+      vcpus: this.#vcpus,
       memory: this.#space,
       engine: this.#engine,
       devices: this.#platform.digestInput(),
@@ -178,24 +217,38 @@ export class Machine implements RunnableMachine {
   }
 
   #timeSource(): () => number {
-    if (this.#virtual) return () => Number(this.#vcpu.u64("ICOUNT"));
+    // One instruction of any vCPU is one nanosecond: time goes on whoever runs.
+    if (this.#virtual) return () => Number(this.#sum("ICOUNT"));
     const start = this.#host.now();
     return () => this.#host.now() - start;
   }
 
   #runSlice(from: bigint, until: bigint): VmExit {
-    if (this.#tracer?.steps(from)) return this.#engine.step(this.#vcpu);
-    let end = this.#sliceEnd(from);
-    if (until < end) end = until;
-    return this.#engine.run(this.#vcpu, this.#tracer?.sliceEnd(from, end) ?? end);
+    const vcpu = this.#turns.vcpu;
+    this.#platform.selectCpu(this.#turns.current);
+    if (this.#tracer?.steps(from)) return this.#engine.step(vcpu);
+    const others = this.#sum("ICOUNT") - from;
+    const ends = [this.#sliceEnd(from, others), until - others, this.#turns.sliceEnd()];
+    const end = ends.reduce((first, each) => (each < first ? each : first));
+    return this.#engine.run(vcpu, this.#tracer?.sliceEnd(from, end) ?? end);
   }
 
-  /** Retired instructions at which the slice from `from` ends. An alarm set meanwhile for an earlier time ends it at once. */
-  #sliceEnd(from: bigint): bigint {
+  /** Over all vCPUs. */
+  #sum(field: "ICOUNT" | "COMPILED" | "TLB_MISSES"): bigint {
+    const first = this.#vcpus[0].u64(field);
+    return this.#vcpus.length === 1 ? first : this.#vcpus.slice(1).reduce((sum, each) => sum + each.u64(field), first);
+  }
+
+  /**
+   * Retired instructions at which the slice from `from` ends; `others`: those that other vCPUs have retired. An alarm set
+   * meanwhile for an earlier time ends it at once.
+   */
+  #sliceEnd(from: bigint, others: bigint): bigint {
     const untilAlarm = this.#clock.next() - this.#clock.now();
     if (this.#virtual) {
       let slice = BigInt(Math.max(1, Math.min(untilAlarm, longestVirtualSlice)));
-      if (this.#nextDigest > from && this.#nextDigest - from < slice) slice = this.#nextDigest - from;
+      const untilDigest = this.#nextDigest - from - others;
+      if (untilDigest > 0n && untilDigest < slice) slice = untilDigest;
       this.#clock.await(this.#clock.now() + Number(slice));
       return from + slice;
     }
@@ -250,7 +303,7 @@ export class Machine implements RunnableMachine {
 
   #boot(): void {
     const config = this.#config;
-    const acpi = buildAcpiTables({ cpus: 1 });
+    const acpi = buildAcpiTables({ cpus: this.#vcpus.length });
     const rngSeed = new Uint8Array(32);
     this.#fillRandom(rngSeed);
     const state = prepareLinuxBoot({
@@ -265,26 +318,27 @@ export class Machine implements RunnableMachine {
     });
     if (!this.#space.write(gpa(acpi.base), acpi.blob))
       throw new BootError("there is no memory for the ACPI tables: give the guest at least 16 MiB");
-    enterLongMode(this.#vcpu, state);
-    this.#engine.runtime.update_mode(this.#vcpu.vp);
+    const [boot, ...others] = this.#vcpus;
+    enterLongMode(boot, state);
+    this.#engine.runtime.update_mode(boot.vp);
+    for (const vcpu of others) {
+      powerOnRegisters(vcpu);
+      initialize(vcpu);
+      vcpu.setU32("HALTED", Halted.waitForStartup);
+      this.#engine.runtime.update_mode(vcpu.vp);
+    }
   }
 
   #buildPlatform(): Platform {
-    const vcpu = this.#vcpu;
     return new Platform({
       clock: this.#clock,
-      cpus: 1,
+      cpus: this.#vcpus.length,
       tscFrequencyHz,
-      tsc: () => ({
-        read: () => this.#readTsc() + vcpu.u64("TSC_OFFSET"),
-        timeOf: (tsc) => Number(BigInt.asIntN(64, tsc - vcpu.u64("TSC_OFFSET"))),
+      tsc: (cpu) => ({
+        read: () => this.#readTsc() + this.#vcpus[cpu].u64("TSC_OFFSET"),
+        timeOf: (tsc) => Number(BigInt.asIntN(64, tsc - this.#vcpus[cpu].u64("TSC_OFFSET"))),
       }),
-      signals: () => ({
-        onPending: () => vcpu.raiseEvent(Event.interrupt),
-        onNmi: () => {},
-        onInit: () => {},
-        onStartup: () => {},
-      }),
+      signals: (cpu) => this.#signalsTo(cpu),
       wallClock: () => this.#wallClock(),
       serial: Array.from({ length: 4 }, (_, port) => this.#serialHost(port)),
       power: {
@@ -292,6 +346,22 @@ export class Machine implements RunnableMachine {
         onReset: () => this.#stop("reset"),
       },
     });
+  }
+
+  /** How a local APIC reaches its vCPU. Who signals another vCPU gives way to it. */
+  #signalsTo(cpu: number): VcpuSignals {
+    const signal = (post: (vcpu: Vcpu) => void): void => {
+      post(this.#vcpus[cpu]);
+      if (cpu === this.#turns.current) return;
+      this.#gaveWay = true;
+      this.#turns.vcpu.raiseEvent(Event.host);
+    };
+    return {
+      onPending: () => signal((vcpu) => vcpu.raiseEvent(Event.interrupt)),
+      onNmi: () => signal(postNmi),
+      onInit: () => signal(postInit),
+      onStartup: (vector) => signal((vcpu) => postStartup(vcpu, vector)),
+    };
   }
 
   #serialHost(port: number): SerialHost {
@@ -304,7 +374,7 @@ export class Machine implements RunnableMachine {
   /** The guest asked for the machine's end: it takes effect when the running instruction is done. */
   #stop(reason: "poweroff" | "reset"): void {
     this.#outcome ??= { reason, detail: "" };
-    this.#vcpu.raiseEvent(Event.host);
+    this.#turns.vcpu.raiseEvent(Event.host);
   }
 
   #wallClock(): number {
@@ -317,11 +387,11 @@ export class Machine implements RunnableMachine {
     return BigInt(Math.floor(this.#clock.now()));
   }
 
-  #buildMsrs(): MsrFile {
+  #buildMsrs(vcpu: Vcpu): MsrFile {
     const kvmClock = new KvmClock(this.#space, tscFrequencyHz, () => this.#wallClock() - this.#clock.now() / 1e6);
-    this.#platform.register("kvm-clock", kvmClock);
+    this.#platform.register(vcpu.id === 0 ? "kvm-clock" : `kvm-clock${vcpu.id}`, kvmClock);
     return new MsrFile({
-      lapic: this.#platform.lapics[0],
+      lapic: this.#platform.lapics[vcpu.id],
       kvmClock,
       unknown: (index, write) =>
         this.#reportOnce(`${write ? "write to" : "read of"} unknown MSR 0x${index.toString(16)}`),
@@ -330,19 +400,21 @@ export class Machine implements RunnableMachine {
 
   #engineHost(): EngineHost {
     const random = new Uint8Array(8);
+    const lapic = (): Lapic => this.#platform.lapics[this.#turns.current];
+    const msrs = (): MsrFile => this.#msrs[this.#turns.current];
     return {
       readMmio: (address, size) => this.#platform.mmioBus.read(address as Gpa, size),
       writeMmio: (address, size, value) => this.#platform.mmioBus.write(address as Gpa, size, value),
       readPort: (port, size) => this.#platform.portBus.read(port, size),
       writePort: (port, size, value) => this.#platform.portBus.write(port, size, value),
-      readMsr: (index) => this.#msrs.read(index),
-      writeMsr: (index, value) => this.#msrs.write(index, value),
+      readMsr: (index) => msrs().read(index),
+      writeMsr: (index, value) => msrs().write(index, value),
       cpuid: (leaf, subleaf) =>
         cpuid(leaf, subleaf, {
-          cpus: 1,
-          apicId: 0,
+          cpus: this.#vcpus.length,
+          apicId: this.#turns.current,
           tscHz: tscFrequencyHz,
-          osxsave: (this.#vcpu.u64("CR4") & (1n << 18n)) !== 0n,
+          osxsave: (this.#turns.vcpu.u64("CR4") & (1n << 18n)) !== 0n,
         }),
       readTsc: () => this.#readTsc(),
       random64: () => {
@@ -350,11 +422,11 @@ export class Machine implements RunnableMachine {
         return new DataView(random.buffer).getBigUint64(0, true);
       },
       writeCr8: (value) => {
-        this.#platform.lapics[0].cr8 = value;
+        lapic().cr8 = value;
       },
-      tscChanged: () => this.#platform.lapics[0].tscChanged(),
-      interruptPending: () => this.#platform.lapics[0].pendingVector() >= 0,
-      acknowledgeInterrupt: () => this.#platform.lapics[0].acknowledge(),
+      tscChanged: () => lapic().tscChanged(),
+      interruptPending: () => lapic().pendingVector() >= 0,
+      acknowledgeInterrupt: () => lapic().acknowledge(),
       missingInstruction: (mnemonic, code) => this.#reportOnce(`no rule lifts ${mnemonic} (${code}): it raises #UD`),
     };
   }
@@ -367,7 +439,7 @@ export class Machine implements RunnableMachine {
 
   #digest(): void {
     const every = this.#config.digestEvery;
-    const icount = this.#vcpu.u64("ICOUNT");
+    const icount = this.#sum("ICOUNT");
     if (every === undefined || icount < this.#nextDigest) return;
     this.#nextDigest = icount - (icount % BigInt(every)) + BigInt(every);
     const digest = this.digest();

@@ -1,6 +1,6 @@
 /** `run`: starts a machine and gives it this terminal, or runs one command in it. */
 import { choice, command, count, flag, list, negatedFlag, seconds, size, text, traceList } from "../schema.ts";
-import { maxMemoryBytes, minMemoryBytes, type VmEnd } from "../vm-api.ts";
+import { maxCpus, maxMemoryBytes, minMemoryBytes, type VmEnd } from "../vm-api.ts";
 
 /** How the command ends, by what ended the machine. */
 export const exitStatus = {
@@ -43,6 +43,7 @@ export const runCommand = command({
     initrd: text("FILE", "initial RAM file system"),
     append: text("STR", "more words for the kernel's command line"),
     memory: size("512M", minMemoryBytes, maxMemoryBytes, "guest memory"),
+    cpus: count("N", 1, `vCPUs, at most ${maxCpus}`),
     exec: text("CMD", "run CMD in the guest's shell, pass input, output and exit status through, and end"),
     clock: choice(["wall", "virtual"], "guest time follows the host's clock, or counts instructions"),
     reboot: negatedFlag("end at a reset of the guest instead of starting it again"),

@@ -7,8 +7,8 @@
  */
 import { assert } from "#base";
 import { BlockLifter } from "#jit";
-import { type Arena, arenaLayout, blockHeader, processFields } from "#memory";
-import { area, Event, Leave, Vcpu } from "#vcpu";
+import { type Arena, arenaLayout, blockHeader, maxVcpus, processFields } from "#memory";
+import { area, Event, Halted, initialize, Leave, Signal, startUp, startupVector, takeSignals, Vcpu } from "#vcpu";
 import type { Engine, EngineHost, EngineObserver, VmExit } from "../engine.ts";
 import { Chaos } from "./chaos.ts";
 import { RegionCompiler } from "./regions.ts";
@@ -36,6 +36,7 @@ const TF = 1n << 8n;
 const singleStep = 1 << 14;
 const maxSteps = 15;
 const debugVector = 1;
+const nmiVector = 2;
 
 export class TranslatingEngine implements Engine {
   readonly #arena: Arena;
@@ -104,8 +105,18 @@ export class TranslatingEngine implements Engine {
     vcpu.setU32("ASID", 1);
     vcpu.setU32("GLOBAL_ASID", 2);
     vcpu.setU64("ICOUNT_LIMIT", 2n ** 63n - 1n);
+    this.#enlist(vcpu.vp);
     this.runtime.tlb_flush_all(vcpu.vp);
     return vcpu;
+  }
+
+  /** In the process's list of vCPUs, all of which keep out of their write TLBs what holds code. */
+  #enlist(vp: number): void {
+    const words = this.#arena.i32;
+    const header = arenaLayout.PROCESS >> 2;
+    const count = words[header + (processFields.P_VCPU_COUNT >> 2)]++;
+    assert(count < maxVcpus, "a process has few vCPUs");
+    words[header + (processFields.P_VCPUS >> 2) + count] = vp;
   }
 
   /** How often translated code was left, by reason. */
@@ -121,6 +132,7 @@ export class TranslatingEngine implements Engine {
       if (vcpu.u32("HALTED") !== 0 && !this.#wake(vcpu)) return { reason: "halt" };
       const pending = this.#takeEvents(vcpu);
       if (pending !== undefined) return pending;
+      if (vcpu.u32("HALTED") !== Halted.no) continue;
       this.#wasm.run(vcpu.vp, 0);
       const exit = this.#left(vcpu);
       if (exit !== undefined) return exit;
@@ -160,9 +172,34 @@ export class TranslatingEngine implements Engine {
   /** True when a halted vCPU goes on. */
   #wake(vcpu: Vcpu): boolean {
     vcpu.setU32("INHIBIT", 0);
+    this.#signals(vcpu);
+    if (vcpu.u32("HALTED") === Halted.no) return true;
+    if (vcpu.u32("HALTED") === Halted.waitForStartup) return false;
     if (!this.#host.interruptPending() || (vcpu.u64("EFLAGS") & IF) === 0n) return false;
-    vcpu.setU32("HALTED", 0);
+    vcpu.setU32("HALTED", Halted.no);
     return true;
+  }
+
+  /** Takes INIT, then a startup IPI, then an NMI. An NMI that is blocked waits; IRET raises the event again. */
+  #signals(vcpu: Vcpu): void {
+    if (vcpu.u32("SIGNALS") === 0) return;
+    const signals = takeSignals(vcpu, vcpu.u32("NMI_BLOCKED") !== 0 ? Signal.nmi : 0);
+    if ((signals & Signal.init) !== 0) {
+      initialize(vcpu);
+      vcpu.setU32("HALTED", Halted.waitForStartup);
+      this.runtime.tlb_flush_all(vcpu.vp);
+      this.runtime.update_mode(vcpu.vp);
+      // A run that comes to this between two instructions is over.
+      vcpu.raiseEvent(Event.host);
+    }
+    if ((signals & Signal.startup) !== 0 && vcpu.u32("HALTED") === Halted.waitForStartup) {
+      startUp(vcpu, startupVector(signals));
+      vcpu.setU32("HALTED", Halted.no);
+      this.runtime.update_mode(vcpu.vp);
+    }
+    if ((signals & Signal.nmi) === 0 || vcpu.u32("HALTED") === Halted.waitForStartup) return;
+    this.#observer?.interrupt(vcpu, nmiVector);
+    this.runtime.deliver_nmi(vcpu.vp);
   }
 
   /** Deals with EVENTS before code runs; an exit when the host is wanted. */
@@ -212,6 +249,7 @@ export class TranslatingEngine implements Engine {
 
   #interrupt(vcpu: Vcpu): void {
     vcpu.clearEvent(Event.interrupt);
+    this.#signals(vcpu);
     if (!this.#host.interruptPending()) return;
     if ((vcpu.u64("EFLAGS") & IF) === 0n) {
       vcpu.setU32("IRQ_WAITING", 1);

@@ -19,6 +19,7 @@ export interface RuntimeExports extends FrameSource {
   update_mode(vp: number): void;
   deliver_fault(vp: number): number;
   deliver_interrupt(vp: number, vector: number): number;
+  deliver_nmi(vp: number): number;
   deliver_debug(vp: number, dr6: number): number;
   /** Delivers #DB before the instruction at RIP where a breakpoint is on it; whether there was one. */
   deliver_breakpoint(vp: number): number;

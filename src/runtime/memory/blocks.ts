@@ -52,8 +52,13 @@ export function lookup(vp: u32): u32 {
   return 0;
 }
 
-/** Takes a frame out of every write TLB: it holds translated code from now on. */
-export function protect_code(vp: u32, frame: u32): void {
+/** Takes a frame out of every write TLB of every vCPU: it holds translated code from now on. */
+export function protect_code(frame: u32): void {
+  const end = load<u32>(L.PROCESS, L.P_VCPU_COUNT);
+  for (let n: u32 = 0; n < end; n++) protectFrom(load<u32>(L.PROCESS + (n << 2), L.P_VCPUS), frame);
+}
+
+function protectFrom(vp: u32, frame: u32): void {
   for (let mode: u32 = 0; mode < 3; mode++) {
     let at = vp + L.TLB + (mode * 2 + 1) * L.TLB_BYTES;
     const end = at + L.TLB_BYTES;
@@ -70,13 +75,13 @@ export function register_block(vp: u32, block: u32): void {
   store<u32>(block, 1, L.B_VALID);
   const frame = hpa & 0xfffff000;
   const record = frameRecord(frame);
-  if (load<u32>(record, L.F_BLOCKS) == 0) protect_code(vp, frame);
+  if (load<u32>(record, L.F_BLOCKS) == 0) protect_code(frame);
   store<u32>(block, load<u32>(record, L.F_BLOCKS), L.B_PAGE_NEXT);
   store<u32>(record, block, L.F_BLOCKS);
   const second = load<u32>(block, L.B_HPA2);
   if (second == 0) return;
   const record2 = frameRecord(second);
-  if (load<u32>(record2, L.F_BLOCKS) == 0) protect_code(vp, second);
+  if (load<u32>(record2, L.F_BLOCKS) == 0) protect_code(second);
   // A list holds a block twice only through its two links: the low bit says which link goes on.
   store<u32>(block, load<u32>(record2, L.F_BLOCKS), L.B_PAGE2_NEXT);
   store<u32>(record2, block | 1, L.F_BLOCKS);
@@ -121,6 +126,12 @@ export function forget_blocks(vp: u32): void {
   }
   memory.fill(L.BLOCK_HASH, 0, L.BLOCK_HASH_ENTRIES * 4);
   store<u32>(L.PROCESS, L.BLOCKS, L.P_BLOCK_NEXT);
+  const vcpus = load<u32>(L.PROCESS, L.P_VCPU_COUNT);
+  for (let n: u32 = 0; n < vcpus; n++) emptyJumpCache(load<u32>(L.PROCESS + (n << 2), L.P_VCPUS));
+}
+
+/** By its generations: no entry is current any more. */
+function emptyJumpCache(vp: u32): void {
   store<u32>(vp, load<u32>(vp, L.ASID) + 2, L.ASID);
   store<u32>(vp, load<u32>(vp, L.GLOBAL_ASID) + 2, L.GLOBAL_ASID);
 }

@@ -62,5 +62,5 @@ export function raise_alignment(vp: u32): u32 {
 
 /** Ends a run after the current instruction (Event.stop). */
 export function stop(vp: u32): void {
-  store<u32>(vp, load<u32>(vp, L.EVENTS) | 8, L.EVENTS);
+  atomic.or<u32>(vp + L.EVENTS, 8);
 }
