@@ -48,6 +48,12 @@ export const maxVcpus = 64;
 export const frameRecord = {
   /** First block lifted from this frame, a list by B_PAGE_NEXT; nonzero keeps the frame out of write TLBs. */
   F_BLOCKS: 0,
+  /** u16: how often a store forgot a compiled region of the frame's code. */
+  F_PATCHES: 4,
+  /** u16: stores to the frame since one changed code in it, that one included; 0 when code was lifted from it after that. */
+  F_STORES: 6,
+  /** u64: which granules of 64 bytes some block was lifted from. */
+  F_CODE: 8,
 } as const;
 
 /** Address-space header of a VM: byte offsets of u32 fields. */
@@ -80,8 +86,9 @@ export const blockHeader = {
   /** HPA of the second page where the block's last instruction crosses into it, else 0. */
   B_HPA2: 28,
   B_IR_BYTES: 32,
+  /** 0 forgotten; 1 valid; 3 valid and part of a compiled region. */
   B_VALID: 36,
-  /** Bytes of guest code. */
+  /** Bytes of guest code that the block depends on. */
   B_BYTES: 40,
   B_PAGE2_NEXT: 44,
   B_IR: 48,

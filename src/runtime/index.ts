@@ -1,7 +1,7 @@
 /** The Wasm runtime: what translated code calls when it cannot go on by itself. Compiled by tools/build-runtime.ts. */
 export { carry, condition, flags } from "./flags";
 export {
-  access, access_exclusive, block_hash, commit, fetch, forget_blocks, frame_of, invalidate_frame, linear_rip, lookup, need_step, protect_code, raise_alignment,
+  access, access_exclusive, block_hash, commit, fetch, fetch_code, forget_blocks, frame_of, interpreter_access, invalidate_frame, linear_rip, lookup, need_step, protect_code, raise_alignment,
   register_block, raise_target, stack_fault, stop, tlb_fill, tlb_flush, tlb_flush_all, tlb_flush_page, translate,
 } from "./memory";
 export { digest_bytes, digest_memory } from "./digest";

@@ -3,5 +3,5 @@ export { need_step, raise, raise_alignment, raiseNonCanonical, stack_fault, stop
 export { frame_of, frameOf } from "./memory/frames";
 export { FETCH, MODIFY, READ, WRITE } from "./memory/walk";
 export { fetch, tlb_fill, tlb_flush, tlb_flush_all, tlb_flush_page } from "./memory/tlb";
-export { block_hash, forget_blocks, invalidate_frame, linear_rip, lookup, protect_code, register_block } from "./memory/blocks";
-export { access, access_exclusive, accessAs, commit, commitAs, pagePointer, raise_target, readAs, translate, writeAs } from "./memory/access";
+export { block_hash, fetch_code, forget_blocks, invalidate_frame, linear_rip, lookup, protect_code, register_block } from "./memory/blocks";
+export { access, access_exclusive, accessAs, commit, commitAs, interpreter_access, pagePointer, raise_target, readAs, translate, writeAs } from "./memory/access";

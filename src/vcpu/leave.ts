@@ -11,7 +11,7 @@ export const Leave = {
   event: 4,
   /** ICOUNT_LIMIT is near: fewer instructions are left than the next block has. */
   limit: 5,
-  /** The instruction at RIP must run alone: MMIO, a store to code, an access across pages in compiled code. */
+  /** The instruction at RIP must run alone: MMIO, or a store to code that may be running. */
   step: 6,
   /** HLT was retired. */
   halt: 7,
@@ -19,6 +19,8 @@ export const Leave = {
   again: 8,
   /** A triple fault. */
   shutdown: 9,
+  /** Compiled code met what only the interpreter does: the block at RIP is interpreted. Seen by the interpreter alone. */
+  interpret: 11,
 } as const;
 export type Leave = (typeof Leave)[keyof typeof Leave];
 

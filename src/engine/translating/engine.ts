@@ -7,7 +7,7 @@
  */
 import { assert } from "#base";
 import { BlockLifter } from "#jit";
-import { type Arena, arenaLayout, blockHeader, maxVcpus, processFields } from "#memory";
+import { type Arena, arenaLayout, blockHeader, frameRecord, maxVcpus, processFields } from "#memory";
 import { area, Event, Halted, initialize, Leave, Signal, startUp, startupVector, takeSignals, Vcpu } from "#vcpu";
 import type { Engine, EngineHost, EngineObserver, VmExit } from "../engine.ts";
 import { Chaos } from "./chaos.ts";
@@ -35,6 +35,8 @@ const TF = 1n << 8n;
 /** DR6.BS */
 const singleStep = 1 << 14;
 const maxSteps = 15;
+/** Doublings of the hot threshold, at most, for frames whose compiled code is changed. */
+const mostPatches = 6;
 const debugVector = 1;
 const nmiVector = 2;
 
@@ -383,16 +385,14 @@ export class TranslatingEngine implements Engine {
 
   /** Lifts code at RIP into the block at `target`; false when fetching it raised a fault. */
   #liftInto(vcpu: Vcpu, target: number, limit: number, alone: boolean): boolean {
-    const vp = vcpu.vp;
-    const va = BigInt.asUintN(64, this.runtime.linear_rip(vp));
-    const hpa = this.#fetch(vcpu, va);
+    const hpa = this.#fetch(vcpu, 0);
     if (hpa === 0) return false;
     const pageEnd = (hpa & ~0xfff) + 4096;
     const mode = vcpu.u32("MODE");
     let second = 0;
     let block = this.#lifter.lift(this.#arena.u8, hpa, pageEnd >>> 0, mode, limit, alone);
     if (block.crosses) {
-      second = this.#fetch(vcpu, (va | 0xfffn) + 1n);
+      second = this.#fetch(vcpu, 1);
       if (second === 0) return false;
       const first = (pageEnd >>> 0) - hpa;
       const bytes = new Uint8Array(32);
@@ -411,7 +411,7 @@ export class TranslatingEngine implements Engine {
     set(blockHeader.B_PAGE_NEXT, 0);
     set(blockHeader.B_PAGE2_NEXT, 0);
     // What runs alone is never compiled.
-    set(blockHeader.B_COUNTER, alone ? 0x7fffffff : Math.min(this.#threshold, 0x7fffffff));
+    set(blockHeader.B_COUNTER, alone ? 0x7fffffff : this.#entriesUntilHot(hpa));
     set(blockHeader.B_REGION, 0);
     set(blockHeader.B_COUNT, block.count);
     set(blockHeader.B_HPA2, second);
@@ -422,12 +422,20 @@ export class TranslatingEngine implements Engine {
     return true;
   }
 
-  /** HPA of a code byte; 0 with the fault delivered. */
-  #fetch(vcpu: Vcpu, va: bigint): number {
-    const hpa = this.runtime.fetch(vcpu.vp, BigInt.asIntN(64, va)) >>> 0;
+  /** Code that is changed again and again has to run for longer before compiling it pays. */
+  #entriesUntilHot(hpa: number): number {
+    if (this.#threshold === Number.POSITIVE_INFINITY) return 0x7fffffff;
+    const record = arenaLayout.FRAME_RECORDS + (hpa >>> 12) * arenaLayout.FRAME_RECORD_BYTES;
+    const patches = this.#arena.i32[(record + frameRecord.F_PATCHES) >> 2] & 0xffff;
+    return this.#threshold * 2 ** Math.min(patches, mostPatches);
+  }
+
+  /** HPA of the code byte at RIP, or of the first one of the next page; 0 with the fault delivered. */
+  #fetch(vcpu: Vcpu, page: 0 | 1): number {
+    const hpa = this.runtime.fetch_code(vcpu.vp, page) >>> 0;
     if (hpa !== 0) return hpa;
     if (vcpu.u32("LEAVE") !== Leave.fault) {
-      throw new Error(`the guest runs code where there is no memory: 0x${va.toString(16)}`);
+      throw new Error(`the guest runs code where there is no memory: 0x${vcpu.u64("RIP").toString(16)}`);
     }
     if (!this.#catchFaults) this.#observer?.exception(vcpu, vcpu.u32("FAULT_VECTOR"), vcpu.u32("FAULT_ERROR"));
     if (this.#catchFaults) this.#caught = fault(vcpu);

@@ -11,6 +11,8 @@ import type { WasmRuntime } from "./runtime.ts";
 const batchSize = 32;
 /** A region has at most so many entries: as many as blocks. */
 const maxEntries = 64;
+/** Entries of a block whose region was forgotten until it gets another one. */
+const entriesUntilAgain = 500;
 
 export class RegionCompiler {
   readonly #arena: Arena;
@@ -19,8 +21,8 @@ export class RegionCompiler {
   #queue: number[] = [];
   #nextIndex = 1;
   readonly #free: number[] = [];
-  /** Places in the table by the frame that their regions were made from. */
-  readonly #ofFrame = new Map<number, number[]>();
+  /** Places in the table, and the blocks that enter by them, by the frame that the regions were made from. */
+  readonly #ofFrame = new Map<number, { readonly place: number; readonly block: number }[]>();
   readonly stats = { regions: 0, wasmBytes: 0, modules: 0, compileMs: 0, instructions: 0 };
 
   constructor(arena: Arena, wasm: WasmRuntime, exact: boolean) {
@@ -46,13 +48,20 @@ export class RegionCompiler {
     this.#ofFrame.clear();
   }
 
-  /** The blocks of this frame were forgotten. */
+  /** Blocks of this frame that regions were made from were forgotten; the others become hot anew. */
   forgetFrame(frame: number): void {
-    const places = this.#ofFrame.get(frame);
-    if (places === undefined) return;
+    const entries = this.#ofFrame.get(frame);
+    if (entries === undefined) return;
     this.#ofFrame.delete(frame);
-    for (const place of places) this.#wasm.regions.set(place, null);
-    this.#free.push(...places);
+    const words = this.#arena.i32;
+    for (const { place, block } of entries) {
+      this.#wasm.regions.set(place, null);
+      this.#free.push(place);
+      const header = block >> 2;
+      if (words[header + (blockHeader.B_REGION >> 2)] !== place) continue;
+      words[header + (blockHeader.B_REGION >> 2)] = 0;
+      words[header + (blockHeader.B_COUNTER >> 2)] = entriesUntilAgain;
+    }
   }
 
   #compileBatch(blocks: readonly number[]): void {
@@ -75,6 +84,7 @@ export class RegionCompiler {
     const batch = emitRegions(words, regions, this.#exact);
     const instance = new WebAssembly.Instance(new WebAssembly.Module(batch.bytes), this.#wasm.imports);
     regions.forEach((region, n) => {
+      for (const { block } of region.blocks) words[(block + blockHeader.B_VALID) >> 2] = 3;
       region.entries.forEach((entry, k) => {
         const index = this.#place(region.blocks[entry].block);
         this.#wasm.regions.set(index, instance.exports[batch.exports[n][k]]);
@@ -94,8 +104,8 @@ export class RegionCompiler {
     const place = this.#free.pop() ?? this.#nextIndex++;
     const frame = (this.#arena.i32[(block + blockHeader.B_HPA) >> 2] & ~0xfff) >>> 0;
     const places = this.#ofFrame.get(frame);
-    if (places === undefined) this.#ofFrame.set(frame, [place]);
-    else places.push(place);
+    if (places === undefined) this.#ofFrame.set(frame, [{ place, block }]);
+    else places.push({ place, block });
     return place;
   }
 

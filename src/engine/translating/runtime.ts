@@ -9,6 +9,8 @@ import type { EngineHost } from "../engine.ts";
 export interface RuntimeExports extends FrameSource {
   fetch(vp: number, va: bigint): number;
   linear_rip(vp: number): bigint;
+  /** HPA of the code byte at RIP, or, with `page` 1, of the first one of the next page; 0 as `fetch` says. */
+  fetch_code(vp: number, page: number): number;
   translate(vp: number, va: bigint): bigint;
   register_block(vp: number, block: number): void;
   forget_blocks(vp: number): void;

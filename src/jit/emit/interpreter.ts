@@ -181,7 +181,7 @@ class InterpreterEmitter implements OpEmitter {
     this.#probe(intent);
     c.get(this.z).i64(4096 - bytes).op(W.i64_gt_u).if();
     c.get(this.vp).get(this.x).i32(bytes).i32(intent);
-    this.callRuntime("access");
+    this.callRuntime("interpreter_access");
     c.tee(this.p).op(W.i32_eqz).brIf(this.leaveLabel as Label);
     c.else();
     this.#hit(intent);
@@ -194,7 +194,7 @@ class InterpreterEmitter implements OpEmitter {
     this.#probe(Intent.write);
     c.get(this.z).i64(4096 - bytes).op(W.i64_gt_u).if();
     c.get(this.vp).get(this.x).i32(bytes).i32(Intent.write);
-    this.callRuntime("access");
+    this.callRuntime("interpreter_access");
     this.#storeAndCommit(bytes, store);
     c.else();
     this.#hit(Intent.write);
@@ -339,6 +339,11 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
     c.get(vp).get(e.p).callIndirect(regionTypeIndex, 1);
     c.i32(0).set(block);
     c.get(vp).memory(W.i32_load, at.LEAVE).op(W.i32_eqz).brIf(find);
+    // What compiled code cannot do, its block does.
+    c.get(vp).memory(W.i32_load, at.LEAVE).i32(Leave.interpret).op(W.i32_eq).if();
+    c.get(vp);
+    e.callRuntime("lookup");
+    c.tee(block).brIf(cold).end();
     c.get(vp).memory(W.i32_load, at.LEAVE).i32(Leave.fault).op(W.i32_ne).brIf(exit);
     c.get(vp);
     e.callRuntime("deliver_fault");

@@ -8,7 +8,7 @@ const signature = (parameters: string, results: string): FunctionType => ({
 
 export const runtimeCalls: Record<string, FunctionType> = {
   lookup: signature("i32", "i32"),
-  access: signature("i32 i64 i32 i32", "i32"),
+  interpreter_access: signature("i32 i64 i32 i32", "i32"),
   access_exclusive: signature("i32 i64 i32", "i32"),
   commit: signature("i32 i64 i32", "i32"),
   tlb_fill: signature("i32 i64 i32 i32", "i32"),

@@ -12,7 +12,7 @@ import { raise } from "./raise.ts";
 import { ruleOfRow } from "./rules.ts";
 
 export interface LiftedBlock {
-  /** Guest instructions and their bytes. */
+  /** Guest instructions, and the bytes that the block depends on: theirs, and what the decoder looked at in vain. */
   count: number;
   bytes: number;
   /** The block needs bytes past the end of the view: its first instruction crosses the page. */
@@ -21,6 +21,7 @@ export interface LiftedBlock {
 
 const maxInstructions = 96;
 const roomForAnInstruction = 2048;
+const longestInstruction = 15;
 
 export class BlockLifter {
   readonly ir = new IrBuilder();
@@ -47,6 +48,7 @@ export class BlockLifter {
     if (alone) this.ir.rrr(Op.stop, 0, 0);
     let at = offset;
     let count = 0;
+    let seen = 0;
     const most = Math.min(limit, maxInstructions);
     while (count < most && !l.ended && this.ir.room > roomForAnInstruction) {
       const decoded = decode(code, at, end, size, i);
@@ -62,11 +64,12 @@ export class BlockLifter {
       else {
         if (decoded === DECODED) this.#onMissing(i.row.mnemonic, i.row.code);
         raise(l, decoded === TOO_LONG ? 13 : 6);
+        seen = longestInstruction;
       }
     }
     if (!l.ended) l.jump(at - offset);
     result.count = count;
-    result.bytes = at - offset;
+    result.bytes = Math.min(at + seen, end) - offset;
     removeDeadFlags(this.ir);
     return result;
   }

@@ -8,9 +8,9 @@
  * this instruction read with `readModify` does not leave.
  */
 import { assert } from "#base";
-import { Helper, type IrBuilder, Op, type OpName, opRows } from "#ir";
+import { Helper, type IrBuilder, type KnownFlags, Op, type OpName, opRows } from "#ir";
 import { at, gpr, Mode, temp, vtemp } from "#vcpu";
-import { byteRegister, type Instruction, OPERANDS, type OperandShape, ripBase } from "#x86";
+import { byteRegister, type Instruction, OPERANDS, type OperandShape, ripBase, rows } from "#x86";
 
 export type Rule = (l: Lifter, i: Instruction) => void;
 
@@ -45,7 +45,42 @@ const accessBytes = Uint8Array.from(opRows, ({ name, d }) => {
 });
 
 const isInt32 = (n: number): boolean => n === (n | 0);
-const shapes = OPERANDS as Record<string, OperandShape>;
+
+/** An operand's shape with every property there, so that the engine finds them all at one place. */
+class Operand {
+  readonly place: OperandShape["place"];
+  readonly size: OperandShape["size"];
+  readonly register: number;
+  /** 0: as `size` says, in memory too. */
+  readonly memorySize: number;
+  readonly maybeMemory: boolean;
+  readonly immediate: boolean;
+
+  constructor({ place, size, register, memorySize }: OperandShape) {
+    this.place = place;
+    this.size = size;
+    this.register = register ?? 0;
+    this.memorySize = memorySize ?? 0;
+    this.maybeMemory = memoryPlaces.has(place);
+    this.immediate = place === "immediate" || place === "one";
+  }
+}
+const memoryPlaces: ReadonlySet<string> = new Set(["rm", "memory", "moffs", "xmm-rm", "mmx-rm"]);
+
+/** Of the rows, by id. */
+const operandsOfRow: readonly (readonly Operand[])[] = rows.map((row) =>
+  row.operands.map((kind) => new Operand(OPERANDS[kind])),
+);
+const hasMoffs = Uint8Array.from(operandsOfRow, (operands) => (operands.some((o) => o.place === "moffs") ? 1 : 0));
+
+/** The operations for each condition code, by what is known of the flags. */
+function byCondition(family: "jcc" | "cond"): Record<KnownFlags, readonly number[]> {
+  const ops = (known: KnownFlags): number[] =>
+    Array.from({ length: 16 }, (_, cc) => Op[`${family}${known}${cc}` as OpName]);
+  return { "": ops(""), sub: ops("sub"), logic: ops("logic") };
+}
+const jumpIf = byCondition("jcc");
+const conditionOf = byCondition("cond");
 
 export class Lifter {
   readonly ir: IrBuilder;
@@ -120,14 +155,14 @@ export class Lifter {
 
   // Operands by their place in the row.
 
-  shape(n: number): OperandShape {
-    return shapes[this.i.row.operands[n]];
+  shape(n: number): Operand {
+    return operandsOfRow[this.i.row.id][n];
   }
 
   /** Bytes of operand n. For register-or-memory operands of two sizes: the one that applies. */
   size(n: number): number {
     const shape = this.shape(n);
-    if (shape.memorySize !== undefined && this.i.hasMemory) return shape.memorySize;
+    if (shape.memorySize !== 0 && this.i.hasMemory) return shape.memorySize;
     switch (shape.size) {
       case "v":
         return this.i.operandSize;
@@ -143,15 +178,10 @@ export class Lifter {
   }
 
   isImmediate(n: number): boolean {
-    const place = this.shape(n).place;
-    return place === "immediate" || place === "one";
+    return this.shape(n).immediate;
   }
   isMemory(n: number): boolean {
-    const place = this.shape(n).place;
-    return (
-      (place === "rm" || place === "memory" || place === "moffs" || place === "xmm-rm" || place === "mmx-rm") &&
-      this.i.hasMemory
-    );
+    return this.i.hasMemory && this.shape(n).maybeMemory;
   }
 
   /** The field of general register `number` as an operand of `size` bytes: AH and its like are one byte further. */
@@ -174,7 +204,7 @@ export class Lifter {
       case "opcode-register":
         return this.register(this.i.opcodeReg, size);
       case "fixed":
-        return gpr(shape.register ?? 0);
+        return gpr(shape.register);
       default:
         throw new Error(`operand ${n} of ${this.i.row.mnemonic} is no general register`);
     }
@@ -379,7 +409,7 @@ export class Lifter {
   /** Jumps to `target` where condition cc holds, else goes on. */
   branch(cc: number, target: number): void {
     this.ended = true;
-    this.ir.branch(Op[`jcc${this.ir.knownFlags()}${cc}` as OpName], target, this.next);
+    this.ir.branch(jumpIf[this.ir.knownFlags()][cc], target, this.next);
   }
   /** Jumps to `target` where the i8 `field` is not zero. */
   branchIfNonzero(field: number, target: number): void {
@@ -403,7 +433,7 @@ export class Lifter {
 
   /** d = condition cc, 0 or 1. */
   condition(cc: number, d: number): void {
-    this.ir.rrr(Op[`cond${this.ir.knownFlags()}${cc}` as OpName], d, 0);
+    this.ir.rrr(conditionOf[this.ir.knownFlags()][cc], d, 0);
   }
   /** Field with the address of the next instruction. */
   nextRip(): number {
@@ -465,7 +495,7 @@ export class Lifter {
     }
   }
   shapeIsMoffs(): boolean {
-    return this.i.addressSize === 8 && this.i.row.operands.some((kind) => shapes[kind].place === "moffs");
+    return this.i.addressSize === 8 && hasMoffs[this.i.row.id] !== 0;
   }
   #sixteenBit(d: number): void {
     const i = this.i;

@@ -52,9 +52,8 @@ const pushOperand: Rule = (l, i) => push(l, l.read(0), i.operandSize);
 
 /** The selector is zero-extended, as AMD's processors do also for 32 bits. */
 const pushSegment: Rule = (l, i) => {
-  const shape = l.shape(0);
   const t = l.temp();
-  l.ir.rrr(Op.mov32, t, at.SEG_SELECTOR + 4 * (shape.register ?? 0));
+  l.ir.rrr(Op.mov32, t, at.SEG_SELECTOR + 4 * l.shape(0).register);
   push(l, t, i.operandSize);
 };
 

@@ -178,7 +178,7 @@ const movToSegment: Rule = (l, i) => {
 };
 
 const popSegment: Rule = (l, i) => {
-  const segment = l.shape(0).register ?? 0;
+  const segment = l.shape(0).register;
   loadSegment(l, peek(l, i.operandSize), segment);
   adjust(l, i.operandSize);
   if (endsBlock(l, segment)) l.sync();

@@ -5,10 +5,10 @@
 import * as L from "../layout";
 import { mmioRead, mmioWrite } from "../host";
 import { canonical, isInSegment, need_step, raise, raiseNonCanonical } from "./faults";
-import { frameOf, frameRecord, readOnly } from "./frames";
+import { frameOf, readOnly } from "./frames";
 import { MODIFY, READ, WRITE, walk, walkedGpa } from "./walk";
-import { entryAddress, fillFor } from "./tlb";
-import { invalidate_frame } from "./blocks";
+import { codeFrame, entryAddress, fillFor } from "./tlb";
+import { invalidate_range, noteStore, touchesCode, touchesRunning } from "./blocks";
 import { noteAccess } from "../system/breakpoints";
 
 /** What `translate` answers where nothing is mapped. */
@@ -18,6 +18,9 @@ import { noteAccess } from "../system/breakpoints";
 /** The page's piece of an access, as `resolvePiece` found it: arena address of RAM, or 0 for MMIO. */
 let pieceAddress: u32 = 0;
 let pieceGpa: u64 = 0;
+
+/** The interpreter asks, for an operation of the block at RIP: no compiled region is under way. */
+let interpreting: bool = false;
 
 /** Resolves one page's piece of an access; false with LEAVE set. */
 function resolvePiece(vp: u32, va: u64, intent: u32, mode: u32): bool {
@@ -45,6 +48,11 @@ export function accessAs(vp: u32, va: u64, size: u32, intent: u32, mode: u32): u
     const frame = fillFor(vp, va, intent, mode);
     if (frame != 0) return frame + offset;
     if (load<u32>(vp, L.LEAVE) != 0) return 0;
+    // Data beside code.
+    if (codeFrame != 0 && !touchesCode(codeFrame, offset, offset + size)) {
+      noteStore(codeFrame);
+      return codeFrame + offset;
+    }
   }
   store<u32>(vp, 0, L.LEAVE);
   const stepping = load<u32>(vp, L.STEPPING) != 0;
@@ -62,7 +70,7 @@ export function accessAs(vp: u32, va: u64, size: u32, intent: u32, mode: u32): u
   }
   const mmio = address1 == 0 || (first < size && address2 == 0);
   if (!stepping) {
-    const code = writing && (hasCode(address1) || (first < size && hasCode(address2)));
+    const code = writing && (isRunning(vp, address1, first) || (first < size && isRunning(vp, address2, size - first)));
     if (mmio || code) {
       need_step(vp);
       return 0;
@@ -85,8 +93,20 @@ export function access(vp: u32, va: u64, size: u32, intent: u32): u32 {
   return accessAs(vp, va, size, intent, load<u32>(vp, L.MODE) & 3);
 }
 
-function hasCode(address: u32): bool {
-  return load<u32>(frameRecord(address & 0xfffff000), L.F_BLOCKS) != 0;
+/** Whether a store there may change the code that runs now. */
+function isRunning(vp: u32, address: u32, size: u32): bool {
+  const frame = address & 0xfffff000;
+  const from = address & 4095;
+  if (address == 0 || !touchesCode(frame, from, from + size)) return false;
+  return !interpreting || touchesRunning(vp, frame, from, from + size);
+}
+
+/** `access` for the interpreter: a store may change code, but for the block that it belongs to. */
+export function interpreter_access(vp: u32, va: u64, size: u32, intent: u32): u32 {
+  interpreting = true;
+  const at = access(vp, va, size, intent);
+  interpreting = false;
+  return at;
 }
 
 /** Bytes [from, from + size) of the bounce buffer, from RAM or a device. */
@@ -114,10 +134,9 @@ function mmioPart(gpa: u64, size: u32): u32 {
 function scatter(vp: u32, from: u32, address: u32, gpa: u64, size: u32): void {
   const source = vp + L.BOUNCE + from;
   if (address != 0) {
-    const frame = address & 0xfffff000;
-    if (load<u32>(frameRecord(frame), L.F_BLOCKS) != 0) invalidate_frame(frame);
-    if (!readOnly(load<u32>(vp, L.SPACE), gpa >> 12)) memory.copy(address, source, size);
-    return;
+    if (readOnly(load<u32>(vp, L.SPACE), gpa >> 12)) return;
+    invalidate_range(address & 0xfffff000, address & 4095, (address & 4095) + size);
+    return memory.copy(address, source, size);
   }
   let done: u32 = 0;
   while (done < size) {
@@ -152,7 +171,7 @@ export function commit(vp: u32, va: u64, size: u32): u32 {
  * always given as the bounce buffer, since a misaligned atomic traps in WebAssembly.
  */
 export function access_exclusive(vp: u32, va: u64, size: u32): u32 {
-  const at = access(vp, va, size, MODIFY);
+  const at = interpreter_access(vp, va, size, MODIFY);
   if (at == 0 || (at & (size - 1)) == 0) return at;
   memory.copy(vp + L.BOUNCE, at, size);
   return vp + L.BOUNCE;

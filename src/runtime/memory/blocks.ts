@@ -18,6 +18,12 @@ export function linear_rip(vp: u32): u64 {
   return (rip + load<u64>(vp + L.SEG_BASE + 8)) & 0xffffffff;
 }
 
+/** HPA of the code byte at RIP, or, with `page` 1, of the first one of the next page; 0 as `fetch` says. */
+export function fetch_code(vp: u32, page: u32): u32 {
+  const va = linear_rip(vp);
+  return fetch(vp, page == 0 ? va : (va | 4095) + 1);
+}
+
 /** The block for RIP in the current mode, entered into the jump cache; 0 with LEAVE set (fault or lift). */
 export function lookup(vp: u32): u32 {
   const mode = load<u32>(vp, L.MODE);
@@ -78,6 +84,7 @@ export function register_block(vp: u32, block: u32): void {
   if (load<u32>(record, L.F_BLOCKS) == 0) protect_code(frame);
   store<u32>(block, load<u32>(record, L.F_BLOCKS), L.B_PAGE_NEXT);
   store<u32>(record, block, L.F_BLOCKS);
+  noteCode(record, block, 0);
   const second = load<u32>(block, L.B_HPA2);
   if (second == 0) return;
   const record2 = frameRecord(second);
@@ -85,20 +92,94 @@ export function register_block(vp: u32, block: u32): void {
   // A list holds a block twice only through its two links: the low bit says which link goes on.
   store<u32>(block, load<u32>(record2, L.F_BLOCKS), L.B_PAGE2_NEXT);
   store<u32>(record2, block | 1, L.F_BLOCKS);
+  noteCode(record2, block, 1);
+}
+
+/** Offset in the page of the block's first byte there, and past its last one. `second`: 1 for the page that it crosses into. */
+function blockStart(block: u32, second: u32): u32 {
+  return second != 0 ? 0 : load<u32>(block, L.B_HPA) & 4095;
+}
+function blockEnd(block: u32, second: u32): u32 {
+  const end = (load<u32>(block, L.B_HPA) & 4095) + load<u32>(block, L.B_BYTES);
+  return second != 0 ? end - 4096 : min(end, 4096);
+}
+
+/** The granules of a page that bytes [from, to) touch: a bit each. */
+function granules(from: u32, to: u32): u64 {
+  return (<u64>0xffffffffffffffff << (from >> 6)) & (<u64>0xffffffffffffffff >> (63 - ((to - 1) >> 6)));
+}
+
+function noteCode(record: u32, block: u32, second: u32): void {
+  store<u64>(record, load<u64>(record, L.F_CODE) | granules(blockStart(block, second), blockEnd(block, second)), L.F_CODE);
+  store<u16>(record, 0, L.F_STORES);
+}
+
+/** Stores to a page after one that changed code in it, without any of its code running: the page gets other contents. */
+const REWRITTEN: u32 = 16;
+
+/** A store to a frame with code: one too many since its code last ran, and all of it is forgotten. */
+export function noteStore(frame: u32): void {
+  const record = frameRecord(frame);
+  const stores = <u32>load<u16>(record, L.F_STORES);
+  if (stores == 0) return;
+  if (stores < REWRITTEN) store<u16>(record, <u16>(stores + 1), L.F_STORES);
+  else invalidate_frame(frame);
+}
+
+/** Whether bytes [from, to) of a frame share a granule with translated code. */
+export function touchesCode(frame: u32, from: u32, to: u32): bool {
+  const record = frameRecord(frame);
+  return load<u32>(record, L.F_BLOCKS) != 0 && (load<u64>(record, L.F_CODE) & granules(from, to)) != 0;
+}
+
+/** Whether a store to bytes [from, to) of a frame changes the block that the interpreter is in, or may. */
+export function touchesRunning(vp: u32, frame: u32, from: u32, to: u32): bool {
+  const leave = load<u32>(vp, L.LEAVE);
+  const block = lookup(vp);
+  store<u32>(vp, leave, L.LEAVE);
+  if (block == 0) return true;
+  if ((load<u32>(block, L.B_HPA) & 0xfffff000) == frame) return blockStart(block, 0) < to && blockEnd(block, 0) > from;
+  return load<u32>(block, L.B_HPA2) == frame && blockEnd(block, 1) > from;
+}
+
+/** Forgets the blocks that depend on bytes [from, to) of a frame, which change; regions with them. */
+export function invalidate_range(frame: u32, from: u32, to: u32): void {
+  const record = frameRecord(frame);
+  let link = load<u32>(record, L.F_BLOCKS);
+  if (link == 0) return;
+  let last = record + L.F_BLOCKS;
+  let code: u64 = 0;
+  let compiled = false;
+  let changed = false;
+  while (link != 0) {
+    const second = link & 1;
+    const block = link & 0xfffffffe;
+    const nextAt = block + (second != 0 ? L.B_PAGE2_NEXT : L.B_PAGE_NEXT);
+    const start = blockStart(block, second);
+    const end = blockEnd(block, second);
+    const valid = load<u32>(block, L.B_VALID);
+    if (valid != 0 && (start >= to || end <= from)) {
+      store<u32>(last, link);
+      last = nextAt;
+      code |= granules(start, end);
+    } else if (valid != 0) {
+      changed = true;
+      compiled = compiled || (valid & 2) != 0;
+      unhash(block);
+    }
+    link = load<u32>(nextAt);
+  }
+  store<u32>(last, 0);
+  store<u64>(record, code, L.F_CODE);
+  if (changed && load<u16>(record, L.F_STORES) == 0) store<u16>(record, 1, L.F_STORES);
+  if (!compiled) return;
+  store<u16>(record, <u16>min<u32>(<u32>load<u16>(record, L.F_PATCHES) + 1, 0xffff), L.F_PATCHES);
+  frameInvalidated(frame);
 }
 
 /** Forgets all blocks lifted from a frame: its bytes change. */
 export function invalidate_frame(frame: u32): void {
-  const record = frameRecord(frame);
-  let link = load<u32>(record, L.F_BLOCKS);
-  if (link == 0) return;
-  while (link != 0) {
-    const block = link & 0xfffffffe;
-    link = (link & 1) != 0 ? load<u32>(block, L.B_PAGE2_NEXT) : load<u32>(block, L.B_PAGE_NEXT);
-    if (load<u32>(block, L.B_VALID) != 0) unhash(block);
-  }
-  store<u32>(record, 0, L.F_BLOCKS);
-  frameInvalidated(frame);
+  invalidate_range(frame, 0, 4096);
 }
 
 function unhash(block: u32): void {
@@ -114,14 +195,20 @@ function unhash(block: u32): void {
   }
 }
 
+function holdsNoCode(frame: u32): void {
+  const record = frameRecord(frame);
+  store<u32>(record, 0, L.F_BLOCKS);
+  store<u64>(record, 0, L.F_CODE);
+}
+
 /** Forgets every block: the cache of blocks is full. */
 export function forget_blocks(vp: u32): void {
   let block = L.BLOCKS;
   const end = load<u32>(L.PROCESS, L.P_BLOCK_NEXT);
   while (block < end) {
-    store<u32>(frameRecord(load<u32>(block, L.B_HPA) & 0xfffff000), 0, L.F_BLOCKS);
+    holdsNoCode(load<u32>(block, L.B_HPA) & 0xfffff000);
     const second = load<u32>(block, L.B_HPA2);
-    if (second != 0) store<u32>(frameRecord(second), 0, L.F_BLOCKS);
+    if (second != 0) holdsNoCode(second);
     block += (L.B_IR + load<u32>(block, L.B_IR_BYTES) + 15) & ~15;
   }
   memory.fill(L.BLOCK_HASH, 0, L.BLOCK_HASH_ENTRIES * 4);

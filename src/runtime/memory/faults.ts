@@ -5,6 +5,7 @@ import * as L from "../layout";
 export const LEAVE_FAULT: u32 = 1;
 export const LEAVE_LIFT: u32 = 2;
 export const LEAVE_STEP: u32 = 6;
+const LEAVE_INTERPRET: u32 = 11;
 
 const NOWHERE: u64 = 0x8000000000000000;
 
@@ -53,6 +54,12 @@ export function stack_fault(vp: u32): void {
 export function need_step(vp: u32): u32 {
   store<u32>(vp, LEAVE_STEP, L.LEAVE);
   return LEAVE_STEP;
+}
+
+/** Compiled code cannot do this: the interpreter goes on at the instruction. */
+export function need_interpreter(vp: u32): u32 {
+  store<u32>(vp, LEAVE_INTERPRET, L.LEAVE);
+  return LEAVE_INTERPRET;
 }
 
 /** #GP: an address that must be a multiple of 16 is not. */

@@ -7,7 +7,7 @@
  * Entry: u64 tag (the page's GVA; all ones, or 0 in the last entry, = empty), u32 frame HPA, u32 flags (1 global, 2 large).
  */
 import * as L from "../layout";
-import { LEAVE_FAULT, canonical, need_step, raise, raiseNonCanonical } from "./faults";
+import { LEAVE_FAULT, canonical, need_interpreter, raise, raiseNonCanonical } from "./faults";
 import { frameOf, frameRecord, readOnly } from "./frames";
 import { FETCH, MODIFY, WRITE, walk, walkedFlags, walkedGpa } from "./walk";
 import { access } from "./access";
@@ -82,12 +82,16 @@ export function tlb_flush_page(vp: u32, va: u64): void {
   store<u32>(vp, load<u32>(vp, L.GLOBAL_ASID) + 2, L.GLOBAL_ASID);
 }
 
+/** The frame that the last `fillFor` found and refused to enter only because some of it is translated code; or 0. */
+export let codeFrame: u32 = 0;
+
 /**
  * Fills the TLB for an access of translated code in the TLB mode given, and gives the HPA of the page; 0 where no entry can serve:
  * then LEAVE tells a fault, or is 0 for MMIO, ROM and pages with code.
  */
 export function fillFor(vp: u32, va: u64, intent: u32, mode: u32): u32 {
   store<u64>(vp, load<u64>(vp, L.TLB_MISSES) + 1, L.TLB_MISSES);
+  codeFrame = 0;
   if (!canonical(va)) return raiseNonCanonical(vp);
   if (walk(vp, va, intent, mode == 0, mode == 2) == 0) return 0;
   const space = load<u32>(vp, L.SPACE);
@@ -95,10 +99,11 @@ export function fillFor(vp: u32, va: u64, intent: u32, mode: u32): u32 {
   const writing = intent == WRITE || intent == MODIFY;
   const frame = frameOf(space, gfn, writing ? L.E_ACCESSED | L.E_DIRTY : L.E_ACCESSED);
   if (frame == 0) return 0;
-  if (writing) {
-    if (load<u32>(frameRecord(frame), L.F_BLOCKS) != 0 || readOnly(space, gfn)) return 0;
+  if ((writing && readOnly(space, gfn)) || watchesPage(vp, va)) return 0;
+  if (writing && load<u32>(frameRecord(frame), L.F_BLOCKS) != 0) {
+    codeFrame = frame;
+    return 0;
   }
-  if (watchesPage(vp, va)) return 0;
   fill(vp, entryAddress(vp, mode, writing, va), va, frame);
   return frame;
 }
@@ -110,7 +115,7 @@ export function tlb_fill(vp: u32, va: u64, size: u32, intent: u32): u32 {
     if (fillFor(vp, va, intent, load<u32>(vp, L.MODE) & 3) != 0) return 0;
     if (load<u32>(vp, L.LEAVE) != 0) return LEAVE_FAULT;
   }
-  return need_step(vp);
+  return need_interpreter(vp);
 }
 
 /** HPA of the code byte at linear address `va`, by the fetch TLB; 0 with the fault raised, or LEAVE 0 where it is no RAM. */
