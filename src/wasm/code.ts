@@ -90,6 +90,7 @@ export class Code {
   readonly bytes = new Bytes(4096);
   readonly #parameters: number;
   readonly #locals: WasmType[] = [];
+  readonly #hints: { offset: number; likely: boolean }[] = [];
   #depth = 0;
 
   constructor(parameterCount: number) {
@@ -193,9 +194,31 @@ export class Code {
     return this;
   }
 
+  /** The `if` or `br_if` written next is hardly ever taken (branch hinting proposal). */
+  unlikely(): this {
+    this.#hints.push({ offset: this.bytes.length, likely: false });
+    return this;
+  }
+  /** Branch hints in order; offsets count from the function's locals. */
+  hints(): { offset: number; likely: boolean }[] {
+    const head = this.#head().length;
+    return this.#hints.map(({ offset, likely }) => ({ offset: head + offset, likely }));
+  }
+
   /** The function's entry of the code section: locals, body, end. */
   finish(): Uint8Array<ArrayBuffer> {
     assert(this.#depth === 0, "every block of a function is closed");
+    const head = this.#head();
+    this.op(W.end);
+    const whole = new Bytes(head.length + this.bytes.length + 8);
+    whole.u32(head.length + this.bytes.length);
+    whole.append(head.view());
+    whole.append(this.bytes.view());
+    return whole.view();
+  }
+
+  /** Declarations of the locals. */
+  #head(): Bytes {
     const head = new Bytes(64);
     const runs: { type: WasmType; count: number }[] = [];
     for (const type of this.#locals) {
@@ -208,12 +231,7 @@ export class Code {
       head.u32(run.count);
       head.byte(typeByte[run.type]);
     }
-    this.op(W.end);
-    const whole = new Bytes(head.length + this.bytes.length + 8);
-    whole.u32(head.length + this.bytes.length);
-    whole.append(head.view());
-    whole.append(this.bytes.view());
-    return whole.view();
+    return head;
   }
 
   #indexed(opcode: number, index: number): this {

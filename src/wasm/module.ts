@@ -1,5 +1,6 @@
 /**
- * A WebAssembly module, section by section (core spec, "Binary Format"): types, imports, functions, tables, exports, code.
+ * A WebAssembly module, section by section (core spec, "Binary Format"): types, imports, functions, tables, exports, branch
+ * hints (a custom section), code.
  * Imports come before functions, so a function's index is known as soon as it is imported or declared.
  */
 import { assert } from "#base";
@@ -80,8 +81,32 @@ export class ModuleBuilder {
       s.byte(0);
       s.u32(e.index);
     });
+    this.#writeHints(out);
     section(out, 10, this.#functions, (s, f) => s.append(f.code.finish()));
     return out.view();
+  }
+
+  /** The custom section metadata.code.branch_hint, which goes before the code. */
+  #writeHints(out: Bytes): void {
+    const hinted = this.#functions
+      .map(({ code }, n) => ({ index: this.#importedFunctions + n, hints: code.hints() }))
+      .filter(({ hints }) => hints.length > 0);
+    if (hinted.length === 0) return;
+    const body = new Bytes(1024);
+    body.name("metadata.code.branch_hint");
+    body.u32(hinted.length);
+    for (const { index, hints } of hinted) {
+      body.u32(index);
+      body.u32(hints.length);
+      for (const { offset, likely } of hints) {
+        body.u32(offset);
+        body.u32(1);
+        body.byte(likely ? 1 : 0);
+      }
+    }
+    out.byte(0);
+    out.u32(body.length);
+    out.append(body.view());
   }
 
   #import(module: string, name: string, write: (out: Bytes) => void): void {

@@ -64,9 +64,9 @@ export const V = {
   i64x2_shl: 203, i64x2_shr_s: 204, i64x2_shr_u: 205, i64x2_add: 206, i64x2_sub: 209, i64x2_mul: 213, i64x2_eq: 214, i64x2_ne: 215, i64x2_lt_s: 216, i64x2_gt_s: 217, i64x2_le_s: 218, i64x2_ge_s: 219,
   i64x2_extmul_low_i32x4_s: 220, i64x2_extmul_high_i32x4_s: 221, i64x2_extmul_low_i32x4_u: 222, i64x2_extmul_high_i32x4_u: 223,
   f32x4_ceil: 103, f32x4_floor: 104, f32x4_trunc: 105, f32x4_nearest: 106, f64x2_ceil: 116, f64x2_floor: 117, f64x2_trunc: 122, f64x2_nearest: 148,
-  f32x4_abs: 224, f32x4_neg: 225, f32x4_sqrt: 227, f32x4_add: 228, f32x4_sub: 229, f32x4_mul: 230, f32x4_div: 231, f32x4_min: 232, f32x4_max: 233,
-  f64x2_abs: 236, f64x2_neg: 237, f64x2_sqrt: 239, f64x2_add: 240, f64x2_sub: 241, f64x2_mul: 242, f64x2_div: 243, f64x2_min: 244, f64x2_max: 245,
-  f32x4_convert_i32x4_s: 250, f64x2_convert_low_i32x4_s: 254,
+  f32x4_abs: 224, f32x4_neg: 225, f32x4_sqrt: 227, f32x4_add: 228, f32x4_sub: 229, f32x4_mul: 230, f32x4_div: 231, f32x4_min: 232, f32x4_max: 233, f32x4_pmin: 234, f32x4_pmax: 235,
+  f64x2_abs: 236, f64x2_neg: 237, f64x2_sqrt: 239, f64x2_add: 240, f64x2_sub: 241, f64x2_mul: 242, f64x2_div: 243, f64x2_min: 244, f64x2_max: 245, f64x2_pmin: 246, f64x2_pmax: 247,
+  i32x4_trunc_sat_f32x4_s: 248, f32x4_convert_i32x4_s: 250, i32x4_trunc_sat_f64x2_s_zero: 252, f64x2_convert_low_i32x4_s: 254,
 } as const;
 
 /** Opcodes behind the 0xfe prefix (atomics). A misaligned address traps. */

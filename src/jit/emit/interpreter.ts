@@ -13,14 +13,17 @@ import { blockHeader } from "#memory";
 import { area, at, jumpCacheEntries, Leave, tlbBytes, tlbEntries } from "#vcpu";
 import { Code, type FunctionType, type Label, type Local, ModuleBuilder, V, W } from "#wasm";
 import { pushKnownCondition } from "./condition.ts";
-import { Intent, type OpEmitter } from "./op-emitter.ts";
+import { FloatState } from "./float-state.ts";
+import { Intent, type OpEmitter, type PushType } from "./op-emitter.ts";
 import { runtimeCalls } from "./runtime-calls.ts";
 import { semanticsOf } from "./semantics.ts";
 
 const helperType: FunctionType = { parameters: ["i32", "i32", "i32", "i32"], results: ["i32"] };
 const regionType: FunctionType = { parameters: ["i32"], results: [] };
 
-const loadOf: Record<Exclude<FieldType, "v128">, number> = { i8: W.i32_load8_u, i16: W.i32_load16_u, i32: W.i32_load, w32: W.i32_load, i64: W.i64_load };
+const loadOf: Record<Exclude<PushType, "v128">, number> = {
+  i8: W.i32_load8_u, i16: W.i32_load16_u, i32: W.i32_load, w32: W.i32_load, i64: W.i64_load, f32: W.f32_load, f64: W.f64_load,
+};
 
 /** Names of the operation's 16-bit parts. */
 const part = { d: 2, a: 4, b: 6, imm: 8, position: 12, count: 14, c: 16 } as const;
@@ -38,6 +41,7 @@ class InterpreterEmitter implements OpEmitter {
   readonly r: Local;
   readonly u: Local;
   readonly v: Local;
+  readonly float: FloatState;
   readonly #imports: ReadonlyMap<string, number>;
   /** Where leaving goes. */
   leaveLabel: Label | undefined;
@@ -55,6 +59,7 @@ class InterpreterEmitter implements OpEmitter {
     this.z = code.local("i64");
     this.u = code.local("v128");
     this.v = code.local("v128");
+    this.float = new FloatState(code, this.vp, false);
     this.#imports = imports;
   }
 
@@ -67,15 +72,15 @@ class InterpreterEmitter implements OpEmitter {
   pushField(which: keyof typeof part): void {
     this.code.get(this.vp).get(this.pc).memory(W.i32_load16_u, part[which]).op(W.i32_add);
   }
-  #push(which: keyof typeof part, type: FieldType): void {
+  #push(which: keyof typeof part, type: PushType): void {
     this.pushField(which);
     if (type === "v128") this.code.vectorMemory(V.v128_load, 0);
     else this.code.memory(loadOf[type], 0);
   }
-  pushA(type: FieldType): void {
+  pushA(type: PushType): void {
     this.#push("a", type);
   }
-  pushB(type: FieldType): void {
+  pushB(type: PushType): void {
     this.#push("b", type);
   }
   pushD(type: FieldType): void {
@@ -90,7 +95,7 @@ class InterpreterEmitter implements OpEmitter {
   pushImm64(): void {
     this.code.get(this.pc).memory(W.i64_load, part.imm);
   }
-  #write(which: keyof typeof part, type: FieldType, value: () => void): void {
+  #write(which: keyof typeof part, type: PushType, value: () => void): void {
     this.pushField(which);
     value();
     const c = this.code;
@@ -110,11 +115,17 @@ class InterpreterEmitter implements OpEmitter {
       case "i64":
         c.memory(W.i64_store, 0);
         break;
+      case "f32":
+        c.memory(W.f32_store, 0);
+        break;
+      case "f64":
+        c.memory(W.f64_store, 0);
+        break;
       case "v128":
         c.vectorMemory(V.v128_store, 0);
     }
   }
-  write(type: FieldType, value: () => void): void {
+  write(type: PushType, value: () => void): void {
     this.#write("d", type, value);
   }
   writeA(type: FieldType, value: () => void): void {

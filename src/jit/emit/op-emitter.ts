@@ -8,6 +8,10 @@
  */
 import type { FieldType, FlagsClass, SizeLog2 } from "#ir";
 import type { Code, Local } from "#wasm";
+import type { FloatState, FloatType } from "./float-state.ts";
+
+/** How an operand is looked at: w32 and i64 fields also as what floating-point arithmetic takes. */
+export type PushType = FieldType | FloatType;
 
 /** What an access wants; as in runtime/memory.ts. */
 export const Intent = { read: 0, write: 1, modify: 2 } as const;
@@ -29,9 +33,11 @@ export interface OpEmitter {
   readonly r: Local;
   readonly u: Local;
   readonly v: Local;
+  /** What is known of floating point here. */
+  readonly float: FloatState;
 
-  pushA(type: FieldType): void;
-  pushB(type: FieldType): void;
+  pushA(type: PushType): void;
+  pushB(type: PushType): void;
   /** The destination's old value. */
   pushD(type: FieldType): void;
   /** The extra operand of mem2. */
@@ -42,7 +48,7 @@ export interface OpEmitter {
   pushImm32(): void;
   pushImm64(): void;
   /** Writes d with what `value` pushes. */
-  write(type: FieldType, value: () => void): void;
+  write(type: PushType, value: () => void): void;
   /** Writes the operand `a` (a stack pointer). */
   writeA(type: FieldType, value: () => void): void;
 

@@ -8,7 +8,8 @@ import { type FieldType, FlagsClass, flagsKind, type SizeLog2 } from "#ir";
 import { area, at, Mode, tlbBytes, tlbEntries } from "#vcpu";
 import { type Code, type Local, V, W } from "#wasm";
 import { type KnownFlags, pushKnownCondition } from "./condition.ts";
-import { Intent, type OpEmitter } from "./op-emitter.ts";
+import { FloatState, type FloatType } from "./float-state.ts";
+import { Intent, type OpEmitter, type PushType } from "./op-emitter.ts";
 
 const registerFields = 32; // GPR and TEMP, the first 256 bytes of the record
 const flagFields = [at.CC_KIND, at.CC_A, at.CC_B, at.CC_C] as const;
@@ -27,6 +28,7 @@ export class RegionEmitter implements OpEmitter {
   readonly r: Local;
   readonly u: Local;
   readonly v: Local;
+  readonly float: FloatState;
   /** Address of the page's first byte as the guest sees it. */
   readonly pageBase: Local;
   readonly #imports: ReadonlyMap<string, number>;
@@ -67,6 +69,7 @@ export class RegionEmitter implements OpEmitter {
     for (const field of written) this.#written.add(field);
     this.u = code.local("v128");
     this.v = code.local("v128");
+    this.float = new FloatState(code, this.vp, true);
   }
 
   /** The operation whose words start at `at` is emitted next. */
@@ -75,6 +78,7 @@ export class RegionEmitter implements OpEmitter {
     this.#at = at;
     this.#indexed = name.endsWith("x") && /^(ld|st|lea)/.test(name);
     this.#blockOffset = blockOffset;
+    this.float.select(words, at);
   }
 
   get d(): number {
@@ -156,8 +160,9 @@ export class RegionEmitter implements OpEmitter {
 
   // Operands.
 
-  #push(offset: number, type: FieldType): void {
+  #push(offset: number, type: PushType): void {
     const c = this.code;
+    if (type === "f32" || type === "f64") return this.#pushFloat(offset, type);
     if (offset === at.RIP) {
       c.get(this.pageBase).i64(this.#blockOffset).op(W.i64_add);
       if (type !== "i64") c.op(W.i32_wrap_i64);
@@ -171,6 +176,13 @@ export class RegionEmitter implements OpEmitter {
     c.op(W.i32_wrap_i64);
     if (type === "i8") c.i32(0xff).op(W.i32_and);
     else if (type === "i16") c.i32(0xffff).op(W.i32_and);
+  }
+  #pushFloat(offset: number, type: FloatType): void {
+    const c = this.code;
+    if (offset < registerFields * 8) {
+      this.#push(offset, type === "f64" ? "i64" : "w32");
+      c.op(type === "f64" ? W.f64_reinterpret_i64 : W.f32_reinterpret_i32);
+    } else c.get(this.vp).memory(type === "f64" ? W.f64_load : W.f32_load, offset);
   }
   #pushFromRecord(offset: number, type: FieldType): void {
     const c = this.code.get(this.vp);
@@ -192,8 +204,9 @@ export class RegionEmitter implements OpEmitter {
         c.vectorMemory(V.v128_load, offset);
     }
   }
-  #write(offset: number, type: FieldType, value: () => void): void {
+  #write(offset: number, type: PushType, value: () => void): void {
     const c = this.code;
+    if (type === "f32" || type === "f64") return this.#writeFloat(offset, type, value);
     const local = offset < registerFields * 8 ? this.#registers[offset >> 3] : undefined;
     if (local === undefined) return this.#writeToRecord(offset, type, value);
     const shift = (offset & 7) * 8;
@@ -225,6 +238,19 @@ export class RegionEmitter implements OpEmitter {
     }
     c.set(local);
   }
+  #writeFloat(offset: number, type: FloatType, value: () => void): void {
+    const c = this.code;
+    if (offset < registerFields * 8) {
+      this.#write(offset, type === "f64" ? "i64" : "w32", () => {
+        value();
+        c.op(type === "f64" ? W.i64_reinterpret_f64 : W.i32_reinterpret_f32);
+      });
+      return;
+    }
+    c.get(this.vp);
+    value();
+    c.memory(type === "f64" ? W.f64_store : W.f32_store, offset);
+  }
   #writeToRecord(offset: number, type: FieldType, value: () => void): void {
     const c = this.code.get(this.vp);
     value();
@@ -248,10 +274,10 @@ export class RegionEmitter implements OpEmitter {
         c.vectorMemory(V.v128_store, offset);
     }
   }
-  pushA(type: FieldType): void {
+  pushA(type: PushType): void {
     this.#push(this.a, type);
   }
-  pushB(type: FieldType): void {
+  pushB(type: PushType): void {
     this.#push(this.b, type);
   }
   pushD(type: FieldType): void {
@@ -266,7 +292,7 @@ export class RegionEmitter implements OpEmitter {
   pushImm64(): void {
     this.code.i64(this.imm, this.#words[this.#at + 3]);
   }
-  write(type: FieldType, value: () => void): void {
+  write(type: PushType, value: () => void): void {
     this.#write(this.d, type, value);
   }
   writeA(type: FieldType, value: () => void): void {

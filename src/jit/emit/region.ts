@@ -93,6 +93,7 @@ function emitRegion(words: Int32Array, region: Region, exact: boolean, imports: 
   region.blocks.forEach((block, n) => {
     c.end();
     e.known = knownAt[n];
+    e.float.forget();
     const goTo = (offset: number): void => {
       const to = index.get(offset);
       if (to === undefined) return leaveAt(offset);

@@ -27,6 +27,8 @@ export const runtimeCalls: Record<string, FunctionType> = {
   phminposuw: signature("v128", "v128"),
   mpsadbw: signature("v128 v128 i32", "v128"),
   raise_simd: signature("i32", "i32"),
+  sse_settle_f32x4: signature("i32 v128 v128 v128", "i32"),
+  sse_settle_f64x2: signature("i32 v128 v128 v128", "i32"),
   sse_f32x4: signature("i32 i32 v128 v128", "v128"),
   sse_f64x2: signature("i32 i32 v128 v128", "v128"),
   sse_f32x4_dot: signature("i32 i32 v128 v128", "v128"),
@@ -48,6 +50,7 @@ function scalarCalls(format: "f32" | "f64", bits: "i32" | "i64"): Record<string,
   const calls: Record<string, FunctionType> = {};
   for (const name of ["add", "sub", "mul", "div", "min", "max"])
     calls[`sse_${name}_${format}`] = signature(`i32 ${bits} ${bits}`, bits);
+  calls[`sse_settle_${format}`] = signature(`i32 ${bits} ${bits} ${bits}`, "i32");
   calls[`sse_sqrt_${format}`] = signature(`i32 ${bits}`, bits);
   calls[`sse_cmp_${format}`] = signature(`i32 ${bits} ${bits} i32`, bits);
   calls[`sse_comi_${format}`] = signature(`i32 ${bits} ${bits} i32`, "i32");

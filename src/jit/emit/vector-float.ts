@@ -1,187 +1,268 @@
 // biome-ignore-all format: chains of emitted instructions read better on one line
 /**
- * Semantics of floating-point arithmetic under MXCSR.
+ * Semantics of scalar floating-point arithmetic under MXCSR.
  *
  * What is common is done inline by Wasm's own arithmetic: rounding to nearest, PE masked and already set, operands that are
- * zeros or normal numbers, a result well inside the range; then there is no flag to raise. All else asks the runtime
+ * numbers (float-state.ts), a result well inside the range; then there is no flag to raise. All else asks the runtime
  * (runtime/fp/), which may find an unmasked exception and say so in FP_TRAP.
  */
 import { FlagsClass } from "#ir";
 import { at } from "#vcpu";
-import { type Code, V, W } from "#wasm";
+import { type Code, type Label, type Local, W } from "#wasm";
+import type { FloatType } from "./float-state.ts";
 import type { OpEmitter, Semantics } from "./op-emitter.ts";
 
-export const floatSemantics = new Map<string, Semantics>();
+export const scalarFloatSemantics = new Map<string, Semantics>();
 const means = (name: string, semantics: Semantics): void => {
-  floatSemantics.set(name, semantics);
+  scalarFloatSemantics.set(name, semantics);
 };
 
 /** One of the two formats: what differs between them. */
 interface Format {
-  readonly name: "f32" | "f64";
-  readonly type: "w32" | "i64";
-  /** The IR's and Wasm's type of the raw bits. */
+  readonly name: FloatType;
   readonly wide: boolean;
+  /** Wasm's type of the raw bits, as the runtime takes them. */
+  readonly bits: "i32" | "i64";
   readonly fromBits: number;
   readonly toBits: number;
 }
-const single: Format = { name: "f32", type: "w32", wide: false, fromBits: W.f32_reinterpret_i32, toBits: W.i32_reinterpret_f32 };
-const double: Format = { name: "f64", type: "i64", wide: true, fromBits: W.f64_reinterpret_i64, toBits: W.i64_reinterpret_f64 };
+const single: Format = { name: "f32", wide: false, bits: "i32", fromBits: W.f32_reinterpret_i32, toBits: W.i32_reinterpret_f32 };
+const double: Format = { name: "f64", wide: true, bits: "i64", fromBits: W.f64_reinterpret_i64, toBits: W.i64_reinterpret_f64 };
 
-/** Locals for raw bits: two operands and a result. */
-const first = (e: OpEmitter, f: Format) => (f.wide ? e.x : e.p);
-const second = (e: OpEmitter, f: Format) => (f.wide ? e.y : e.q);
-const result = (e: OpEmitter, f: Format) => (f.wide ? e.z : e.r);
+const pushBits = (e: OpEmitter, f: Format, local: Local): Code => e.code.get(local).op(f.toBits);
 
-const pushFloat = (e: OpEmitter, f: Format, local: number): Code => e.code.get(local).op(f.fromBits);
-
-/** Pushes whether MXCSR has the bits of `mask` equal to `value`. */
-const pushControl = (e: OpEmitter, mask: number, value: number): Code => e.code.get(e.vp).memory(W.i32_load, at.MXCSR).i32(mask).op(W.i32_and).i32(value).op(W.i32_eq);
-/** Pushes whether rounding is to nearest, and PE masked and set. */
-const pushNearest = (e: OpEmitter): Code => pushControl(e, 0x7020, 0x1020);
-/** Pushes whether a local is no denormal. */
-function pushPlain(e: OpEmitter, f: Format, local: number): Code {
-  // Twice the magnitude less one: a zero becomes the largest number of all.
-  if (f.wide) return e.code.get(local).i64(1).op(W.i64_shl).i64(1).op(W.i64_sub).i64(-1, 0x1fffff).op(W.i64_ge_u);
-  return e.code.get(local).i32(1).op(W.i32_shl).i32(1).op(W.i32_sub).i32(0xffffff).op(W.i32_ge_u);
-}
-/** Pushes whether a local is finite and above the smallest normal number, where rounding may hide an underflow. */
-function pushInside(e: OpEmitter, f: Format, local: number): Code {
-  if (f.wide) return e.code.get(local).i64(52).op(W.i64_shr_u, W.i32_wrap_i64).i32(0x7ff).op(W.i32_and).i32(2).op(W.i32_sub).i32(0x7fc).op(W.i32_le_u);
-  return e.code.get(local).i32(23).op(W.i32_shr_u).i32(0xff).op(W.i32_and).i32(2).op(W.i32_sub).i32(0xfc).op(W.i32_le_u);
+/** Pops the operands into locals. */
+function operands(e: OpEmitter, f: Format, unary = false): { a: Local; b: Local; r: Local } {
+  const a = e.float.scratch(f.name, "a");
+  const r = e.float.scratch(f.name, "r");
+  e.pushA(f.name);
+  e.code.set(a);
+  if (unary || e.float.sameOperands) return { a, b: a, r };
+  const b = e.float.scratch(f.name, "b");
+  e.pushB(f.name);
+  e.code.set(b);
+  return { a, b, r };
 }
 
-/** Leaves with the exception raised where the operation met an unmasked one. */
-function leaveOnTrap(e: OpEmitter): void {
+// Tests, each of which branches to `slow` when it fails.
+
+/** MXCSR is as it has to be for inexact results. Comes before what is conditional. */
+export function unlessFast(e: OpEmitter, slow: Label): void {
+  e.code.get(e.float.fast()).i32(3).op(W.i32_ne).unlikely().brIf(slow);
+}
+/** What is known of the operands is true. */
+export function unlessKnown(e: OpEmitter, slow: Label): void {
+  e.code.get(e.float.fast()).op(W.i32_eqz).unlikely().brIf(slow);
+}
+/** Pushes the bits of a local without the lower half of a double, where neither exponent nor sign are. */
+function pushTop(e: OpEmitter, f: Format, local: Local): Code {
+  pushBits(e, f, local);
+  return f.wide ? e.code.i64(32).op(W.i64_shr_u, W.i32_wrap_i64) : e.code;
+}
+/** A local is no denormal; where the result is known to be finite, so that no operand is infinite or a NaN. */
+function unlessNormal(e: OpEmitter, f: Format, local: Local, slow: Label): void {
+  pushTop(e, f, local).i32(f.wide ? 0x7ff00000 : 0x7f800000).op(W.i32_and, W.i32_eqz).unlikely().brIf(slow);
+}
+/** A local is finite, and above the smallest normal number, where rounding may hide an underflow. */
+function unlessInside(e: OpEmitter, f: Format, local: Local, slow: Label): void {
+  const smallest = f.wide ? 0x400000 : 0x2000000;
+  const endless = f.wide ? 0xffe00000 : 0xff000000;
+  pushTop(e, f, local).i32(1).op(W.i32_shl).i32(smallest).op(W.i32_sub).i32(endless - smallest).op(W.i32_ge_u).unlikely().brIf(slow);
+}
+/** A local is a number. */
+function unlessNumber(e: OpEmitter, f: Format, local: Local, slow: Label): void {
   const c = e.code;
-  c.get(e.vp).memory(W.i32_load, at.FP_TRAP).if();
+  const smallest = f.wide ? 0x200000 : 0x1000000;
+  const endless = f.wide ? 0xffe00000 : 0xff000000;
+  const normal = c.block();
+  pushTop(e, f, local).i32(1).op(W.i32_shl).i32(smallest).op(W.i32_sub).i32(endless - smallest).op(W.i32_lt_u).brIf(normal);
+  pushBits(e, f, local);
+  if (f.wide) c.i64(1).op(W.i64_shl, W.i64_eqz, W.i32_eqz);
+  else c.i32(1).op(W.i32_shl);
+  c.brIf(slow).end();
+}
+/** Both operands are numbers, as far as that is not known. */
+function unlessNumbers(e: OpEmitter, f: Format, { a, b }: { a: Local; b: Local }, slow: Label): void {
+  const [knownA, knownB] = [e.float.isNumber("a", f.name), a === b || e.float.isNumber("b", f.name)];
+  if (e.float.tracks) unlessKnown(e, slow);
+  if (!knownA) unlessNumber(e, f, a, slow);
+  if (!knownB) unlessNumber(e, f, b, slow);
+}
+
+/** Leaves with the exception raised where the runtime met an unmasked one. */
+export function leaveOnTrap(e: OpEmitter): void {
+  const c = e.code;
+  c.get(e.vp).memory(W.i32_load, at.FP_TRAP).unlikely().if();
   c.get(e.vp);
   e.callRuntime("raise_simd");
   e.leaveIf();
   c.end();
 }
-/** Writes d from a local. */
-function give(e: OpEmitter, type: "w32" | "i64" | "i32", local: number): void {
-  e.write(type, () => e.code.get(local));
+/** After the runtime: leaves on a trap, and keeps what is known true. `push` pushes three values of a format: operands and result. */
+export function settle(e: OpEmitter, type: FloatType | "f32x4" | "f64x2", push: () => void): void {
+  if (!e.float.tracks) return leaveOnTrap(e);
+  const c = e.code.get(e.vp);
+  push();
+  e.callRuntime(`sse_settle_${type}`);
+  c.tee(e.q).i32(0).op(W.i32_lt_s);
+  e.leaveIf();
+  c.get(e.q);
+  e.float.lowerFast();
+}
+function settleScalar(e: OpEmitter, f: Format, a: Local, b: Local, r: Local): void {
+  settle(e, f.name, () => {
+    pushBits(e, f, a);
+    pushBits(e, f, b);
+    pushBits(e, f, r);
+  });
+}
+
+/** `common` branches to its label where the runtime has to be asked; `rare` does that. */
+export function orElse(e: OpEmitter, common: (slow: Label) => void, rare: () => void): void {
+  const c = e.code;
+  // What holds for the rest of the block is written before anything conditional.
+  if (e.float.tracks) e.float.fast();
+  const done = c.block();
+  const slow = c.block();
+  common(slow);
+  c.br(done).end();
+  rare();
+  c.end();
 }
 
 for (const f of [single, double]) {
   const arithmetic = f.wide
-    ? { add: W.f64_add, sub: W.f64_sub, mul: W.f64_mul, div: W.f64_div }
-    : { add: W.f32_add, sub: W.f32_sub, mul: W.f32_mul, div: W.f32_div };
+    ? { add: W.f64_add, sub: W.f64_sub, mul: W.f64_mul, div: W.f64_div, sqrt: W.f64_sqrt }
+    : { add: W.f32_add, sub: W.f32_sub, mul: W.f32_mul, div: W.f32_div, sqrt: W.f32_sqrt };
   for (const [name, op] of Object.entries(arithmetic)) {
+    const unary = name === "sqrt";
     means(`${f.name}_${name}`, (e) => {
-      const [a, b, r] = [first(e, f), second(e, f), result(e, f)];
+      const { a, b, r } = operands(e, f, unary);
       const c = e.code;
-      e.pushA(f.type);
-      c.set(a);
-      e.pushB(f.type);
-      c.set(b);
-      pushFloat(e, f, a);
-      pushFloat(e, f, b).op(op, f.toBits).set(r);
-      pushNearest(e);
-      pushPlain(e, f, a).op(W.i32_and);
-      pushPlain(e, f, b).op(W.i32_and);
-      pushInside(e, f, r).op(W.i32_and, W.i32_eqz).if();
-      c.get(e.vp).get(a).get(b);
-      e.callRuntime(`sse_${name}_${f.name}`);
-      c.set(r);
-      leaveOnTrap(e);
-      c.end();
-      give(e, f.type, r);
+      c.get(a);
+      if (!unary) c.get(b);
+      c.op(op).set(r);
+      orElse(e, (slow) => {
+        unlessFast(e, slow);
+        if (!e.float.isNumber("a", f.name)) unlessNormal(e, f, a, slow);
+        if (b !== a && !e.float.isNumber("b", f.name)) unlessNormal(e, f, b, slow);
+        unlessInside(e, f, r, slow);
+      }, () => {
+        c.get(e.vp);
+        pushBits(e, f, a);
+        if (!unary) pushBits(e, f, b);
+        e.callRuntime(`sse_${name}_${f.name}`);
+        c.op(f.fromBits).set(r);
+        settleScalar(e, f, a, b, r);
+      });
+      e.write(f.name, () => c.get(r));
+      e.float.holdsNumbers("a", f.name);
+      if (!unary) e.float.holdsNumbers("b", f.name);
+      e.float.holdsNumbers("d", f.name);
     });
   }
 
-  means(`${f.name}_sqrt`, (e) => {
-    const [a, r] = [first(e, f), result(e, f)];
-    const c = e.code;
-    e.pushA(f.type);
-    c.set(a);
-    pushFloat(e, f, a).op(f.wide ? W.f64_sqrt : W.f32_sqrt, f.toBits).set(r);
-    pushNearest(e);
-    pushPlain(e, f, a).op(W.i32_and);
-    pushInside(e, f, r).op(W.i32_and, W.i32_eqz).if();
-    c.get(e.vp).get(a);
-    e.callRuntime(`sse_sqrt_${f.name}`);
-    c.set(r);
-    leaveOnTrap(e);
-    c.end();
-    give(e, f.type, r);
-  });
-
-  const [eq, lt, gt, le, ge] = f.wide ? [W.f64_eq, W.f64_lt, W.f64_gt, W.f64_le, W.f64_ge] : [W.f32_eq, W.f32_lt, W.f32_gt, W.f32_le, W.f32_ge];
+  const [eq, lt, gt, le] = f.wide ? [W.f64_eq, W.f64_lt, W.f64_gt, W.f64_le] : [W.f32_eq, W.f32_lt, W.f32_gt, W.f32_le];
   // The second operand, unless the first is less (greater).
-  for (const [name, wanted, other] of [["min", lt, ge], ["max", gt, le]] as const) {
+  for (const [name, wanted] of [["min", lt], ["max", gt]] as const) {
     means(`${f.name}_${name}`, (e) => {
-      const [a, b, r] = [first(e, f), second(e, f), result(e, f)];
+      const { a, b, r } = operands(e, f);
       const c = e.code;
-      e.pushA(f.type);
-      c.set(a);
-      e.pushB(f.type);
-      c.set(b);
-      c.get(a).get(b);
-      pushFloat(e, f, a);
-      pushFloat(e, f, b).op(wanted, W.select).set(r);
-      // No denormal, and no NaN: one of the two comparisons holds.
-      pushFloat(e, f, a);
-      pushFloat(e, f, b).op(wanted);
-      pushFloat(e, f, a);
-      pushFloat(e, f, b).op(other, W.i32_or);
-      pushPlain(e, f, a).op(W.i32_and);
-      pushPlain(e, f, b).op(W.i32_and, W.i32_eqz).if();
-      c.get(e.vp).get(a).get(b);
-      e.callRuntime(`sse_${name}_${f.name}`);
-      c.set(r);
-      leaveOnTrap(e);
-      c.end();
-      give(e, f.type, r);
+      c.get(a).get(b).get(a).get(b).op(wanted, W.select).set(r);
+      orElse(e, (slow) => unlessNumbers(e, f, { a, b }, slow), () => {
+        c.get(e.vp);
+        pushBits(e, f, a);
+        pushBits(e, f, b);
+        e.callRuntime(`sse_${name}_${f.name}`);
+        c.op(f.fromBits).set(r);
+        settleScalar(e, f, a, b, r);
+      });
+      e.write(f.name, () => c.get(r));
+      e.float.holdsNumbers("a", f.name);
+      e.float.holdsNumbers("b", f.name);
+      e.float.holdsNumbers("d", f.name);
     });
   }
 
   means(`${f.name}_comi`, (e) => {
-    const [a, b] = [first(e, f), second(e, f)];
+    const { a, b } = operands(e, f);
     const c = e.code;
-    e.pushA(f.type);
-    c.set(a);
-    e.pushB(f.type);
-    c.set(b);
     // CF where less, ZF where equal.
-    pushFloat(e, f, a);
-    pushFloat(e, f, b).op(lt);
-    pushFloat(e, f, a);
-    pushFloat(e, f, b).op(eq).i32(6).op(W.i32_shl, W.i32_or).set(e.r);
-    c.get(e.r).i32(0).op(W.i32_ne);
-    pushFloat(e, f, a);
-    pushFloat(e, f, b).op(gt, W.i32_or);
-    pushPlain(e, f, a).op(W.i32_and);
-    pushPlain(e, f, b).op(W.i32_and, W.i32_eqz).if();
-    c.get(e.vp).get(a).get(b);
-    e.pushImm32();
-    e.callRuntime(`sse_comi_${f.name}`);
-    c.set(e.r);
-    leaveOnTrap(e);
-    c.end();
+    c.get(a).get(b).op(lt).get(a).get(b).op(eq).i32(6).op(W.i32_shl, W.i32_or).set(e.r);
+    orElse(e, (slow) => unlessNumbers(e, f, { a, b }, slow), () => {
+      c.get(e.vp);
+      pushBits(e, f, a);
+      pushBits(e, f, b);
+      e.pushImm32();
+      e.callRuntime(`sse_comi_${f.name}`);
+      c.set(e.r);
+      settleScalar(e, f, a, b, b);
+    });
     e.setFlags(FlagsClass.EXPLICIT, 0, () => c.get(e.r).op(W.i64_extend_i32_u));
+    e.float.holdsNumbers("a", f.name);
+    e.float.holdsNumbers("b", f.name);
   });
 
+  // EQ LT LE UNORD NEQ NLT NLE ORD; of numbers, which are never unordered.
   means(`${f.name}_cmp`, (e) => {
-    e.code.get(e.vp);
-    e.pushA(f.type);
-    e.pushB(f.type);
-    e.pushImm32();
-    e.callRuntime(`sse_cmp_${f.name}`);
-    e.code.set(result(e, f));
-    leaveOnTrap(e);
-    give(e, f.type, result(e, f));
+    const c = e.code;
+    const { a, b, r } = operands(e, f);
+    const rare = (): void => {
+      c.get(e.vp);
+      pushBits(e, f, a);
+      pushBits(e, f, b);
+      e.pushImm32();
+      e.callRuntime(`sse_cmp_${f.name}`);
+      c.op(f.fromBits).set(r);
+      settleScalar(e, f, a, b, b);
+    };
+    const predicate = e.imm;
+    if (predicate === undefined) rare();
+    else {
+      orElse(e, (slow) => {
+        unlessNumbers(e, f, { a, b }, slow);
+        const comparison = ([eq, lt, le] as const)[predicate & 3];
+        if (f.wide) c.i64(0);
+        else c.i32(0);
+        if (comparison === undefined) c.i32(0);
+        else c.get(a).get(b).op(comparison);
+        if (predicate & 4) c.op(W.i32_eqz);
+        if (f.wide) c.op(W.i64_extend_i32_u, W.i64_sub);
+        else c.op(W.i32_sub);
+        c.op(f.fromBits).set(r);
+      }, rare);
+      e.float.holdsNumbers("a", f.name);
+      e.float.holdsNumbers("b", f.name);
+    }
+    e.write(f.name, () => c.get(r));
   });
+
+  // ROUNDSS, ROUNDSD: nearest, down, up, towards zero; or (bit 2) as MXCSR has it. Bit 3 is for no PE.
+  const roundings = f.wide ? [W.f64_nearest, W.f64_floor, W.f64_ceil, W.f64_trunc] : [W.f32_nearest, W.f32_floor, W.f32_ceil, W.f32_trunc];
   means(`${f.name}_round`, (e) => {
-    e.code.get(e.vp);
-    e.pushA(f.type);
-    e.pushImm32();
-    e.callRuntime(`sse_round_${f.name}`);
-    e.code.set(result(e, f));
-    leaveOnTrap(e);
-    give(e, f.type, result(e, f));
+    const c = e.code;
+    const { a, r } = operands(e, f, true);
+    const rare = (): void => {
+      c.get(e.vp);
+      pushBits(e, f, a);
+      e.pushImm32();
+      e.callRuntime(`sse_round_${f.name}`);
+      c.op(f.fromBits).set(r);
+      settleScalar(e, f, a, a, r);
+    };
+    const how = e.imm;
+    if (how === undefined) rare();
+    else {
+      orElse(e, (slow) => {
+        if ((how & 8) === 0 || (how & 4) !== 0) unlessFast(e, slow);
+        unlessNumbers(e, f, { a, b: a }, slow);
+        c.get(a).op(roundings[how & 4 ? 0 : how & 3]).set(r);
+      }, rare);
+    }
+    e.write(f.name, () => c.get(r));
+    if (how === undefined) return;
+    e.float.holdsNumbers("a", f.name);
+    e.float.holdsNumbers("d", f.name);
   });
 
   // To integers. In range, and either exact or PE is masked and set: then Wasm's conversion says it all.
@@ -192,33 +273,27 @@ for (const f of [single, double]) {
     for (const truncate of [false, true]) {
       means(`${f.name}_${truncate ? "trunc" : "to"}_${to}`, (e) => {
         const c = e.code;
-        const a = first(e, f);
+        const { a, r: rounded } = operands(e, f, true);
         const r = wide ? e.z : e.r;
-        const pushRounded = (): void => {
-          pushFloat(e, f, a);
-          if (!truncate) c.op(f.wide ? W.f64_nearest : W.f32_nearest);
-        };
+        const fast = e.float.fast();
+        c.get(a);
+        if (!truncate) c.op(f.wide ? W.f64_nearest : W.f32_nearest);
+        c.set(rounded);
         const done = c.block();
         const slow = c.block();
-        e.pushA(f.type);
-        c.set(a);
-        pushRounded();
-        c.op(f.wide ? W.f64_abs : W.f32_abs);
-        pushPower(c, f, wide ? 63 : 31).op(lt, W.i32_eqz).brIf(slow);
-        pushRounded();
-        c.op(convert).set(r);
-        c.get(r).op(back);
-        pushFloat(e, f, a).op(eq);
-        if (truncate) pushControl(e, 0x1020, 0x1020);
-        else pushNearest(e);
-        c.op(W.i32_or).brIf(done);
+        c.get(rounded).op(f.wide ? W.f64_abs : W.f32_abs);
+        pushPower(c, f, wide ? 63 : 31).op(lt, W.i32_eqz).unlikely().brIf(slow);
+        c.get(rounded).op(convert).set(r);
+        c.get(fast).i32(3).op(W.i32_eq).brIf(done);
+        c.get(r).op(back).get(a).op(eq).brIf(done);
         c.end();
-        c.get(e.vp).get(a).i32(truncate ? 1 : 0);
+        c.get(e.vp);
+        pushBits(e, f, a).i32(truncate ? 1 : 0);
         e.callRuntime(`sse_${f.name}_to_${to}`);
         c.set(r);
         leaveOnTrap(e);
         c.end();
-        give(e, to, r);
+        e.write(to, () => c.get(r));
       });
     }
   }
@@ -239,98 +314,74 @@ for (const name of ["rcp", "rsqrt"] as const) {
 // Between the formats.
 means("f32_to_f64", (e) => {
   const c = e.code;
-  e.pushA("w32");
-  c.set(e.p);
-  pushPlain(e, single, e.p);
-  pushFloat(e, single, e.p);
-  pushFloat(e, single, e.p).op(W.f32_eq, W.i32_and).if();
-  pushFloat(e, single, e.p).op(W.f64_promote_f32, W.i64_reinterpret_f64).set(e.z);
-  c.else();
-  c.get(e.vp).get(e.p);
-  e.callRuntime("sse_f32_to_f64");
-  c.set(e.z);
-  leaveOnTrap(e);
-  c.end();
-  give(e, "i64", e.z);
+  const { a } = operands(e, single, true);
+  const r = e.float.scratch("f64", "r");
+  orElse(e, (slow) => {
+    unlessNumbers(e, single, { a, b: a }, slow);
+    c.get(a).op(W.f64_promote_f32).set(r);
+  }, () => {
+    c.get(e.vp);
+    pushBits(e, single, a);
+    e.callRuntime("sse_f32_to_f64");
+    c.op(W.f64_reinterpret_i64).set(r);
+    settleScalar(e, single, a, a, a);
+  });
+  e.write("f64", () => c.get(r));
+  e.float.holdsNumbers("a", "f32");
+  e.float.holdsNumbers("d", "f64");
 });
 means("f64_to_f32", (e) => {
   const c = e.code;
-  e.pushA("i64");
-  c.set(e.x);
-  pushFloat(e, double, e.x).op(W.f32_demote_f64, W.i32_reinterpret_f32).set(e.r);
-  pushNearest(e);
-  pushPlain(e, double, e.x).op(W.i32_and);
-  pushInside(e, single, e.r).op(W.i32_and, W.i32_eqz).if();
-  c.get(e.vp).get(e.x);
-  e.callRuntime("sse_f64_to_f32");
-  c.set(e.r);
-  leaveOnTrap(e);
-  c.end();
-  give(e, "w32", e.r);
+  const { a } = operands(e, double, true);
+  const r = e.float.scratch("f32", "r");
+  c.get(a).op(W.f32_demote_f64).set(r);
+  orElse(e, (slow) => {
+    unlessFast(e, slow);
+    // A denormal becomes zero here.
+    unlessInside(e, single, r, slow);
+  }, () => {
+    c.get(e.vp);
+    pushBits(e, double, a);
+    e.callRuntime("sse_f64_to_f32");
+    c.op(W.f32_reinterpret_i32).set(r);
+    settleScalar(e, single, r, r, r);
+  });
+  e.write("f32", () => c.get(r));
+  e.float.holdsNumbers("d", "f32");
 });
 
 // From integers. Exact where the magnitude has no more bits than the significand.
-means("f64_from_i32", (e) => e.write("i64", () => {
-  e.pushA("i32");
-  e.code.op(W.f64_convert_i32_s, W.i64_reinterpret_f64);
-}));
-means("f64_from_i64", (e) => {
-  const c = e.code;
-  e.pushA("i64");
-  c.set(e.x);
-  c.get(e.x).op(W.f64_convert_i64_s, W.i64_reinterpret_f64).set(e.z);
-  c.get(e.x).i64(0, 0x200000).op(W.i64_add).i64(0, 0x400000).op(W.i64_gt_u);
-  pushNearest(e).op(W.i32_eqz, W.i32_and).if();
-  c.get(e.vp).get(e.x);
-  e.callRuntime("sse_i64_to_f64");
-  c.set(e.z);
-  leaveOnTrap(e);
-  c.end();
-  give(e, "i64", e.z);
+means("f64_from_i32", (e) => {
+  e.write("f64", () => {
+    e.pushA("i32");
+    e.code.op(W.f64_convert_i32_s);
+  });
+  e.float.holdsNumbers("d", "f64");
 });
-means("f32_from_i32", (e) => {
-  const c = e.code;
-  e.pushA("i32");
-  c.set(e.p);
-  c.get(e.p).op(W.f32_convert_i32_s, W.i32_reinterpret_f32).set(e.r);
-  c.get(e.p).i32(1 << 24).op(W.i32_add).i32(1 << 25).op(W.i32_gt_u);
-  pushNearest(e).op(W.i32_eqz, W.i32_and).if();
-  c.get(e.vp).get(e.p);
-  e.callRuntime("sse_i32_to_f32");
-  c.set(e.r);
-  leaveOnTrap(e);
-  c.end();
-  give(e, "w32", e.r);
-});
-means("f32_from_i64", (e) => {
-  const c = e.code;
-  e.pushA("i64");
-  c.set(e.x);
-  c.get(e.x).op(W.f32_convert_i64_s, W.i32_reinterpret_f32).set(e.r);
-  c.get(e.x).i64(1 << 24).op(W.i64_add).i64(1 << 25).op(W.i64_gt_u);
-  pushNearest(e).op(W.i32_eqz, W.i32_and).if();
-  c.get(e.vp).get(e.x);
-  e.callRuntime("sse_i64_to_f32");
-  c.set(e.r);
-  leaveOnTrap(e);
-  c.end();
-  give(e, "w32", e.r);
-});
-
-// Packed: all lanes in the runtime, which raises what any of them met.
-means("f64x2_from_i32", (e) => e.write("v128", () => {
-  e.pushA("v128");
-  e.code.vector(V.f64x2_convert_low_i32x4_s);
-}));
-for (const name of ["f32x4", "f64x2", "f32x4_dot", "f64x2_dot", "fp_convert"] as const) {
-  means(name, (e) => {
-    e.code.get(e.vp);
-    e.pushImm32();
-    e.pushA("v128");
-    if (name !== "fp_convert") e.pushB("v128");
-    e.callRuntime(`sse_${name}`);
-    e.code.set(e.u);
+for (const [f, from, bits, convert] of [
+  [double, "i64", 53, W.f64_convert_i64_s],
+  [single, "i32", 24, W.f32_convert_i32_s],
+  [single, "i64", 24, W.f32_convert_i64_s],
+] as const) {
+  means(`${f.name}_from_${from}`, (e) => {
+    const c = e.code;
+    const wide = from === "i64";
+    const a = wide ? e.x : e.p;
+    const r = e.float.scratch(f.name, "r");
+    const fast = e.float.fast();
+    e.pushA(from);
+    c.set(a);
+    c.get(a).op(convert).set(r);
+    const done = c.block();
+    c.get(fast).i32(3).op(W.i32_eq).brIf(done);
+    if (wide) c.get(a).i64(bits).op(W.i64_shr_s).i64(1).op(W.i64_add).i64(2).op(W.i64_lt_u).brIf(done);
+    else c.get(a).i32(bits).op(W.i32_shr_s).i32(1).op(W.i32_add).i32(2).op(W.i32_lt_u).brIf(done);
+    c.get(e.vp).get(a);
+    e.callRuntime(`sse_${from}_to_${f.name}`);
+    c.op(f.fromBits).set(r);
     leaveOnTrap(e);
-    e.write("v128", () => e.code.get(e.u));
+    c.end();
+    e.write(f.name, () => c.get(r));
+    e.float.holdsNumbers("d", f.name);
   });
 }

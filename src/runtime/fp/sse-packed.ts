@@ -41,6 +41,62 @@ export function raise_simd(vp: u32): u32 {
   return raise(vp, (load<u64>(vp, CR4) & OSXMMEXCPT) != 0 ? XM : UD, 0);
 }
 
+/** A zero or a normal finite value: what raises no exception by being an operand. */
+function isNumber32(a: u32): bool {
+  return a << 1 == 0 || (a << 1) - 0x1000000 < 0xfe000000;
+}
+
+function isNumber64(a: u64): bool {
+  return a << 1 == 0 || (a << 1) - 0x20000000000000 < 0xffc0000000000000;
+}
+
+/**
+ * After an operation in compiled code that the runtime did: -1 when an exception was raised, 1 when operands and result are
+ * numbers all, else 0 (jit/emit/float-state.ts).
+ */
+export function sse_settle_f32(vp: u32, a: u32, b: u32, r: u32): i32 {
+  if (load<u32>(vp, FP_TRAP) != 0) {
+    raise_simd(vp);
+    return -1;
+  }
+  return i32(isNumber32(a) && isNumber32(b) && isNumber32(r));
+}
+
+export function sse_settle_f64(vp: u32, a: u64, b: u64, r: u64): i32 {
+  if (load<u32>(vp, FP_TRAP) != 0) {
+    raise_simd(vp);
+    return -1;
+  }
+  return i32(isNumber64(a) && isNumber64(b) && isNumber64(r));
+}
+
+/** The same of all lanes. */
+export function sse_settle_f32x4(vp: u32, a: v128, b: v128, r: v128): i32 {
+  if (load<u32>(vp, FP_TRAP) != 0) {
+    raise_simd(vp);
+    return -1;
+  }
+  return i32(v128.all_true<i32>(v128.and(areNumbers32(a), v128.and(areNumbers32(b), areNumbers32(r)))));
+}
+
+function areNumbers32(a: v128): v128 {
+  const twice = i32x4.shl(a, 1);
+  const normal = i32x4.lt_u(i32x4.sub(twice, i32x4.splat(0x1000000)), i32x4.splat(0xfe000000));
+  return v128.or(normal, i32x4.eq(twice, i32x4.splat(0)));
+}
+
+export function sse_settle_f64x2(vp: u32, a: v128, b: v128, r: v128): i32 {
+  if (load<u32>(vp, FP_TRAP) != 0) {
+    raise_simd(vp);
+    return -1;
+  }
+  return i32(areNumbers64(a) && areNumbers64(b) && areNumbers64(r));
+}
+
+function areNumbers64(a: v128): bool {
+  return isNumber64(i64x2.extract_lane(a, 0)) && isNumber64(i64x2.extract_lane(a, 1));
+}
+
 /** Settles the flags of several lanes when one of them met an unmasked exception. */
 function settle(vp: u32, before: u32): void {
   if (load<u32>(vp, FP_TRAP) == 0) return;

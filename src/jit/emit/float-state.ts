@@ -1,0 +1,164 @@
+// biome-ignore-all format: chains of emitted instructions read better on one line
+/**
+ * What is known of floating point while a block is written: which lanes hold numbers, and that MXCSR was looked at.
+ *
+ * A *number* is a zero or a normal finite value: an operand that raises no exception by itself. Operations whose result is
+ * inside the range leave a number behind, and need not be asked again when they are operands.
+ *
+ * Compiled blocks keep a local, `fast`: 3 when MXCSR rounds to nearest and PE is masked and already set, 1 when not. Law: while
+ * `fast` is not 0, each lane that is known to hold a number holds one. It is taken from MXCSR where a block first needs it; when an
+ * operation done by the runtime has or gives anything but numbers it becomes 0, and what follows in the block goes to the runtime.
+ *
+ * The interpreter knows nothing of this kind (`tracks` false): it looks at MXCSR and at every operand.
+ */
+import { formatUnits, type OpRow, opRows } from "#ir";
+import { at } from "#vcpu";
+import { type Code, type Local, V, W, type WasmType } from "#wasm";
+
+/** What a four-byte slot of the record holds: a single, one half of a double, a part of a zero of any format. */
+const Slot = { single: 1, low: 2, high: 3, zero: 4 } as const;
+const bytesOf: Record<string, number> = { i8: 1, i16: 2, i32: 8, w32: 4, i64: 8, v128: 16 };
+
+export type FloatType = "f32" | "f64";
+/** What vectors are compared with: the smallest number well above the denormals, that of singles, infinity, 0, 2^31. */
+export type Bound = "smallest" | "singles" | "infinity" | "zero" | "two31";
+
+const topBits = {
+  f32: { smallest: 0x0100_0000, singles: 0x0100_0000, infinity: 0x7f80_0000, zero: 0, two31: 0x4f00_0000 },
+  f64: { smallest: 0x0020_0000, singles: 0x3820_0000, infinity: 0x7ff0_0000, zero: 0, two31: 0x41e0_0000 },
+} as const;
+
+export class FloatState {
+  readonly #code: Code;
+  readonly #vp: Local;
+  readonly #tracks: boolean;
+  readonly #slots = new Map<number, number>();
+  readonly #scratch = new Map<string, Local>();
+  /** Locals whose value this block has written. */
+  readonly #written = new Set<string>();
+  // The operation being emitted.
+  #a = 0;
+  #b = 0;
+  #d = 0;
+  /** What its write makes unknown, once its operands have been asked for. */
+  #stale = 0;
+
+  constructor(code: Code, vp: Local, tracks: boolean) {
+    this.#code = code;
+    this.#vp = vp;
+    this.#tracks = tracks;
+  }
+
+  /** A block begins, or a helper was called: nothing is known. */
+  forget(): void {
+    this.#slots.clear();
+    this.#written.clear();
+    this.#stale = 0;
+  }
+
+  /** The operation whose words start at `n` is emitted next. */
+  select(words: Int32Array, n: number): void {
+    if (!this.#tracks) return;
+    this.#settle();
+    const row = opRows[words[n] & 0xffff] as OpRow;
+    if (row.format === "call") return this.forget();
+    if (formatUnits[row.format] > 2 || row.format === "jump") return;
+    this.#d = words[n] >>> 16;
+    this.#a = words[n + 1] & 0xffff;
+    this.#b = words[n + 1] >>> 16;
+    if (!row.dWritten || this.#d < at.XMM) return;
+    const bytes = bytesOf[row.d];
+    if (row.name === "movv" || row.name === "mov64" || row.name === "movw32") this.#copy(bytes);
+    else if ((row.name === "v_xor" && this.#a === this.#b) || (row.name === "v_splatq" && this.#a === at.ZERO)) this.#put(this.#d, bytes, () => Slot.zero);
+    else this.#stale = bytes;
+  }
+
+  /** Whether the lane of the operand at `from` bytes in it holds a number of this format, as long as `fast` is not 0. */
+  isNumber(operand: "a" | "b", type: FloatType, from = 0): boolean {
+    const offset = (operand === "a" ? this.#a : this.#b) + from;
+    const slot = this.#slots.get(offset);
+    if (type === "f32") return slot === Slot.single || slot === Slot.zero;
+    const next = this.#slots.get(offset + 4);
+    return (slot === Slot.low && next === Slot.high) || (slot === Slot.zero && next === Slot.zero);
+  }
+  /** Both operands are the same field. */
+  get sameOperands(): boolean {
+    return this.#tracks && this.#a === this.#b;
+  }
+  /** From here on, unless `fast` is 0, the first `lanes` lanes of an operand hold numbers of this format. */
+  holdsNumbers(operand: "a" | "b" | "d", type: FloatType, lanes = 1): void {
+    const offset = operand === "a" ? this.#a : operand === "b" ? this.#b : this.#d;
+    if (operand === "d") this.#settle();
+    if (!this.#tracks || offset < at.XMM) return;
+    const bytes = lanes * (type === "f64" ? 8 : 4);
+    this.#put(offset, bytes, (n) => (type === "f32" ? Slot.single : (n & 4) === 0 ? Slot.low : Slot.high));
+  }
+
+  #copy(bytes: number): void {
+    const from = this.#a;
+    if (from === at.ZERO) return this.#put(this.#d, bytes, () => Slot.zero);
+    // Half a double says nothing beside another's half.
+    const whole = bytes > 4;
+    const slots = Array.from({ length: bytes / 4 }, (_, n) => {
+      const slot = this.#slots.get(from + n * 4);
+      return whole || slot === Slot.single || slot === Slot.zero ? slot : undefined;
+    });
+    this.#put(this.#d, bytes, (n) => slots[n / 4]);
+  }
+  #put(offset: number, bytes: number, what: (n: number) => number | undefined): void {
+    for (let n = -(offset & 3); n < bytes; n += 4) {
+      const slot = what(n);
+      if (slot === undefined) this.#slots.delete(offset + n);
+      else this.#slots.set(offset + n, slot);
+    }
+  }
+  #settle(): void {
+    if (this.#stale > 0) this.#put(this.#d, this.#stale, () => undefined);
+    this.#stale = 0;
+  }
+
+  // Locals.
+
+  /** A local for this use, whatever it holds now. */
+  scratch(type: WasmType, name: string): Local {
+    const key = `${type} ${name}`;
+    let local = this.#scratch.get(key);
+    if (local === undefined) {
+      local = this.#code.local(type);
+      this.#scratch.set(key, local);
+    }
+    return local;
+  }
+  /** A local that holds what `push` pushes, for the rest of the block. Requires: no conditional code around. */
+  #held(type: WasmType, name: string, push: () => void): Local {
+    const local = this.scratch(type, name);
+    if (this.#tracks && this.#written.has(name)) return local;
+    this.#written.add(name);
+    push();
+    this.#code.set(local);
+    return local;
+  }
+
+  /** Requires, as `bound`: no conditional code around; so these come first in the meaning of an operation. */
+  fast(): Local {
+    return this.#held("i32", "fast", () => {
+      this.#code.get(this.#vp).memory(W.i32_load, at.MXCSR).i32(0x7020).op(W.i32_and).i32(0x1020).op(W.i32_eq).i32(1).op(W.i32_shl).i32(1).op(W.i32_or);
+    });
+  }
+  bound(type: FloatType, which: Bound): Local {
+    return this.#held("v128", `${type} ${which}`, () => {
+      const c = this.#code;
+      if (type === "f32") c.i32(topBits.f32[which]).vector(V.i32x4_splat);
+      else c.i64(0, topBits.f64[which]).vector(V.i64x2_splat);
+    });
+  }
+  /** The i32 on the stack is 0 when the runtime met anything but numbers, else 1. */
+  lowerFast(): void {
+    const fast = this.scratch("i32", "fast");
+    this.#code.get(fast).op(W.i32_mul).set(fast);
+  }
+  /** False in the interpreter. */
+  get tracks(): boolean {
+    return this.#tracks;
+  }
+}
