@@ -1,0 +1,82 @@
+/**
+ * What was measured: every time of every row, contender and round, and what follows from them.
+ *
+ * Counts are equal for all contenders, so a ratio of times is a ratio of speeds the other way round.
+ */
+import type { Row } from "./guest-image.ts";
+import type { Outcome } from "./session.ts";
+import { median } from "./table.ts";
+
+/** The rounds of one row under one contender. */
+export interface Timing {
+  readonly outcomes: readonly Outcome[];
+}
+
+export interface Boot {
+  readonly contender: string;
+  readonly seconds: readonly number[];
+  readonly peakRssBytes: readonly number[];
+}
+
+export interface Measured {
+  readonly rows: readonly Row[];
+  /** By contender, then by row. */
+  readonly timings: ReadonlyMap<string, ReadonlyMap<string, Timing>>;
+  readonly boots: readonly Boot[];
+}
+
+export const seconds = (timing: Timing | undefined): number[] =>
+  (timing?.outcomes ?? []).flatMap((outcome) => (outcome.kind === "done" ? [outcome.seconds] : []));
+
+/** Seconds; NaN where there are none. */
+export const typical = (measured: Measured, contender: string, row: string): number =>
+  median(seconds(measured.timings.get(contender)?.get(row)));
+
+/** How much the rounds differ, as a part of the median. */
+export function spread(values: readonly number[]): number {
+  return (Math.max(...values) - Math.min(...values)) / median(values);
+}
+
+export function geometricMean(values: readonly number[]): number {
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+}
+
+/** `of`'s time over `over`'s, for each row of the groups that both have done. */
+export function timeRatios(
+  measured: Measured,
+  groups: readonly string[],
+  of: string,
+  over: string,
+): Map<string, number> {
+  const ratios = new Map<string, number>();
+  for (const { name, group } of measured.rows) {
+    const ratio = typical(measured, of, name) / typical(measured, over, name);
+    if (groups.includes(group) && Number.isFinite(ratio)) ratios.set(name, ratio);
+  }
+  return ratios;
+}
+
+/** What a row's figures may not be trusted for, in words. */
+export function doubts(measured: Measured, row: string): string[] {
+  const found: string[] = [];
+  const sums = new Set<string>();
+  for (const [contender, timings] of measured.timings) {
+    const outcomes = timings.get(row)?.outcomes ?? [];
+    for (const outcome of outcomes) {
+      if (outcome.kind === "failed") found.push(`${contender} failed: ${outcome.why}`);
+      else {
+        sums.add(outcome.sum);
+        if (clocksDiffer(outcome)) {
+          found.push(
+            `${contender}'s clock says ${outcome.seconds.toFixed(2)} s, the host's ${outcome.hostSeconds.toFixed(2)} s`,
+          );
+        }
+      }
+    }
+  }
+  if (sums.size > 1) found.push(`checksums differ: ${[...sums].join(", ")}`);
+  return [...new Set(found)];
+}
+
+const clocksDiffer = ({ seconds, hostSeconds }: Extract<Outcome, { kind: "done" }>): boolean =>
+  Math.abs(seconds - hostSeconds) > 0.05 * hostSeconds + 0.05;
