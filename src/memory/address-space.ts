@@ -14,7 +14,7 @@ import type { GuestMemory } from "./guest-memory.ts";
 export interface FrameSource {
   /** HPA of the frame behind a guest frame, allotted at first touch, `flags` noted; 0 where there is none to give. */
   frame_of(space: number, gfn: number, flags: number): number;
-  /** Forgets code translated from a frame. */
+  /** Forgets code translated from a frame, whose bytes have changed. */
   invalidate_frame(frame: number): void;
 }
 
@@ -73,8 +73,8 @@ export class AddressSpace implements GuestMemory {
     return this.#pieces(gpa, source.length, (_, gfn, offset, done, length) => {
       const frame = this.#frames.frame_of(this.header, gfn, entryFlags.E_ACCESSED | entryFlags.E_DIRTY) >>> 0;
       if (frame === 0) return false;
-      this.#frames.invalidate_frame(frame);
       this.#arena.u8.set(source.subarray(done, done + length), frame + offset);
+      this.#frames.invalidate_frame(frame);
       return true;
     });
   }

@@ -9,7 +9,7 @@
  *   0x0030_0000  allotted once: address-space headers and tables, vCPU areas
  *   0x0100_0000  frame records, 16 bytes for each of 2^20 frames
  *   0x0200_0000  blocks: headers and IR
- *   0x0600_0000  frames
+ *   0x0600_0000  translations of each thread after the first, where there are several; then frames
  */
 export const arenaLayout = {
   PROCESS: 0x100000,
@@ -22,6 +22,49 @@ export const arenaLayout = {
   BLOCKS_END: 0x6000000,
   FRAMES: 0x6000000,
 } as const;
+
+/**
+ * Translations of a thread that runs vCPUs. The first thread's lie where arenaLayout says; another's are one piece: frame
+ * records, then at these offsets the hash table of its blocks, the end of its blocks, and the blocks.
+ */
+export const threadTranslations = {
+  T_BLOCK_HASH: 0x1000000,
+  T_BLOCK_NEXT: 0x1080000,
+  T_SCRATCH: 0x1090000,
+  T_BLOCKS: 0x1100000,
+  T_BYTES: 0x4000000,
+} as const;
+
+/** Where a thread's translations lie. */
+export interface Translations {
+  readonly hash: number;
+  readonly blocks: number;
+  readonly blocksEnd: number;
+  /** Address of the word with the first free byte of the blocks. */
+  readonly nextAt: number;
+  /** For a block that runs alone; undefined: anywhere. */
+  readonly scratch?: number;
+  /** Frame records; but for the first thread, where the piece begins. */
+  readonly records: number;
+}
+
+/** `thread`: 0 for the first of the process. */
+export function translationsOf(thread: number): Translations {
+  if (thread === 0) {
+    const { BLOCK_HASH: hash, BLOCKS: blocks, BLOCKS_END: blocksEnd, FRAME_RECORDS: records, PROCESS } = arenaLayout;
+    return { hash, blocks, blocksEnd, nextAt: PROCESS + processFields.P_BLOCK_NEXT, records };
+  }
+  const { T_BLOCK_HASH, T_BLOCK_NEXT, T_SCRATCH, T_BLOCKS, T_BYTES } = threadTranslations;
+  const base = arenaLayout.FRAMES + (thread - 1) * T_BYTES;
+  return {
+    hash: base + T_BLOCK_HASH,
+    blocks: base + T_BLOCKS,
+    blocksEnd: base + T_BYTES,
+    nextAt: base + T_BLOCK_NEXT,
+    scratch: base + T_SCRATCH,
+    records: base,
+  };
+}
 
 /** Process header: byte offsets of u32 fields from PROCESS. */
 export const processFields = {
@@ -39,10 +82,26 @@ export const processFields = {
   /** vCPUs of all VMs, and the offsets of their areas. */
   P_VCPU_COUNT: 24,
   P_VCPUS: 64,
+  /** Threads that translate, and the offsets of their frame records. */
+  P_THREADS: 28,
+  P_RECORDS: 320,
+  /** Of each thread, u32 twice: the frames whose code it is reading, or 0. */
+  P_LIFTING: 384,
+  /** The area of the vCPU that wants to be the only one running, or 0 (runtime/memory/exclusive.ts). */
+  P_EXCLUSIVE: 512,
+  /** Locks of the runtime: 1 is taken. */
+  P_FRAME_LOCK: 516,
+  P_WIDE_LOCK: 520,
+  /** 1: threads of vCPUs end. */
+  P_STOP: 524,
+  /** u64, statistics: how often a vCPU was alone. */
+  P_EXCLUSIVES: 528,
 } as const;
 
 /** So many vCPUs a process has at most, of all VMs together. */
 export const maxVcpus = 64;
+/** So many threads run them. */
+export const maxThreads = 8;
 
 /** Frame record: byte offsets. */
 export const frameRecord = {
@@ -95,7 +154,15 @@ export const blockHeader = {
 } as const;
 
 export function generateArenaLayout(): string {
-  const all = { ...arenaLayout, ...processFields, ...frameRecord, ...spaceFields, ...entryFlags, ...blockHeader };
+  const all = {
+    ...arenaLayout,
+    ...threadTranslations,
+    ...processFields,
+    ...frameRecord,
+    ...spaceFields,
+    ...entryFlags,
+    ...blockHeader,
+  };
   return Object.entries(all)
     .map(([name, value]) => `export const ${name}: u32 = ${value};`)
     .join("\n");

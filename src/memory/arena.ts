@@ -5,27 +5,56 @@
  * across a call that may allot frames.
  */
 import { assert } from "#base";
-import { arenaLayout, processFields } from "./arena-layout.ts";
+import { arenaLayout, processFields, threadTranslations, translationsOf } from "./arena-layout.ts";
 
 const initialPages = (arenaLayout.FRAMES >> 16) + 256;
+const allPages = 65536;
+
+export interface ArenaOptions {
+  /** Frames that all guests together may have. */
+  readonly frameLimit?: number;
+  /**
+   * Threads that run vCPUs. Where there are several the memory has its last size at once: a thread learns only some time
+   * later that another one has made it grow.
+   */
+  readonly threads?: number;
+  /** Bytes of frames, at most, where there are several threads. */
+  readonly frameBytes?: number;
+}
 
 export class Arena {
-  readonly memory = new WebAssembly.Memory({ initial: initialPages, maximum: 65536, shared: true });
+  readonly memory: WebAssembly.Memory;
   #allotted: number = arenaLayout.ALLOTTED;
-  #u8 = new Uint8Array(this.memory.buffer);
-  #i32 = new Int32Array(this.memory.buffer);
-  #u64 = new BigUint64Array(this.memory.buffer);
+  #u8: Uint8Array;
+  #i32: Int32Array;
+  #u64: BigUint64Array;
 
-  /** `frameLimit`: frames that all guests together may have. */
-  constructor(frameLimit = (2 ** 32 - arenaLayout.FRAMES) / 4096) {
+  constructor({ frameLimit, threads = 1, frameBytes = 0 }: ArenaOptions = {}, shared?: WebAssembly.Memory) {
+    const frames = arenaLayout.FRAMES + (threads - 1) * threadTranslations.T_BYTES;
+    const pages = threads === 1 ? initialPages : Math.min(allPages, Math.ceil((frames + frameBytes) / 65536));
+    this.memory = shared ?? new WebAssembly.Memory({ initial: pages, maximum: allPages, shared: true });
+    this.#u8 = new Uint8Array(this.memory.buffer);
+    this.#i32 = new Int32Array(this.memory.buffer);
+    this.#u64 = new BigUint64Array(this.memory.buffer);
+    if (shared !== undefined) return;
     const words = this.i32;
     const set = (field: number, value: number): void => {
       words[(arenaLayout.PROCESS + field) >> 2] = value;
     };
-    set(processFields.P_FRAME_NEXT, arenaLayout.FRAMES);
-    set(processFields.P_ARENA_END, initialPages << 16);
-    set(processFields.P_BLOCK_NEXT, arenaLayout.BLOCKS);
-    set(processFields.P_FRAME_LIMIT, frameLimit);
+    set(processFields.P_FRAME_NEXT, frames);
+    set(processFields.P_ARENA_END, pages * 65536);
+    set(processFields.P_FRAME_LIMIT, frameLimit ?? (2 ** 32 - frames) / 4096);
+    set(processFields.P_THREADS, threads);
+    for (let thread = 0; thread < threads; thread++) {
+      const { records, blocks, nextAt } = translationsOf(thread);
+      set(processFields.P_RECORDS + 4 * thread, records);
+      words[nextAt >> 2] = blocks;
+    }
+  }
+
+  /** The arena of another thread, as this one sees it. */
+  static attach(memory: WebAssembly.Memory): Arena {
+    return new Arena({}, memory);
   }
 
   get u8(): Uint8Array {

@@ -7,7 +7,10 @@ export {
   entryFlags,
   frameRecord,
   generateArenaLayout,
+  maxThreads,
   maxVcpus,
   processFields,
   spaceFields,
+  type Translations,
+  translationsOf,
 } from "./arena-layout.ts";

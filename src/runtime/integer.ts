@@ -3,7 +3,9 @@
  * forms that Wasm has no atomic operation for. Arguments a and b are fields of the record.
  */
 import * as L from "./layout";
-import { access, commit, MODIFY, raise } from "./memory";
+import {
+  access, access_exclusive, beginExclusive, commit, endExclusive, isExclusive, lock, MODIFY, raise, severalThreads, unlock,
+} from "./memory";
 
 const RAX: u32 = L.GPR;
 const RCX: u32 = L.GPR + 8;
@@ -209,7 +211,7 @@ function exchange<T>(at: u32): T {
 /** Negates `size` bytes at the address in field a, atomically where they are aligned; field b gets the old value. */
 export function locked_neg(vp: u32, a: u32, b: u32, size: u32): u32 {
   const va = load<u64>(vp + a);
-  const at = access(vp, va, size, MODIFY);
+  const at = access_exclusive(vp, va, size);
   if (at == 0) return load<u32>(vp, L.LEAVE);
   const aligned = (at & (size - 1)) == 0;
   let old: u64;
@@ -231,23 +233,39 @@ export function locked_neg(vp: u32, a: u32, b: u32, size: u32): u32 {
 }
 
 /**
- * CMPXCHG16B at the address in field a; field b gets 1 where RDX:RAX was there and RCX:RBX replaced it.
- * Two 64-bit halves: whole only against the same vCPU. TODO: an exclusive path once several vCPUs run at a time.
+ * CMPXCHG16B at the address in field a; field b gets 1 where RDX:RAX was there and RCX:RBX replaced it. imm 1: with LOCK.
+ *
+ * WebAssembly has no such operation. Without LOCK the instruction is atomic only for its own processor, as ours is. With it,
+ * user code stops the other vCPUs meanwhile; the kernel, which does this all the time, takes a lock against others of the kind and
+ * relies on what docs/smp.md says.
  */
 export function cmpxchg16b(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const va = load<u64>(vp + a);
   if ((va & 15) != 0) return raise(vp, 13, 0);
-  const at = access(vp, va, 16, MODIFY);
-  if (at == 0) return load<u32>(vp, L.LEAVE);
-  const low = load<u64>(at);
-  const high = load<u64>(at, 8);
-  const equal = low == load<u64>(vp, RAX) && high == load<u64>(vp, RDX);
-  if (equal) {
-    store<u64>(at, load<u64>(vp, RBX));
-    store<u64>(at, load<u64>(vp, RCX), 8);
+  const alone = imm != 0 && severalThreads() && load<u32>(vp, L.CPL) == 3;
+  if (alone) beginExclusive();
+  let at = access(vp, va, 16, MODIFY);
+  const stands = at == vp + L.BOUNCE;
+  if (stands && severalThreads() && !isExclusive()) {
+    beginExclusive();
+    at = access(vp, va, 16, MODIFY);
   }
+  if (at == 0) {
+    if (isExclusive()) endExclusive();
+    return load<u32>(vp, L.LEAVE);
+  }
+  const locks = imm != 0 && severalThreads() && !isExclusive();
+  if (locks) lock(L.PROCESS + L.P_WIDE_LOCK);
+  // One access of the host each: nobody sees half of it.
+  const found = v128.load(at);
+  const low = v128.extract_lane<u64>(found, 0);
+  const high = v128.extract_lane<u64>(found, 1);
+  const equal = low == load<u64>(vp, RAX) && high == load<u64>(vp, RDX);
+  if (equal) v128.store(at, v128.replace_lane<u64>(v128.splat<u64>(load<u64>(vp, RBX)), 1, load<u64>(vp, RCX)));
+  if (locks) unlock(L.PROCESS + L.P_WIDE_LOCK);
   // What was there is written back where the comparison failed.
   if (at == vp + L.BOUNCE && commit(vp, va, 16) == 0) return load<u32>(vp, L.LEAVE);
+  if (isExclusive()) endExclusive();
   if (!equal) {
     store<u64>(vp, low, RAX);
     store<u64>(vp, high, RDX);

@@ -32,6 +32,8 @@ const sizes: Record<FieldType, number> = { u8: 1, u16: 2, u32: 4, u64: 8, v128: 
 
 type Row = readonly [name: string, type: FieldType, count: number, note: string];
 
+const forgetEntries = 16;
+
 // Order decides offsets; alignment is each element's own size.
 const rows = [
   ["GPR", "u64", 16, "RAX RCX RDX RBX RSP RBP RSI RDI R8..R15"],
@@ -139,6 +141,21 @@ const rows = [
   ],
   ["RESUME", "u32", 1, "1: IRET has set RF, so the next instruction meets no breakpoint"],
   ["STEP_TRAP", "u32", 1, "1: the instruction that runs alone ends in #DB, unless it goes through a gate or SYSCALL"],
+  // What threads tell each other; each of these is written by atomic operations, or while its vCPU is parked.
+  ["RUNNING", "u32", 1, "1: translated code may run on some thread now (runtime/memory/exclusive.ts)"],
+  ["WAKE", "u32", 1, "incremented by whoever has something for this vCPU, which sleeps on it"],
+  ["FORGET_COUNT", "u32", 1, "frames in FORGET; more than it holds: all blocks are to be forgotten"],
+  ["FORGET", "u32", forgetEntries, "frames whose bytes others have changed"],
+  ["POSTED_IRR", "u32", 8, "interrupts from other threads, a bit a vector"],
+  ["POSTED_LEVEL", "u32", 8, "of these: which are level-triggered"],
+  ["APIC_STATE", "u32", 4, "of the local APIC, for who addresses it: mode, enabled by software, LDR, DFR"],
+  ["CALL_STATE", "u32", 1, "a call to the thread of the devices (vm/device-calls.ts)"],
+  ["CALL_KIND", "u32", 1, ""],
+  ["CALL_SIZE", "u32", 1, ""],
+  ["CALL_VALUE", "u32", 1, ""],
+  ["CALL_ADDRESS", "u64", 1, ""],
+  ["REGIONS", "u32", 1, "statistics of another thread: compiled regions"],
+  ["WASM_BYTES", "u32", 1, "and their size"],
   ["MSR_DATA", "u64", 1, "value of the MSR that the host has just read"],
   ["CPUID_RESULT", "u32", 4, "EAX EBX ECX EDX of the leaf that the host has just answered"],
 ] as const satisfies readonly Row[];
@@ -208,6 +225,7 @@ export function generateRuntimeLayout(): string {
   const lines = placed.fields.map((f) => `export const ${f.name}: u32 = ${f.offset};${f.note ? ` // ${f.note}` : ""}`);
   const constants = {
     SCRATCH: area.scratch,
+    FORGET_ENTRIES: forgetEntries,
     TLB: area.tlb,
     FETCH_TLB: area.fetchTlb,
     TLB_ENTRIES: tlbEntries,

@@ -34,4 +34,6 @@ export const Event = {
   debug: 4,
   /** One instruction was run alone (the operation `stop`). */
   stop: 8,
+  /** Another thread wants to be alone, or has told what to forget. */
+  park: 16,
 } as const;

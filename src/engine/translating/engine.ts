@@ -7,7 +7,16 @@
  */
 import { assert } from "#base";
 import { BlockLifter } from "#jit";
-import { type Arena, arenaLayout, blockHeader, frameRecord, maxVcpus, processFields } from "#memory";
+import {
+  type Arena,
+  arenaLayout,
+  blockHeader,
+  frameRecord,
+  maxVcpus,
+  processFields,
+  type Translations,
+  translationsOf,
+} from "#memory";
 import { area, Event, Halted, initialize, Leave, Signal, startUp, startupVector, takeSignals, Vcpu } from "#vcpu";
 import type { Engine, EngineHost, EngineObserver, VmExit } from "../engine.ts";
 import { Chaos } from "./chaos.ts";
@@ -26,8 +35,16 @@ export interface TranslatingOptions {
   /** In deterministic mode a run ends exactly at its budget; otherwise a block may be left for the next run. */
   readonly exact: boolean;
   readonly observer?: EngineObserver;
+  /** Where several threads run one vCPU each: which this one is. */
+  readonly thread?: EngineThread;
   /** With one, caches are dropped and runs are cut at random moments (chaos.ts). */
   readonly chaosSeed?: number;
+}
+
+export interface EngineThread {
+  readonly index: number;
+  /** Arena offset of the vCPU that this thread runs. */
+  readonly vp: number;
 }
 
 const IF = 1n << 9n;
@@ -49,6 +66,8 @@ export class TranslatingEngine implements Engine {
   readonly #exact: boolean;
   /** A block of one instruction, lifted to run alone, is built here. */
   readonly #scratch: number;
+  readonly #translations: Translations;
+  readonly #thread: EngineThread | undefined;
   readonly #catchFaults: boolean;
   readonly #observer: EngineObserver | undefined;
   readonly #chaos: Chaos | undefined;
@@ -72,7 +91,9 @@ export class TranslatingEngine implements Engine {
     this.#observer = options.observer;
     if (options.chaosSeed !== undefined) this.#chaos = new Chaos(options.chaosSeed);
     this.#lifter = new BlockLifter(options.host.missingInstruction);
-    this.#scratch = options.arena.allot(128 * 1024);
+    this.#thread = options.thread;
+    this.#translations = translationsOf(options.thread?.index ?? 0);
+    this.#scratch = this.#translations.scratch ?? options.arena.allot(128 * 1024);
     this.#wasm = instantiateRuntime(
       options.arena,
       options.runtimeWasm,
@@ -88,7 +109,9 @@ export class TranslatingEngine implements Engine {
       options.catchFaults ?? false,
       this.#observer && this.#watch(this.#observer),
     );
-    this.#regions = new RegionCompiler(options.arena, this.#wasm, options.exact);
+    this.#regions = new RegionCompiler(options.arena, this.#wasm, options.exact, this.#translations.hash);
+    if (this.#thread !== undefined && this.#thread.index > 0) this.runtime.use_translations(this.#translations.records);
+    if (this.#thread !== undefined) this.runtime.use_thread(this.#thread.vp);
   }
 
   get regions(): RegionCompiler {
@@ -112,6 +135,11 @@ export class TranslatingEngine implements Engine {
     return vcpu;
   }
 
+  /** A vCPU that another thread's engine has created. */
+  attachVcpu(id: number, vp: number): Vcpu {
+    return new Vcpu(this.#arena, vp, id);
+  }
+
   /** In the process's list of vCPUs, all of which keep out of their write TLBs what holds code. */
   #enlist(vp: number): void {
     const words = this.#arena.i32;
@@ -130,6 +158,28 @@ export class TranslatingEngine implements Engine {
     this.#running = vcpu;
     vcpu.setU64("ICOUNT_LIMIT", this.#chaos ? this.#disturb(vcpu, this.#chaos, icount) : icount);
     this.#regions.compile();
+    if (this.#thread === undefined) return this.#run(vcpu);
+    this.resume(vcpu);
+    try {
+      return this.#run(vcpu);
+    } finally {
+      this.park(vcpu);
+    }
+  }
+
+  /** Where several threads run: until `park`, others may have to wait for this vCPU before they can be alone. */
+  resume(vcpu: Vcpu): void {
+    if (this.#thread === undefined) return;
+    this.runtime.resume(vcpu.vp);
+  }
+
+  /** This thread waits for something: others may take it for stopped. */
+  park(vcpu: Vcpu): void {
+    if (this.#thread !== undefined) this.runtime.park(vcpu.vp);
+  }
+
+  #run(vcpu: Vcpu): VmExit {
+    if (vcpu.u32("FORGET_COUNT") !== 0) this.#forget(vcpu);
     for (;;) {
       if (vcpu.u32("HALTED") !== 0 && !this.#wake(vcpu)) return { reason: "halt" };
       const pending = this.#takeEvents(vcpu);
@@ -139,6 +189,11 @@ export class TranslatingEngine implements Engine {
       const exit = this.#left(vcpu);
       if (exit !== undefined) return exit;
     }
+  }
+
+  /** Forgets what other threads have overwritten. */
+  #forget(vcpu: Vcpu): void {
+    if (this.runtime.take_forgets(vcpu.vp) !== 0) this.#forgetBlocks(vcpu);
   }
 
   /** Runs the next instruction alone, events before it. */
@@ -207,9 +262,18 @@ export class TranslatingEngine implements Engine {
   /** Deals with EVENTS before code runs; an exit when the host is wanted. */
   #takeEvents(vcpu: Vcpu): VmExit | undefined {
     for (let rounds = 0; ; rounds++) {
+      // Of other threads they may come without end: code gets its turn.
+      if (rounds >= maxSteps && this.#thread !== undefined) return undefined;
       assert(rounds < maxSteps, "events come to an end");
       const events = vcpu.u32("EVENTS");
       if (events === 0) return undefined;
+      if ((events & Event.park) !== 0) {
+        vcpu.clearEvent(Event.park);
+        this.park(vcpu);
+        this.resume(vcpu);
+        this.#forget(vcpu);
+        continue;
+      }
       if ((events & Event.host) !== 0) {
         vcpu.clearEvent(Event.host);
         return vcpu.u32("HALTED") !== 0 ? undefined : { reason: "budget" };
@@ -364,13 +428,13 @@ export class TranslatingEngine implements Engine {
   /** Lifts the block at RIP into the cache. A fault on the way is the guest's: it is delivered. */
   #lift(vcpu: Vcpu): void {
     const words = this.#arena.i32;
-    const nextAt = (arenaLayout.PROCESS + processFields.P_BLOCK_NEXT) >> 2;
+    const nextAt = this.#translations.nextAt >> 2;
     let block = words[nextAt];
-    if (block + 128 * 1024 > arenaLayout.BLOCKS_END) {
+    if (block + 128 * 1024 > this.#translations.blocksEnd) {
       this.#forgetBlocks(vcpu);
       block = words[nextAt];
     }
-    if (!this.#liftInto(vcpu, block, Number.POSITIVE_INFINITY, false)) return;
+    if (!this.#liftInto(vcpu, block, Number.POSITIVE_INFINITY, false)) return this.runtime.end_lifting();
     words[nextAt] = (block + blockHeader.B_IR + words[(block + blockHeader.B_IR_BYTES) >> 2] + 15) & ~15;
     this.runtime.register_block(vcpu.vp, block);
     this.stats.lifted++;
@@ -387,6 +451,7 @@ export class TranslatingEngine implements Engine {
   #liftInto(vcpu: Vcpu, target: number, limit: number, alone: boolean): boolean {
     const hpa = this.#fetch(vcpu, 0);
     if (hpa === 0) return false;
+    if (!alone) this.runtime.claim_code(hpa & ~0xfff, 0);
     const pageEnd = (hpa & ~0xfff) + 4096;
     const mode = vcpu.u32("MODE");
     let second = 0;
@@ -394,6 +459,7 @@ export class TranslatingEngine implements Engine {
     if (block.crosses) {
       second = this.#fetch(vcpu, 1);
       if (second === 0) return false;
+      if (!alone) this.runtime.claim_code(second, 1);
       const first = (pageEnd >>> 0) - hpa;
       const bytes = new Uint8Array(32);
       bytes.set(this.#arena.u8.subarray(hpa, hpa + first));
@@ -425,7 +491,7 @@ export class TranslatingEngine implements Engine {
   /** Code that is changed again and again has to run for longer before compiling it pays. */
   #entriesUntilHot(hpa: number): number {
     if (this.#threshold === Number.POSITIVE_INFINITY) return 0x7fffffff;
-    const record = arenaLayout.FRAME_RECORDS + (hpa >>> 12) * arenaLayout.FRAME_RECORD_BYTES;
+    const record = this.#translations.records + (hpa >>> 12) * arenaLayout.FRAME_RECORD_BYTES;
     const patches = this.#arena.i32[(record + frameRecord.F_PATCHES) >> 2] & 0xffff;
     return this.#threshold * 2 ** Math.min(patches, mostPatches);
   }

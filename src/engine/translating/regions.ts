@@ -5,7 +5,7 @@
  * forgotten (its bytes changed), so are its regions, and their places in the table are used again.
  */
 import { emitRegions, growRegion, type Region } from "#jit";
-import { type Arena, arenaLayout, blockHeader } from "#memory";
+import { type Arena, blockHeader } from "#memory";
 import type { WasmRuntime } from "./runtime.ts";
 
 const batchSize = 32;
@@ -18,6 +18,8 @@ export class RegionCompiler {
   readonly #arena: Arena;
   readonly #wasm: WasmRuntime;
   readonly #exact: boolean;
+  /** The hash table of blocks. */
+  readonly #hash: number;
   #queue: number[] = [];
   #nextIndex = 1;
   readonly #free: number[] = [];
@@ -25,7 +27,8 @@ export class RegionCompiler {
   readonly #ofFrame = new Map<number, { readonly place: number; readonly block: number }[]>();
   readonly stats = { regions: 0, wasmBytes: 0, modules: 0, compileMs: 0, instructions: 0 };
 
-  constructor(arena: Arena, wasm: WasmRuntime, exact: boolean) {
+  constructor(arena: Arena, wasm: WasmRuntime, exact: boolean, hash: number) {
+    this.#hash = hash;
     this.#arena = arena;
     this.#wasm = wasm;
     this.#exact = exact;
@@ -114,7 +117,7 @@ export class RegionCompiler {
     const mode = words[(near + blockHeader.B_MODE) >> 2];
     const hpa = (words[(near + blockHeader.B_HPA) >> 2] & ~0xfff) | offset;
     const mixed = Math.imul(hpa ^ Math.imul(mode, 0x9e3779b1), 0x85ebca6b);
-    let block = words[(arenaLayout.BLOCK_HASH >> 2) + (mixed >>> 15)];
+    let block = words[(this.#hash >> 2) + (mixed >>> 15)];
     while (block !== 0) {
       const header = block >> 2;
       if (words[header + (blockHeader.B_HPA >> 2)] === hpa && words[header + (blockHeader.B_MODE >> 2)] === mode) {

@@ -14,6 +14,15 @@ export interface RuntimeExports extends FrameSource {
   translate(vp: number, va: bigint): bigint;
   register_block(vp: number, block: number): void;
   forget_blocks(vp: number): void;
+  /** These do nothing before `use_thread` (src/runtime/memory/exclusive.ts). */
+  claim_code(frame: number, second: number): void;
+  end_lifting(): void;
+  park(vp: number): void;
+  resume(vp: number): void;
+  /** Nonzero: the blocks of all frames are to be forgotten. */
+  take_forgets(vp: number): number;
+  use_thread(vp: number): void;
+  use_translations(records: number): void;
   tlb_flush_all(vp: number): void;
   flags(vp: number): number;
   digest_bytes(seed: bigint, at: number, size: number): bigint;

@@ -110,7 +110,7 @@ function cmpxchg16b(l: Lifter): void {
   const equal = l.temp();
   const flags = l.temp();
   ir.rrr(Op.getflags, flags, 0);
-  ir.call(Helper.cmpxchg16b, l.address(), equal, 0);
+  ir.call(Helper.cmpxchg16b, l.address(), equal, l.i.lock ? 1 : 0);
   ir.rri(Op.shl64i, equal, equal, 6);
   ir.rri(Op.and64i, flags, flags, ~0x40);
   ir.rrr(Op.or64, flags, flags, equal);

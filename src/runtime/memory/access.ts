@@ -9,6 +9,7 @@ import { frameOf, readOnly } from "./frames";
 import { MODIFY, READ, WRITE, walk, walkedGpa } from "./walk";
 import { codeFrame, entryAddress, fillFor } from "./tlb";
 import { invalidate_range, noteStore, touchesCode, touchesRunning } from "./blocks";
+import { beginExclusive, endExclusive, isExclusive, severalThreads, tellOthers } from "./exclusive";
 import { noteAccess } from "../system/breakpoints";
 
 /** What `translate` answers where nothing is mapped. */
@@ -113,6 +114,8 @@ export function interpreter_access(vp: u32, va: u64, size: u32, intent: u32): u3
 function gather(vp: u32, from: u32, address: u32, gpa: u64, size: u32): void {
   const target = vp + L.BOUNCE + from;
   if (address != 0) return memory.copy(target, address, size);
+  // Devices may be another thread's, which would have to run: where no RAM is, nothing is exclusive.
+  if (isExclusive()) endExclusive();
   let done: u32 = 0;
   while (done < size) {
     const part = mmioPart(gpa + done, size - done);
@@ -135,9 +138,12 @@ function scatter(vp: u32, from: u32, address: u32, gpa: u64, size: u32): void {
   const source = vp + L.BOUNCE + from;
   if (address != 0) {
     if (readOnly(load<u32>(vp, L.SPACE), gpa >> 12)) return;
-    invalidate_range(address & 0xfffff000, address & 4095, (address & 4095) + size);
-    return memory.copy(address, source, size);
+    const from = address & 4095;
+    invalidate_range(address & 0xfffff000, from, from + size);
+    memory.copy(address, source, size);
+    return tellOthers(address & 0xfffff000, from, from + size);
   }
+  if (isExclusive()) endExclusive();
   let done: u32 = 0;
   while (done < size) {
     const part = mmioPart(gpa + done, size - done);
@@ -161,9 +167,14 @@ export function commitAs(vp: u32, va: u64, size: u32, mode: u32): u32 {
   return 1;
 }
 
-/** Carries `size` bytes of the bounce buffer to linear address `va`, as `access` for writing prepared. */
+/**
+ * Carries `size` bytes of the bounce buffer to linear address `va`, as `access` for writing prepared. What `access_exclusive`
+ * began ends here.
+ */
 export function commit(vp: u32, va: u64, size: u32): u32 {
-  return commitAs(vp, va, size, load<u32>(vp, L.MODE) & 3);
+  const done = commitAs(vp, va, size, load<u32>(vp, L.MODE) & 3);
+  if (isExclusive()) endExclusive();
+  return done;
 }
 
 /**
@@ -171,9 +182,18 @@ export function commit(vp: u32, va: u64, size: u32): u32 {
  * always given as the bounce buffer, since a misaligned atomic traps in WebAssembly.
  */
 export function access_exclusive(vp: u32, va: u64, size: u32): u32 {
-  const at = interpreter_access(vp, va, size, MODIFY);
-  if (at == 0 || (at & (size - 1)) == 0) return at;
-  memory.copy(vp + L.BOUNCE, at, size);
+  let at = interpreter_access(vp, va, size, MODIFY);
+  if (at == 0 || (at != vp + L.BOUNCE && (at & (size - 1)) == 0)) return at;
+  if (severalThreads()) {
+    // Nobody else runs until `commit`. What lies there may have changed before that was so.
+    beginExclusive();
+    at = interpreter_access(vp, va, size, MODIFY);
+    if (at == 0) {
+      if (isExclusive()) endExclusive();
+      return 0;
+    }
+  }
+  if (at != vp + L.BOUNCE) memory.copy(vp + L.BOUNCE, at, size);
   return vp + L.BOUNCE;
 }
 

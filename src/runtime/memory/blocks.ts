@@ -2,12 +2,14 @@
 import * as L from "../layout";
 import { frameInvalidated } from "../host";
 import { LEAVE_LIFT } from "./faults";
+import { beginExclusive, beginLifting, endExclusive, endLifting, severalThreads, tellOthers } from "./exclusive";
 import { frameRecord } from "./frames";
 import { emptyEntry, fetch, fill } from "./tlb";
+import { blockHash, blocksEndAt, blocksStart, granules } from "./worker";
 
 export function block_hash(hpa: u32, mode: u32): u32 {
   const mixed = (hpa ^ (mode * 0x9e3779b1)) * 0x85ebca6b;
-  return L.BLOCK_HASH + ((mixed >> 15) << 2);
+  return blockHash + ((mixed >> 15) << 2);
 }
 
 /** Linear address of RIP: 32-bit code wraps, and may have a code-segment base. */
@@ -81,14 +83,18 @@ export function register_block(vp: u32, block: u32): void {
   store<u32>(block, 1, L.B_VALID);
   const frame = hpa & 0xfffff000;
   const record = frameRecord(frame);
-  if (load<u32>(record, L.F_BLOCKS) == 0) protect_code(frame);
+  if (load<u32>(record, L.F_BLOCKS) == 0 && !severalThreads()) protect_code(frame);
   store<u32>(block, load<u32>(record, L.F_BLOCKS), L.B_PAGE_NEXT);
   store<u32>(record, block, L.F_BLOCKS);
   noteCode(record, block, 0);
   const second = load<u32>(block, L.B_HPA2);
-  if (second == 0) return;
+  if (second != 0) registerSecond(block, second);
+  endLifting();
+}
+
+function registerSecond(block: u32, second: u32): void {
   const record2 = frameRecord(second);
-  if (load<u32>(record2, L.F_BLOCKS) == 0) protect_code(second);
+  if (load<u32>(record2, L.F_BLOCKS) == 0 && !severalThreads()) protect_code(second);
   // A list holds a block twice only through its two links: the low bit says which link goes on.
   store<u32>(block, load<u32>(record2, L.F_BLOCKS), L.B_PAGE2_NEXT);
   store<u32>(record2, block | 1, L.F_BLOCKS);
@@ -102,11 +108,6 @@ function blockStart(block: u32, second: u32): u32 {
 function blockEnd(block: u32, second: u32): u32 {
   const end = (load<u32>(block, L.B_HPA) & 4095) + load<u32>(block, L.B_BYTES);
   return second != 0 ? end - 4096 : min(end, 4096);
-}
-
-/** The granules of a page that bytes [from, to) touch: a bit each. */
-function granules(from: u32, to: u32): u64 {
-  return (<u64>0xffffffffffffffff << (from >> 6)) & (<u64>0xffffffffffffffff >> (63 - ((to - 1) >> 6)));
 }
 
 function noteCode(record: u32, block: u32, second: u32): void {
@@ -123,7 +124,7 @@ export function noteStore(frame: u32): void {
   const stores = <u32>load<u16>(record, L.F_STORES);
   if (stores == 0) return;
   if (stores < REWRITTEN) store<u16>(record, <u16>(stores + 1), L.F_STORES);
-  else invalidate_frame(frame);
+  else forgetFrame(frame);
 }
 
 /** Whether bytes [from, to) of a frame share a granule with translated code. */
@@ -177,8 +178,25 @@ export function invalidate_range(frame: u32, from: u32, to: u32): void {
   frameInvalidated(frame);
 }
 
-/** Forgets all blocks lifted from a frame: its bytes change. */
+/**
+ * Before code of the frame is read to be translated (`second`: for a block that began in another one). Where several threads
+ * run, stores of the others must be noticed from here on.
+ */
+export function claim_code(frame: u32, second: u32): void {
+  if (!severalThreads() || !beginLifting(frame, second != 0)) return;
+  beginExclusive();
+  protect_code(frame);
+  endExclusive();
+}
+
+/** Bytes of a frame have changed: nobody runs what was translated from it before. */
 export function invalidate_frame(frame: u32): void {
+  forgetFrame(frame);
+  tellOthers(frame, 0, 4096);
+}
+
+/** Forgets all blocks that this thread lifted from a frame. */
+function forgetFrame(frame: u32): void {
   invalidate_range(frame, 0, 4096);
 }
 
@@ -203,18 +221,31 @@ function holdsNoCode(frame: u32): void {
 
 /** Forgets every block: the cache of blocks is full. */
 export function forget_blocks(vp: u32): void {
-  let block = L.BLOCKS;
-  const end = load<u32>(L.PROCESS, L.P_BLOCK_NEXT);
+  let block = blocksStart;
+  const end = load<u32>(blocksEndAt);
   while (block < end) {
     holdsNoCode(load<u32>(block, L.B_HPA) & 0xfffff000);
     const second = load<u32>(block, L.B_HPA2);
     if (second != 0) holdsNoCode(second);
     block += (L.B_IR + load<u32>(block, L.B_IR_BYTES) + 15) & ~15;
   }
-  memory.fill(L.BLOCK_HASH, 0, L.BLOCK_HASH_ENTRIES * 4);
-  store<u32>(L.PROCESS, L.BLOCKS, L.P_BLOCK_NEXT);
+  memory.fill(blockHash, 0, L.BLOCK_HASH_ENTRIES * 4);
+  store<u32>(blocksEndAt, blocksStart);
+  if (severalThreads()) return emptyJumpCache(vp);
   const vcpus = load<u32>(L.PROCESS, L.P_VCPU_COUNT);
   for (let n: u32 = 0; n < vcpus; n++) emptyJumpCache(load<u32>(L.PROCESS + (n << 2), L.P_VCPUS));
+}
+
+/** Forgets what other threads have changed; nonzero: that was too much to say, all blocks are to be forgotten. */
+export function take_forgets(vp: u32): u32 {
+  const count = load<u32>(vp, L.FORGET_COUNT);
+  if (count > L.FORGET_ENTRIES) {
+    store<u32>(vp, 0, L.FORGET_COUNT);
+    return 1;
+  }
+  for (let n: u32 = 0; n < count; n++) forgetFrame(load<u32>(vp + L.FORGET + (n << 2)));
+  atomic.store<u32>(vp + L.FORGET_COUNT, 0);
+  return 0;
 }
 
 /** By its generations: no entry is current any more. */

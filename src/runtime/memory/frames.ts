@@ -1,5 +1,7 @@
 /** Guest frames: the table that finds them, and frames for what is touched for the first time (memory/arena-layout.ts). */
 import * as L from "../layout";
+import { lock, unlock } from "./exclusive";
+import { records } from "./worker";
 
 /** A fresh frame of zeros; 0 when the host allows no more. */
 function allotFrame(): u32 {
@@ -37,14 +39,27 @@ export function frameOf(space: u32, gfn: u64, flags: u32): u32 {
   let entry = load<u32>(at);
   if ((entry & L.E_RAM) == 0) return 0;
   if ((entry & L.E_PRESENT) == 0) {
-    const frame = allotFrame();
-    if (frame == 0) return 0;
-    store<u32>(space, load<u32>(space, L.S_FRAMES) + 1, L.S_FRAMES);
-    entry |= frame | L.E_PRESENT;
-    store<u32>(at, entry);
+    entry = touch(space, at);
+    if (entry == 0) return 0;
   }
-  if ((entry & flags) != flags) store<u32>(at, entry | flags);
+  if ((entry & flags) != flags) atomic.or<u32>(at, flags);
   return entry & 0xfffff000;
+}
+
+/** The entry at `at` with a frame, which another thread may have given it just now; 0 where there is none to give. */
+function touch(space: u32, at: u32): u32 {
+  lock(L.PROCESS + L.P_FRAME_LOCK);
+  let entry = load<u32>(at);
+  if ((entry & L.E_PRESENT) == 0) {
+    const frame = allotFrame();
+    entry = frame == 0 ? 0 : entry | frame | L.E_PRESENT;
+    if (frame != 0) {
+      store<u32>(space, load<u32>(space, L.S_FRAMES) + 1, L.S_FRAMES);
+      atomic.store<u32>(at, entry);
+    }
+  }
+  unlock(L.PROCESS + L.P_FRAME_LOCK);
+  return entry;
 }
 
 /** `frameOf` for the TypeScript side. */
@@ -53,7 +68,7 @@ export function frame_of(space: u32, gfn: u32, flags: u32): u32 {
 }
 
 export function frameRecord(frame: u32): u32 {
-  return L.FRAME_RECORDS + (frame >> 12) * L.FRAME_RECORD_BYTES;
+  return records + (frame >> 12) * L.FRAME_RECORD_BYTES;
 }
 
 /** True where writes to the guest frame are dropped. */

@@ -8,6 +8,7 @@
  */
 import * as L from "../layout";
 import { LEAVE_FAULT, canonical, need_interpreter, raise, raiseNonCanonical } from "./faults";
+import { othersHold, severalThreads } from "./exclusive";
 import { frameOf, frameRecord, readOnly } from "./frames";
 import { FETCH, MODIFY, WRITE, walk, walkedFlags, walkedGpa } from "./walk";
 import { access } from "./access";
@@ -100,8 +101,9 @@ export function fillFor(vp: u32, va: u64, intent: u32, mode: u32): u32 {
   const frame = frameOf(space, gfn, writing ? L.E_ACCESSED | L.E_DIRTY : L.E_ACCESSED);
   if (frame == 0) return 0;
   if ((writing && readOnly(space, gfn)) || watchesPage(vp, va)) return 0;
-  if (writing && load<u32>(frameRecord(frame), L.F_BLOCKS) != 0) {
-    codeFrame = frame;
+  if (writing && (load<u32>(frameRecord(frame), L.F_BLOCKS) != 0 || othersHold(frame))) {
+    // Where several threads run, a store must be one that `commit` makes: another one may begin to translate what it changes.
+    if (!severalThreads()) codeFrame = frame;
     return 0;
   }
   fill(vp, entryAddress(vp, mode, writing, va), va, frame);
