@@ -27,7 +27,7 @@ export function goals(measured: Measured): Goal[] {
   const bootTime = (boot: Boot): readonly number[] => boot.seconds;
   const rss = (boot: Boot): readonly number[] => boot.peakRssBytes;
   const speedup = (contender: string): number =>
-    (2 * typical(measured, contender, "one-thread")) / typical(measured, contender, "two-threads");
+    (2 * typical(measured, contender, "one-thread", "wall")) / typical(measured, contender, "two-threads", "wall");
   const mib = 2 ** 20;
 
   return [

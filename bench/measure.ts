@@ -18,19 +18,26 @@ export interface Boot {
   readonly peakRssBytes: readonly number[];
 }
 
+/** wall: as the guest's clock has it. cpu: what the host's processors spent, which other programs change less. */
+export const clocks = ["wall", "cpu"] as const;
+export type Clock = (typeof clocks)[number];
+
 export interface Measured {
+  readonly clock: Clock;
   readonly rows: readonly Row[];
   /** By contender, then by row. */
   readonly timings: ReadonlyMap<string, ReadonlyMap<string, Timing>>;
   readonly boots: readonly Boot[];
 }
 
-export const seconds = (timing: Timing | undefined): number[] =>
-  (timing?.outcomes ?? []).flatMap((outcome) => (outcome.kind === "done" ? [outcome.seconds] : []));
+export const seconds = (timing: Timing | undefined, clock: Clock): number[] =>
+  (timing?.outcomes ?? []).flatMap((outcome) =>
+    outcome.kind === "done" ? [clock === "wall" ? outcome.seconds : outcome.cpuSeconds] : [],
+  );
 
 /** Seconds; NaN where there are none. */
-export const typical = (measured: Measured, contender: string, row: string): number =>
-  median(seconds(measured.timings.get(contender)?.get(row)));
+export const typical = (measured: Measured, contender: string, row: string, clock = measured.clock): number =>
+  median(seconds(measured.timings.get(contender)?.get(row), clock));
 
 /** How much the rounds differ, as a part of the median. */
 export function spread(values: readonly number[]): number {

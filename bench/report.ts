@@ -36,7 +36,7 @@ const means: readonly (readonly [title: string, groups: readonly string[]])[] = 
 export function textReport(measured: Measured, about: Circumstances): string {
   const parts = [
     `${about.date}, ${about.host}; Node ${about.node}; ${about.qemu}; ${about.image}, ${about.memoryMib} MiB; ` +
-      `medians of ${about.rounds} rounds`,
+      `medians of ${about.rounds} rounds, ${clockText[measured.clock]}`,
     rowTable(measured),
   ];
   if (measured.boots.length > 0) parts.push(bootTable(measured));
@@ -55,6 +55,7 @@ export function textReport(measured: Measured, about: Circumstances): string {
   return parts.join("\n\n");
 }
 
+const clockText = { wall: "by the guest's clock", cpu: "by the processor time that the host spent" } as const;
 const has = (measured: Measured, contender: string): boolean => measured.timings.has(contender);
 const others = (measured: Measured): string[] => [...measured.timings.keys()].filter((name) => name !== "memvisor");
 
@@ -65,7 +66,7 @@ function rowTable(measured: Measured): string {
     name,
     groups[group] ?? group,
     ...contenders.flatMap((contender) => {
-      const list = seconds(measured.timings.get(contender)?.get(name));
+      const list = seconds(measured.timings.get(contender)?.get(name), measured.clock);
       return list.length === 0 ? ["-", ""] : [`${median(list).toFixed(3)} s`, `±${percent(spread(list) / 2)}`];
     }),
     ...compared.map((contender) => {
@@ -119,7 +120,7 @@ export function jsonReport(measured: Measured, about: Circumstances): string {
     doubts: doubts(measured, row.name),
   }));
   const reached = goals(measured).map(({ text, value, passes }) => ({ text, value: finite(value), passes }));
-  return `${JSON.stringify({ about, rows, boots: measured.boots, goals: reached }, null, 2)}\n`;
+  return `${JSON.stringify({ about, clock: measured.clock, rows, boots: measured.boots, goals: reached }, null, 2)}\n`;
 }
 
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);

@@ -15,6 +15,8 @@ export type Outcome =
       /** By the guest's clock, by the host's. */
       readonly seconds: number;
       readonly hostSeconds: number;
+      /** Processor time that the host gave for it, in all threads; NaN where that cannot be told. */
+      readonly cpuSeconds: number;
       readonly count: number;
       readonly sum: string;
     }
@@ -57,7 +59,7 @@ export function run(contender: Contender, rows: readonly string[], limits: Limit
   return new Promise((resolve) => {
     const outcomes = new Map<string, Outcome>();
     const started = performance.now();
-    let begun: { name: string; at: number } | undefined;
+    let begun: { name: string; at: number; cpuSeconds: number } | undefined;
     let boot: { bootSeconds: number; bootPeakRssBytes?: number } | undefined;
     let tail = "";
     let partial = "";
@@ -82,13 +84,17 @@ export function run(contender: Contender, rows: readonly string[], limits: Limit
         boot = { bootSeconds: (at - started) / 1000, ...peakRss(child) };
         if (rows.length === 0) end("");
       } else if (verb === "@begin") {
-        begun = { name, at };
+        begun = { name, at, cpuSeconds: processorTime(child) };
         allow(limits.rowSeconds, `not done after ${limits.rowSeconds} s`);
       } else if (verb === "@end" && begun) {
         const values = Object.fromEntries(rest.map((word) => word.split("=")));
         const seconds = Number(values.ns) / 1e9;
         const hostSeconds = (at - begun.at) / 1000;
-        outcomes.set(name, { kind: "done", seconds, hostSeconds, count: Number(values.count), sum: values.sum });
+        // A native row is a process that the host has forgotten by now: it says itself what it used.
+        const cpuSeconds =
+          contender.name === "native" ? Number(values.cpu) / 1e9 : processorTime(child) - begun.cpuSeconds;
+        const { count, sum } = values;
+        outcomes.set(name, { kind: "done", seconds, hostSeconds, cpuSeconds, count: Number(count), sum });
         begun = undefined;
       } else if (verb === "@fail") {
         outcomes.set(name, { kind: "failed", why: rest.join(" ") });
@@ -148,3 +154,18 @@ function peakRss(child: ChildProcess): { bootPeakRssBytes?: number } {
     return {};
   }
 }
+
+/** Seconds of all its threads, to the hundredth. A waiting thread, unlike a waiting clock, does not count. */
+function processorTime(child: ChildProcess): number {
+  try {
+    const stat = readFileSync(`/proc/${child.pid}/stat`, "utf8");
+    // After the name in parentheses come fields 3 and on (proc(5)): 14 and 15 are utime and stime.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+  } catch {
+    return Number.NaN;
+  }
+}
+
+/** USER_HZ: the same on every x86 and ARM Linux, whatever the kernel's own tick. */
+const ticksPerSecond = 100;

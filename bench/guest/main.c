@@ -2,7 +2,7 @@
  * Runs rows by name and prints, for the host to stamp:
  *
  *   @begin NAME
- *   @end NAME ns=N count=N sum=HEX        or        @fail NAME WHY
+ *   @end NAME ns=N cpu=N count=N sum=HEX        or        @fail NAME WHY
  *   @done
  *
  * Each row has a process of its own, so that one that crashes does not end the rest.
@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
@@ -87,6 +88,18 @@ static uint64_t now(void) {
   return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
+/* Processor time of this process and of those that it has waited for. */
+static uint64_t processor_time(void) {
+  uint64_t ns = 0;
+  for (int who = 0; who < 2; who++) {
+    struct rusage usage;
+    if (getrusage(who == 0 ? RUSAGE_SELF : RUSAGE_CHILDREN, &usage)) die("getrusage");
+    ns += (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000u;
+    ns += (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000u;
+  }
+  return ns;
+}
+
 /* A line that has left the machine when this returns: the host stamps its arrival. */
 static void say(const char *line) {
   size_t length = strlen(line);
@@ -111,7 +124,8 @@ static void run(const struct row *row, uint64_t divisor) {
     uint64_t from = now();
     uint64_t sum = row->run(count);
     uint64_t ns = now() - from;
-    snprintf(line, sizeof line, "@end %s ns=%" PRIu64 " count=%" PRIu64 " sum=%016" PRIx64 "\n", row->name, ns, count, sum);
+    snprintf(line, sizeof line, "@end %s ns=%" PRIu64 " cpu=%" PRIu64 " count=%" PRIu64 " sum=%016" PRIx64 "\n", row->name, ns,
+             processor_time(), count, sum);
     say(line);
     _exit(0);
   }
