@@ -14,6 +14,7 @@ import { machineFiles } from "../tools/machine-setup.ts";
 import { type Contender, type Machine, memvisor, native, qemu, qemuMachines } from "./contenders.ts";
 import { type GuestFiles, prepareGuest, type Row, rowsOf } from "./guest-image.ts";
 import { type Boot, clocks, doubts, type Measured } from "./measure.ts";
+import { plot } from "./plot.ts";
 import { fail } from "./programs.ts";
 import { qemuPath } from "./qemu.ts";
 import { type Circumstances, jsonReport, textReport } from "./report.ts";
@@ -35,6 +36,7 @@ const usage = `npm run bench -- [options]
   --row-timeout S      a row that takes longer has failed (default 60)
   --boot-timeout S     default 60
   --json FILE          write every figure to FILE
+  --plot FILE          draw the figures into an SVG
   --list               print the rows and end`;
 
 const { values } = parseArgs({
@@ -53,6 +55,7 @@ const { values } = parseArgs({
     "row-timeout": { type: "string", default: "60" },
     "boot-timeout": { type: "string", default: "60" },
     json: { type: "string" },
+    plot: { type: "string" },
     list: { type: "boolean" },
     help: { type: "boolean", short: "h" },
   },
@@ -109,6 +112,9 @@ const about: Circumstances = {
 };
 console.log(textReport(measured, about));
 if (values.json !== undefined) writeFileSync(values.json, jsonReport(measured, about));
+if (values.plot !== undefined) {
+  writeFileSync(values.plot, plot(measured, `${about.host}; ${about.qemu}; medians of ${rounds} rounds`));
+}
 process.exit(rows.every(({ name }) => doubts(measured, name).length === 0) ? 0 : 1);
 
 function wantedRows(from: readonly Row[], names: readonly string[] | undefined): Row[] {

@@ -66,13 +66,13 @@ export function timeRatios(
 /** What a row's figures may not be trusted for, in words. */
 export function doubts(measured: Measured, row: string): string[] {
   const found: string[] = [];
-  const sums = new Set<string>();
+  const sums = new Map<string, string>();
   for (const [contender, timings] of measured.timings) {
     const outcomes = timings.get(row)?.outcomes ?? [];
     for (const outcome of outcomes) {
       if (outcome.kind === "failed") found.push(`${contender} failed: ${outcome.why}`);
       else {
-        sums.add(outcome.sum);
+        sums.set(outcome.sum, contender);
         // A native run has the host's own clock.
         if (contender !== "native" && clocksDiffer(outcome)) {
           found.push(
@@ -82,7 +82,8 @@ export function doubts(measured: Measured, row: string): string[] {
       }
     }
   }
-  if (sums.size > 1) found.push(`checksums differ: ${[...sums].join(", ")}`);
+  if (sums.size > 1)
+    found.push(`checksums differ: ${[...sums].map(([sum, contender]) => `${contender} has ${sum}`).join(", ")}`);
   return [...new Set(found)];
 }
 
