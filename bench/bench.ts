@@ -17,7 +17,7 @@ import { type Boot, clocks, doubts, type Measured } from "./measure.ts";
 import { plot } from "./plot.ts";
 import { fail } from "./programs.ts";
 import { qemuPath } from "./qemu.ts";
-import { type Circumstances, jsonReport, textReport } from "./report.ts";
+import { type Circumstances, clockText, jsonReport, textReport } from "./report.ts";
 import { type Outcome, run, runAll } from "./session.ts";
 
 const usage = `npm run bench -- [options]
@@ -113,7 +113,10 @@ const about: Circumstances = {
 console.log(textReport(measured, about));
 if (values.json !== undefined) writeFileSync(values.json, jsonReport(measured, about));
 if (values.plot !== undefined) {
-  writeFileSync(values.plot, plot(measured, `${about.host}; ${about.qemu}; medians of ${rounds} rounds`));
+  writeFileSync(
+    values.plot,
+    plot(measured, `${about.host}; ${about.qemu}; medians of ${rounds} rounds, ${clockText[clock]}`),
+  );
 }
 process.exit(rows.every(({ name }) => doubts(measured, name).length === 0) ? 0 : 1);
 

@@ -55,7 +55,7 @@ export function textReport(measured: Measured, about: Circumstances): string {
   return parts.join("\n\n");
 }
 
-const clockText = { wall: "by the guest's clock", cpu: "by the processor time that the host spent" } as const;
+export const clockText = { wall: "by the guest's clock", cpu: "by the processor time that the host spent" } as const;
 const has = (measured: Measured, contender: string): boolean => measured.timings.has(contender);
 const others = (measured: Measured): string[] => [...measured.timings.keys()].filter((name) => name !== "memvisor");
 
