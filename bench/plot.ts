@@ -32,6 +32,7 @@ export function plot(measured: Measured, title: string): string {
   const height = y + 28;
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${place.width} ${height}" font-family="sans-serif" font-size="12">`,
+    "<title>Time over native's, row by row, of memvisor and of QEMU's translator</title>",
     `<rect width="100%" height="100%" fill="#ffffff"/>`,
     label(
       16,
