@@ -1,9 +1,10 @@
 /** `memvisor run`: a machine in this terminal, or one command in a machine. */
 import { createWriteStream } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { access, constants, readFile, stat } from "node:fs/promises";
 import {
   defaultCommandLine,
   exitStatus,
+  type FileSource,
   type runCommand,
   statusOf,
   type ValuesOf,
@@ -44,12 +45,14 @@ export async function run(imageName: string | undefined, values: RunValues): Pro
 async function optionsFor(imageName: string | undefined, values: RunValues): Promise<VmOptions> {
   const name = imageName ?? (values.kernel === undefined ? defaultImage : undefined);
   const image = name === undefined ? undefined : await openOrPrepare(name, values);
-  const kernel = await fileFor("--kernel", values.kernel ?? image?.kernelPath);
+  const kernel = await fileFor("--kernel", values.kernel ?? image?.unpacked?.vmlinuxPath ?? image?.kernelPath);
+  const setupHeader = values.kernel === undefined ? image?.unpacked?.setupHeaderPath : undefined;
   const initrd = await fileFor("--initrd", values.initrd ?? image?.initrdPath);
   if (!kernel) throw new Failure("no kernel: name an image or pass --kernel FILE", exitStatus.usage);
   const { memory, cpus, clock, reboot, timeout, digestEvery, seed, interpreter, chaos } = values;
   return {
     kernel,
+    ...(setupHeader && { setupHeader }),
     ...(initrd && { initrd }),
     commandLine: commandLineFor(values),
     ...(memory !== undefined && { memoryBytes: memory }),
@@ -81,10 +84,12 @@ function commandLineFor(values: RunValues): string {
   return words.join(" ");
 }
 
-async function fileFor(option: string, path: string | undefined): Promise<Uint8Array | undefined> {
+/** The path, where the machine's thread can read the file whenever it boots; else what is in it, as of a pipe. */
+async function fileFor(option: string, path: string | undefined): Promise<FileSource | undefined> {
   if (path === undefined) return undefined;
   try {
-    return await readFile(path);
+    await access(path, constants.R_OK);
+    return (await stat(path)).isFile() ? path : await readFile(path);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const reasons: Record<string, string> = {

@@ -10,7 +10,14 @@ export type {
 } from "./vm-api.ts";
 export { defaultCommandLine, defaultMemoryBytes, maxMemoryBytes, minMemoryBytes, VmError } from "./vm-api.ts";
 export { checkOptions, MachineHandle } from "./machine-handle.ts";
-export type { MachineMessage, MachineStart, MachineThread, StartThread } from "./thread-protocol.ts";
+export type {
+  BootFiles,
+  FileSource,
+  MachineMessage,
+  MachineStart,
+  MachineThread,
+  StartThread,
+} from "./thread-protocol.ts";
 export { requests, unreadLimitBytes, words } from "./thread-protocol.ts";
 export { PanicWatch } from "./panic-watch.ts";
 export {

@@ -7,12 +7,14 @@
  * Law: `exited` is resolved exactly once, whatever fails, and nothing is delivered after it.
  */
 import { allocateByteRing } from "#base";
-import type { MachineConfig, MachineOutcome, ReportKind } from "#vm";
+import type { MachineOutcome, ReportKind } from "#vm";
 import { GuestCommands } from "./guest-commands.ts";
 import { SerialLine } from "./serial-line.ts";
 import {
+  type BootFiles,
   inputRingBytes,
   type MachineMessage,
+  type MachineStart,
   type MachineThread,
   requests,
   type StartThread,
@@ -66,6 +68,7 @@ export class MachineHandle implements AsyncDisposable {
     this.#started.promise.catch(() => {});
     this.#thread = startThread({
       config: configOf(options),
+      files: filesOf(options),
       reboot: options.reboot ?? true,
       words: this.#words.buffer as SharedArrayBuffer,
       inputs,
@@ -228,11 +231,13 @@ export class MachineHandle implements AsyncDisposable {
   }
 }
 
-function configOf(options: VmOptions): MachineConfig {
-  const { kernel, initrd, cpus, seed, digestEvery, trace, interpreterOnly, chaosSeed } = options;
+function filesOf({ kernel, setupHeader, initrd }: VmOptions): BootFiles {
+  return { kernel, ...(setupHeader !== undefined && { setupHeader }), ...(initrd !== undefined && { initrd }) };
+}
+
+function configOf(options: VmOptions): MachineStart["config"] {
+  const { cpus, seed, digestEvery, trace, interpreterOnly, chaosSeed } = options;
   return {
-    kernel,
-    ...(initrd && { initrd }),
     commandLine: options.commandLine ?? defaultCommandLine,
     memoryBytes: options.memoryBytes ?? defaultMemoryBytes,
     ...(cpus !== undefined && { cpus }),
@@ -250,7 +255,9 @@ export function checkOptions(options: VmOptions): void {
     throw new VmError("option", message);
   };
   const { memoryBytes = defaultMemoryBytes, cpus = 1, digestEvery, timeoutMs } = options;
-  if (!(options.kernel instanceof Uint8Array)) wrong("kernel: a Uint8Array with a bzImage or an ELF vmlinux is needed");
+  if (!(options.kernel instanceof Uint8Array || typeof options.kernel === "string")) {
+    wrong("kernel: a Uint8Array with a bzImage or an ELF vmlinux is needed, or the name of such a file");
+  }
   if (!Number.isSafeInteger(memoryBytes) || memoryBytes % mib !== 0 || memoryBytes <= 0) {
     wrong(`memoryBytes: ${memoryBytes} is not a whole number of MiB`);
   }

@@ -26,9 +26,22 @@ export const serialPortCount = 4;
 export const inputRingBytes = 64 * 1024;
 export const unreadLimitBytes = 256 * 1024;
 
+/** Bytes, or the name of a file, which the machine's thread reads anew for each boot and does not keep. */
+export type FileSource = Uint8Array | string;
+
+/** What a machine boots. */
+export interface BootFiles {
+  /** A bzImage or an ELF vmlinux. */
+  readonly kernel: FileSource;
+  /** Of the bzImage, from offset 0x1f1 on, when `kernel` is what was unpacked from it. */
+  readonly setupHeader?: FileSource;
+  readonly initrd?: FileSource;
+}
+
 /** All that a thread is given. */
 export interface MachineStart {
-  readonly config: MachineConfig;
+  readonly config: Omit<MachineConfig, keyof BootFiles>;
+  readonly files: BootFiles;
   /** Whether a reset starts the machine again. */
   readonly reboot: boolean;
   readonly words: SharedArrayBuffer;

@@ -1,10 +1,8 @@
 /** What a program says to a virtual machine and hears from it: the library's types. */
 import type { EngineOptions, MachineStats, ReportKind, TraceOptions } from "#vm";
+import type { BootFiles } from "./thread-protocol.ts";
 
-export interface VmOptions extends EngineOptions {
-  /** A bzImage or an ELF vmlinux. */
-  readonly kernel: Uint8Array;
-  readonly initrd?: Uint8Array;
+export interface VmOptions extends EngineOptions, BootFiles {
   /** Without one: `defaultCommandLine`. */
   readonly commandLine?: string;
   /** Guest memory, whole MiB; 512 MiB without a word. Only what the guest touches costs the host anything. */

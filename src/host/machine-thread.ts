@@ -3,9 +3,9 @@
  *
  * Law: exactly one "refused" or "ended" is posted, and it is the last message.
  */
-import { readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import type { MessagePort } from "node:worker_threads";
-import type { MachineStart, VmStats } from "#control";
+import type { FileSource, MachineStart, VmStats } from "#control";
 import {
   BootError,
   type MachineConfig,
@@ -45,7 +45,7 @@ export function runMachineThread(start: MachineStart, port: MessagePort, newMach
   for (;;) {
     let outcome: MachineOutcome;
     try {
-      machine = newMachine(start.config, host);
+      machine = boot(start, (config) => newMachine(config, host));
       host.post({ type: "started" });
       outcome = judge(machine.run(), host);
     } catch (error) {
@@ -60,6 +60,44 @@ export function runMachineThread(start: MachineStart, port: MessagePort, newMach
       continue;
     }
     return host.post({ type: "ended", outcome, stats: stats() });
+  }
+}
+
+/** A machine of the files named. What was read of them is given back at once: it is in the guest's memory now. */
+function boot(
+  { config, files }: MachineStart,
+  newMachine: (config: MachineConfig) => RunnableMachine,
+): RunnableMachine {
+  const own: ArrayBuffer[] = [];
+  const bytesOf = (source: FileSource): Uint8Array => {
+    if (typeof source !== "string") return source;
+    const bytes = readWhole(source);
+    own.push(bytes.buffer);
+    return bytes;
+  };
+  const { kernel, setupHeader, initrd } = files;
+  try {
+    return newMachine({
+      ...config,
+      kernel: bytesOf(kernel),
+      ...(setupHeader !== undefined && { setupHeader: bytesOf(setupHeader) }),
+      ...(initrd !== undefined && { initrd: bytesOf(initrd) }),
+    });
+  } finally {
+    for (const buffer of own) buffer.transfer(0);
+  }
+}
+
+/** A file's bytes in memory of their own: a small file that Node reads by itself shares a buffer with others. */
+function readWhole(path: string): Uint8Array<ArrayBuffer> {
+  const file = openSync(path, "r");
+  try {
+    const bytes = new Uint8Array(fstatSync(file).size);
+    for (let done = 0, got = 1; got > 0 && done < bytes.length; done += got)
+      got = readSync(file, bytes, done, bytes.length - done, done);
+    return bytes;
+  } finally {
+    closeSync(file);
   }
 }
 

@@ -13,6 +13,5 @@ export type {
   TraceEvent,
   TraceOptions,
 } from "./machine-host.ts";
-export { traceEvents } from "./machine-host.ts";
-export { BootError } from "./boot/index.ts";
+export { BootError, unpackKernel } from "./boot/index.ts";
 export { decodeXz } from "./boot/xz.ts";

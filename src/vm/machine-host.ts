@@ -6,8 +6,7 @@
  */
 
 /** What `--trace` can show; each is a line of text an event. */
-export const traceEvents = ["instructions", "blocks", "exceptions", "interrupts", "io", "msr"] as const;
-export type TraceEvent = (typeof traceEvents)[number];
+export type TraceEvent = "instructions" | "blocks" | "exceptions" | "interrupts" | "io" | "msr";
 
 export interface TraceOptions {
   readonly events: readonly TraceEvent[];
@@ -28,7 +27,10 @@ export interface EngineOptions {
 
 /** A machine as plain data: it can be sent to a thread. */
 export interface MachineConfig {
+  /** A bzImage or an ELF vmlinux. */
   readonly kernel: Uint8Array;
+  /** Of the bzImage, when `kernel` is what was unpacked from it. */
+  readonly setupHeader?: Uint8Array;
   readonly initrd?: Uint8Array;
   readonly commandLine: string;
   readonly memoryBytes: number;

@@ -309,6 +309,7 @@ export class Machine implements RunnableMachine {
     const state = prepareLinuxBoot({
       memory: this.#space,
       kernel: config.kernel,
+      setupHeader: config.setupHeader,
       initrd: config.initrd,
       commandLine: config.commandLine,
       ramBytes: config.memoryBytes,

@@ -1,7 +1,8 @@
 /**
  * The user's folder of images.
  *
- *   images/NAME/          kernel, initrd.cpio, image.json: there whole or not at all
+ *   images/NAME/          kernel, initrd.cpio, image.json: there whole or not at all; and what the kernel unpacks to,
+ *                         vmlinux and setup-header, made of it once
  *   packages/SHA256.deb   verified downloads, kept so that an interrupted preparation goes on
  *   apt/SUITE, lists/NAME what each way to an archive remembers
  *   lock                  the process that prepares
@@ -9,6 +10,7 @@
  * Law: a name in `images/` or `packages/` is only ever given to a finished thing (written aside, then renamed).
  */
 import { createHash, randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, statfs, unlink, writeFile } from "node:fs/promises";
 import { homedir, hostname } from "node:os";
 import { join } from "node:path";
@@ -26,6 +28,13 @@ export function cacheFolder(environment: NodeJS.ProcessEnv = process.env, platfo
 export interface StoredImage extends ImageRecord {
   readonly kernelPath: string;
   readonly initrdPath: string;
+  /** The kernel as it is booted; absent where it could not be kept. */
+  readonly unpacked?: UnpackedKernel;
+}
+
+export interface UnpackedKernel {
+  readonly vmlinuxPath: string;
+  readonly setupHeaderPath: string;
 }
 
 export class ImageCache {
@@ -50,7 +59,13 @@ export class ImageCache {
     const folder = this.path("images", name);
     try {
       const record = JSON.parse(await readFile(join(folder, "image.json"), "utf8")) as ImageRecord;
-      return { ...record, kernelPath: join(folder, "kernel"), initrdPath: join(folder, "initrd.cpio") };
+      const unpacked = unpackedIn(folder);
+      return {
+        ...record,
+        kernelPath: join(folder, "kernel"),
+        initrdPath: join(folder, "initrd.cpio"),
+        ...(existsSync(unpacked.setupHeaderPath) && { unpacked }),
+      };
     } catch {
       // Absent, or written by a version that we do not understand: either way it is to be prepared.
       return undefined;
@@ -70,6 +85,7 @@ export class ImageCache {
         await mkdir(aside);
         await writeFile(join(aside, "kernel"), image.kernel, { flush: true });
         await writeFile(join(aside, "initrd.cpio"), image.initrd, { flush: true });
+        await keepUnpacked(aside, image.kernel);
         await writeFile(join(aside, "image.json"), `${JSON.stringify(image.record, null, 2)}\n`, { flush: true });
         await this.removeImage(name);
         await rename(aside, join(images, name));
@@ -77,6 +93,13 @@ export class ImageCache {
     } finally {
       await rm(aside, { recursive: true, force: true });
     }
+  }
+
+  /** Unpacks the kernel of an image that was prepared without. Requires: the lock. */
+  async unpackKernelOf(name: string): Promise<void> {
+    const folder = this.path("images", name);
+    if (existsSync(unpackedIn(folder).setupHeaderPath)) return;
+    await onDisk(folder, async () => keepUnpacked(folder, await readFile(join(folder, "kernel"))));
   }
 
   /** Renamed before it is deleted: no half an image is ever seen under its name. */
@@ -166,6 +189,31 @@ export class ImageCache {
     await unlink(path).catch(() => {});
     return this.#tryLock(path, mine);
   }
+}
+
+/** What `action` gives; undefined for an error of this kind: a kernel that cannot be booted says so when it is. */
+function tryTo<T>(action: () => T, kind: new (message: string) => Error): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof kind) return undefined;
+    throw error;
+  }
+}
+
+function unpackedIn(folder: string): UnpackedKernel {
+  return { vmlinuxPath: join(folder, "vmlinux"), setupHeaderPath: join(folder, "setup-header") };
+}
+
+/** Writes what a bzImage unpacks to; the setup header, by whose presence it is known, comes last. */
+async function keepUnpacked(folder: string, kernel: Uint8Array): Promise<void> {
+  const { BootError, unpackKernel } = await import("#vm");
+  const { vmlinux, setupHeader } = tryTo(() => unpackKernel(kernel), BootError) ?? {};
+  if (vmlinux === undefined || setupHeader === undefined) return;
+  const { vmlinuxPath, setupHeaderPath } = unpackedIn(folder);
+  await writeFile(vmlinuxPath, vmlinux, { flush: true });
+  await writeFile(`${setupHeaderPath}.new`, setupHeader, { flush: true });
+  await rename(`${setupHeaderPath}.new`, setupHeaderPath);
 }
 
 export const sha256Of = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");

@@ -66,9 +66,22 @@ export async function listImages(options: { cache?: string } = {}): Promise<List
 
 export async function openImage(name: string, options: { cache?: string } = {}): Promise<StoredImage> {
   const reference = parseReference(name);
-  const image = await new ImageCache(options.cache ?? cacheFolder()).readImage(reference.name);
-  if (image) return image;
+  const cache = new ImageCache(options.cache ?? cacheFolder());
+  const image = await cache.readImage(reference.name);
+  if (image?.unpacked) return image;
+  if (image) return (await unpacked(cache, reference.name)) ?? image;
   throw new ImageError("not-prepared", `the image ${name} is not here yet: run "memvisor image prepare ${name}"`);
+}
+
+/** The image with its kernel unpacked; undefined where that cannot be: then every machine unpacks it for itself. */
+async function unpacked(cache: ImageCache, name: string): Promise<StoredImage | undefined> {
+  try {
+    await using _lock = await cache.lock(() => {});
+    await cache.unpackKernelOf(name);
+    return await cache.readImage(name);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether there was one to remove. Downloads that no other image is made of go too. */

@@ -1,4 +1,5 @@
 export { BootError } from "./boot-error.ts";
+export { unpackKernel } from "./kernel-image.ts";
 export {
   E820_RESERVED,
   prepareLinuxBoot,
