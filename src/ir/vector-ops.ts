@@ -36,6 +36,8 @@ const single1 = { operands: ["w32", "w32", ""], traps: true } as const satisfies
 const single2imm = { operands: ["w32", "w32", "w32"], imm: true, traps: true } as const satisfies VectorSignature;
 const single1imm = { operands: ["w32", "w32", ""], imm: true, traps: true } as const satisfies VectorSignature;
 
+const x87imm = { operands: ["", "", ""], imm: true } as const satisfies VectorSignature;
+
 export const vectorOps = {
   v_and: v3, v_or: v3, v_xor: v3, v_andnot: v3,
 
@@ -92,6 +94,28 @@ export const vectorOps = {
   f64x2_from_i32: v2,
   /** imm: as DPPS and DPPD have it. */
   f32x4_dot: v3traps, f64x2_dot: v3traps,
+
+  /*
+   * x87 (jit/emit/x87.ts): what is not here goes through helpers. Leaves with #MF where an exception waits.
+   */
+  x87_wait: { operands: ["", "", ""], traps: true },
+  /** Pushes a; of ten bytes b is the upper part. ld_st: ST(imm). */
+  x87_ld_f32: { operands: ["", "w32", ""] }, x87_ld_f64: { operands: ["", "i64", ""] }, x87_ld_f80: { operands: ["", "i64", "i16"] },
+  x87_ld_int: { operands: ["", "i64", ""] }, x87_ld_st: x87imm,
+  /** d = what a store writes to memory; a (and b), which it has, where an unmasked exception forbids the store. st_high: the upper part of ten bytes. */
+  x87_st_f32: { operands: ["i32", "w32", ""], imm: true }, x87_st_f64: { operands: ["i64", "i64", ""], imm: true },
+  x87_st_f80: { operands: ["i64", "i64", "i16"], imm: true }, x87_st_high: { operands: ["i32", "", ""] },
+  x87_st_i16: { operands: ["i32", "i16", ""], imm: true }, x87_st_i32: { operands: ["i32", "i32", ""], imm: true },
+  x87_st_i64: { operands: ["i64", "i64", ""], imm: true },
+  /** On registers. */
+  x87_st_st: x87imm, x87_exchange: x87imm, x87_sign: x87imm,
+  x87_add_st: x87imm, x87_sub_st: x87imm, x87_mul_st: x87imm, x87_div_st: x87imm,
+  /** With a, from memory; imm: the opcode's /r field, or how many registers to pop. */
+  x87_op_f32: { operands: ["", "w32", ""], imm: true }, x87_op_f64: { operands: ["", "i64", ""], imm: true }, x87_op_int: { operands: ["", "i32", ""], imm: true },
+  x87_compare_f32: { operands: ["", "w32", ""], imm: true }, x87_compare_f64: { operands: ["", "i64", ""], imm: true }, x87_compare_int: { operands: ["", "i32", ""], imm: true },
+  x87_compare_st: x87imm,
+  /** d = EFLAGS. */
+  x87_comi_st: { operands: ["i64", "", ""], imm: true },
 } as const satisfies Record<string, VectorSignature>;
 
 export type VectorOp = keyof typeof vectorOps;

@@ -2,8 +2,7 @@
 export { deliver_breakpoint, deliver_debug, deliver_fault, deliver_interrupt, deliver_nmi, sys_bound, sys_int, sys_int1, sys_into, sys_raise } from "./deliver";
 export { cmpxchg16b, crc32, decimal, div, fence, idiv, locked_neg } from "./integer";
 export {
-  mmx_begin, mmx_emms, x87_arith, x87_compare, x87_compare_flags, x87_control, x87_environment, x87_load, x87_register, x87_store, x87_top,
-  x87_wait,
+  mmx_begin, mmx_emms, x87_control, x87_environment, x87_load_decimal, x87_register, x87_store_decimal, x87_top,
 } from "./fp/helpers";
 export { rep_cmps, rep_lods, rep_movs, rep_scas, rep_stos } from "./string";
 export { sys_clts, sys_invlpg, sys_invpcid, sys_lmsw, sys_read_dr, sys_write_cr, sys_write_dr, sys_xgetbv, sys_xsetbv } from "./system/controls";

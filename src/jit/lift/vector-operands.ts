@@ -65,7 +65,7 @@ export function zeros(l: Lifter): number {
 
 /** Before an MMX instruction touches memory: #MF where an x87 exception waits. */
 export function checkMmx(l: Lifter): void {
-  if (l.i.hasMemory) l.ir.call(Helper.x87_wait);
+  if (l.i.hasMemory) l.ir.pos(Op.x87_wait, 0, 0, 0);
 }
 /** The x87 state becomes that of MMX code; this may raise #MF, so nothing architectural is written before. */
 export const enterMmx = (l: Lifter): void => l.ir.call(Helper.mmx_begin);
