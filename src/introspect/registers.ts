@@ -229,9 +229,10 @@ function x87Lines(vcpu: Vcpu): string[] {
     const bytes = vcpu.bytes(name);
     return (bytes[0] as number) | ((bytes[1] as number) << 8);
   };
-  const top = (word("FSW") >> 11) & 7;
+  const top = vcpu.u32("FTOP") >> 4;
+  const status = word("FSW") | (top << 11);
   const registers = vcpu.bytes("FPR");
-  const lines = [`FCW ${hex(word("FCW"), 4)}  FSW ${hex(word("FSW"), 4)}  FTW ${hex(word("FTW"), 4)}  TOP ${top}`];
+  const lines = [`FCW ${hex(word("FCW"), 4)}  FSW ${hex(status, 4)}  FTW ${hex(word("FTW"), 4)}  TOP ${top}`];
   for (let n = 0; n < 8; n++) {
     const at = 16 * ((top + n) & 7);
     const tag = (word("FTW") >> (2 * ((top + n) & 7))) & 3;

@@ -9,7 +9,7 @@ import type { FieldName, Vcpu } from "#vcpu";
 
 /** Fields of the record that a guest can see, but for the arithmetic flags. */
 const architectural = [
-  "GPR", "RIP", "EFLAGS", "SEG_BASE", "XMM", "FPR", "FCW", "FSW", "FTW", "MXCSR", "SEG_SELECTOR", "SEG_LIMIT", "SEG_FLAGS",
+  "GPR", "RIP", "EFLAGS", "SEG_BASE", "XMM", "FPR", "FCW", "FSW", "FTOP", "FTW", "MXCSR", "SEG_SELECTOR", "SEG_LIMIT", "SEG_FLAGS",
   "GDTR_BASE", "IDTR_BASE", "LDTR_BASE", "TR_BASE", "GDTR_LIMIT", "IDTR_LIMIT", "LDTR_LIMIT", "TR_LIMIT", "LDTR_SELECTOR", "TR_SELECTOR",
   "LDTR_FLAGS", "TR_FLAGS", "CR0", "CR2", "CR3", "CR4", "CR8", "XCR0", "EFER", "DR", "STAR", "LSTAR", "CSTAR", "SFMASK",
   "KERNEL_GS_BASE", "TSC_AUX", "TSC_OFFSET", "PAT", "CPL", "HALTED", "SIGNALS", "NMI_BLOCKED", "ICOUNT",

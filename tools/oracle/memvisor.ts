@@ -232,8 +232,9 @@ export class Memvisor implements Executor {
     words[at.MXCSR >> 2] = fx[24] | (fx[25] << 8);
     halves[at.FCW >> 1] = fx[0] | (fx[1] << 8);
     const fsw = fx[2] | (fx[3] << 8);
-    halves[at.FSW >> 1] = fsw;
     const top = (fsw >> 11) & 7;
+    halves[at.FSW >> 1] = fsw & ~0x3800;
+    words[at.FTOP >> 2] = top << 4;
     let tags = 0;
     for (let n = 0; n < 8; n++) {
       if ((fx[4] & (1 << n)) === 0) tags |= 3 << (2 * n);
@@ -310,7 +311,8 @@ export class Memvisor implements Executor {
     for (let i = 0; i < 4; i++) fx[i] = u8[vp + at.FCW + i];
     fx[24] = u8[vp + at.MXCSR];
     fx[25] = u8[vp + at.MXCSR + 1];
-    const top = (fx[3] >> 3) & 7;
+    const top = this.#vcpu.u32("FTOP") >> 4;
+    fx[3] |= top << 3;
     const tags = u8[vp + at.FTW] | (u8[vp + at.FTW + 1] << 8);
     for (let n = 0; n < 8; n++) {
       if (((tags >> (2 * n)) & 3) !== 3) fx[4] |= 1 << n;

@@ -196,7 +196,13 @@ const fwait: Rule = (l) => {
   checkWait(l);
   wait(l);
 };
-const controlStore = (field: number): Rule => fpu((l) => l.write(0, field));
+const fnstsw = fpu((l) => {
+  const t = l.temp();
+  // TOP stands apart, four bits up.
+  l.ir.rri(Op.shl16i, t, at.FTOP, 7);
+  l.ir.rrr(Op.or16, t, t, at.FSW);
+  l.write(0, t);
+});
 function controlOnly(which: number): Rule {
   return fpu((l) => l.ir.call(Helper.x87_control, 0, 0, which));
 }
@@ -242,8 +248,8 @@ export const x87Rules: Record<string, Rule> = {
   fninit: controlOnly(control.init),
   fnclex: controlOnly(control.clear),
   fldcw: fpu((l) => l.ir.call(Helper.x87_control, read(l, Op.ld16), 0, control.loadControl)),
-  fnstcw: controlStore(at.FCW),
-  fnstsw: controlStore(at.FSW),
+  fnstcw: fpu((l) => l.write(0, at.FCW)),
+  fnstsw,
   fnstenv: environmentMove(0),
   fldenv: environmentMove(environment.load),
   fnsave: environmentMove(environment.whole),

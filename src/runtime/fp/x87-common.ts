@@ -6,7 +6,7 @@
  * normal result (zeros where they cost nothing). Then PE and C1 are all that FSW learns. #MF was raised before, where it waits.
  * Tags of registers that are not empty are 0 between instructions.
  */
-import { FCW, FPR, FSW, FTW } from "../layout";
+import { FCW, FPR, FSW, FTOP, FTW } from "../layout";
 import { raise } from "../memory";
 import { PE } from "./environment";
 import { J } from "./f80";
@@ -42,31 +42,44 @@ export function x87_raise(vp: u32): u32 {
 function statusOf(vp: u32): u32 {
   return load<u16>(vp, FSW);
 }
+/** FSW learns what an operation raised, and whether it rounded up. */
+// @ts-ignore: decorator
+@inline
+function setStatus(vp: u32, raised: u32): void {
+  store<u16>(vp, u16((statusOf(vp) & ~C1) | raised), FSW);
+}
 // @ts-ignore: decorator
 @inline
 function tagsOf(vp: u32): u32 {
   return load<u16>(vp, FTW);
 }
+/** Registers by their offsets in FPR: where ST(0) is, and where ST(i) then is. */
 // @ts-ignore: decorator
 @inline
-function topIn(status: u32): u32 {
-  return (status >> 11) & 7;
+function topOf(vp: u32): u32 {
+  return load<u32>(vp, FTOP);
 }
 // @ts-ignore: decorator
 @inline
-function withTop(status: u32, top: u32): u32 {
-  return (status & ~(0x3800 | C1)) | ((top & 7) << 11);
+function registerAt(top: u32, i: u32): u32 {
+  return (top + (i << 4)) & 0x70;
 }
 // @ts-ignore: decorator
 @inline
 function register(vp: u32, r: u32): u32 {
-  return vp + FPR + (r << 4);
+  return vp + FPR + r;
 }
 /** Both tag bits of a register: 3 for an empty one. */
 // @ts-ignore: decorator
 @inline
 function bitsOf(r: u32): u32 {
-  return 3 << (r << 1);
+  return 3 << (r >> 3);
+}
+// @ts-ignore: decorator
+@inline
+function popOne(vp: u32, top: u32): void {
+  store<u16>(vp, u16(tagsOf(vp) | bitsOf(top)), FTW);
+  store<u32>(vp, registerAt(top, 1), FTOP);
 }
 /** Rounding to nearest, PE masked, and 64 bits of precision. */
 // @ts-ignore: decorator
@@ -92,8 +105,7 @@ function isNormal(m: u64, se: u32): bool {
 // @ts-ignore: decorator
 @inline
 function pushes(vp: u32, m: u64, se: u32): bool {
-  const status = statusOf(vp);
-  const top = (topIn(status) - 1) & 7;
+  const top = registerAt(topOf(vp), 7);
   const tags = tagsOf(vp);
   const bits = bitsOf(top);
   if ((tags & bits) != bits) return false;
@@ -101,7 +113,8 @@ function pushes(vp: u32, m: u64, se: u32): bool {
   store<u64>(at, m);
   store<u16>(at, u16(se), 8);
   store<u16>(vp, u16(tags & ~bits), FTW);
-  store<u16>(vp, u16(withTop(status, top)), FSW);
+  store<u32>(vp, top, FTOP);
+  setStatus(vp, 0);
   return true;
 }
 
@@ -147,7 +160,7 @@ export function x87_ld_int(vp: u32, value: i64): void {
 }
 
 export function x87_ld_st(vp: u32, i: u32): void {
-  const r = (topIn(statusOf(vp)) + i) & 7;
+  const r = registerAt(topOf(vp), i);
   if ((tagsOf(vp) & bitsOf(r)) == 0) {
     const at = register(vp, r);
     if (pushes(vp, load<u64>(at), load<u16>(at, 8))) return;
@@ -160,17 +173,13 @@ export function x87_ld_st(vp: u32, i: u32): void {
 /** Ends a store of the register at the top. */
 // @ts-ignore: decorator
 @inline
-function stored(vp: u32, status: u32, raised: u32, imm: u32): void {
-  if ((imm & POP) != 0) {
-    const top = topIn(status);
-    store<u16>(vp, u16(tagsOf(vp) | bitsOf(top)), FTW);
-    store<u16>(vp, u16(withTop(status, top + 1) | raised), FSW);
-  } else store<u16>(vp, u16((status & ~C1) | raised), FSW);
+function stored(vp: u32, top: u32, raised: u32, imm: u32): void {
+  setStatus(vp, raised);
+  if ((imm & POP) != 0) popOne(vp, top);
 }
 
 export function x87_st_f64(vp: u32, old: u64, imm: u32): u64 {
-  const status = statusOf(vp);
-  const top = topIn(status);
+  const top = topOf(vp);
   if (roundsToNearest(vp) && (tagsOf(vp) & bitsOf(top)) == 0) {
     const at = register(vp, top);
     const m = load<u64>(at);
@@ -181,11 +190,11 @@ export function x87_st_f64(vp: u32, old: u64, imm: u32): u64 {
       const rest = u32(m) & 0x7ff;
       const whole = m >> 11;
       const up = u64(rest > 0x400 || (rest == 0x400 && (whole & 1) != 0));
-      stored(vp, status, (rest != 0 ? PE : 0) | (u32(up) * C1), imm);
+      stored(vp, top, (rest != 0 ? PE : 0) | (u32(up) * C1), imm);
       return sign | ((u64(e - 1) << 52) + whole + up);
     }
     if (m == 0 && (se & 0x7fff) == 0) {
-      stored(vp, status, 0, imm);
+      stored(vp, top, 0, imm);
       return sign;
     }
   }
@@ -196,8 +205,7 @@ export function x87_st_f64(vp: u32, old: u64, imm: u32): u64 {
 }
 
 export function x87_st_f32(vp: u32, old: u32, imm: u32): u32 {
-  const status = statusOf(vp);
-  const top = topIn(status);
+  const top = topOf(vp);
   if (roundsToNearest(vp) && (tagsOf(vp) & bitsOf(top)) == 0) {
     const at = register(vp, top);
     const m = load<u64>(at);
@@ -208,11 +216,11 @@ export function x87_st_f32(vp: u32, old: u32, imm: u32): u32 {
       const rest = m << 24;
       const whole = u32(m >> 40);
       const up = u32(rest > HALF || (rest == HALF && (whole & 1) != 0));
-      stored(vp, status, (rest != 0 ? PE : 0) | (up * C1), imm);
+      stored(vp, top, (rest != 0 ? PE : 0) | (up * C1), imm);
       return sign | (((e - 1) << 23) + whole + up);
     }
     if (m == 0 && (se & 0x7fff) == 0) {
-      stored(vp, status, 0, imm);
+      stored(vp, top, 0, imm);
       return sign;
     }
   }
@@ -227,13 +235,12 @@ let high: u32 = 0;
 
 /** The mantissa; `x87_st_high` gives the rest. */
 export function x87_st_f80(vp: u32, old: u64, oldHigh: u32, imm: u32): u64 {
-  const status = statusOf(vp);
-  const top = topIn(status);
+  const top = topOf(vp);
   if ((tagsOf(vp) & bitsOf(top)) == 0) {
     const at = register(vp, top);
     const m = load<u64>(at);
     high = load<u16>(at, 8);
-    stored(vp, status, 0, imm);
+    stored(vp, top, 0, imm);
     return m;
   }
   const bits = x87_fst_f80(vp);
@@ -254,8 +261,7 @@ export function x87_st_high(vp: u32): u32 {
 // @ts-ignore: decorator
 @inline
 function storeInteger(vp: u32, bits: u32, imm: u32): bool {
-  const status = statusOf(vp);
-  const top = topIn(status);
+  const top = topOf(vp);
   const fcw = u32(load<u16>(vp, FCW));
   // Towards zero, or to nearest.
   const cuts = (imm & TRUNCATE) != 0 || (fcw & 0xc00) == 0xc00;
@@ -278,7 +284,7 @@ function storeInteger(vp: u32, bits: u32, imm: u32): bool {
   } else if (m != 0 || (se & 0x7fff) != 0) return false;
   const negative = se >> 15;
   if (whole > (u64(1) << (bits - 1)) - 1 + negative) return false;
-  stored(vp, status, raised, imm);
+  stored(vp, top, raised, imm);
   integer = negative != 0 ? 0 - i64(whole) : i64(whole);
   return true;
 }
@@ -309,25 +315,23 @@ export function x87_st_i64(vp: u32, old: u64, imm: u32): u64 {
 }
 
 export function x87_st_st(vp: u32, imm: u32): void {
-  const status = statusOf(vp);
-  const top = topIn(status);
+  const top = topOf(vp);
   const tags = tagsOf(vp);
   if ((tags & bitsOf(top)) != 0) return x87_fst_sti(vp, imm & 7, u32((imm & POP) != 0));
-  const r = (top + (imm & 7)) & 7;
+  const r = registerAt(top, imm & 7);
   const from = register(vp, top);
   const to = register(vp, r);
   store<u64>(to, load<u64>(from));
   store<u16>(to, load<u16>(from, 8), 8);
   store<u16>(vp, u16(tags & ~bitsOf(r)), FTW);
-  stored(vp, status, 0, imm);
+  stored(vp, top, 0, imm);
 }
 
 // Registers.
 
 export function x87_exchange(vp: u32, i: u32): void {
-  const status = statusOf(vp);
-  const top = topIn(status);
-  const r = (top + i) & 7;
+  const top = topOf(vp);
+  const r = registerAt(top, i);
   if ((tagsOf(vp) & (bitsOf(top) | bitsOf(r))) != 0) return x87_fxch(vp, i);
   const a = register(vp, top);
   const b = register(vp, r);
@@ -337,26 +341,25 @@ export function x87_exchange(vp: u32, i: u32): void {
   store<u16>(a, load<u16>(b, 8), 8);
   store<u64>(b, am);
   store<u16>(b, ase, 8);
-  store<u16>(vp, u16(status & ~C1), FSW);
+  setStatus(vp, 0);
 }
 
 /** FCHS; FABS with imm 1. */
 export function x87_sign(vp: u32, imm: u32): void {
-  const status = statusOf(vp);
-  const top = topIn(status);
+  const top = topOf(vp);
   if ((tagsOf(vp) & bitsOf(top)) != 0) return imm != 0 ? fabs(vp) : fchs(vp);
   const at = register(vp, top);
   const se = u32(load<u16>(at, 8));
   store<u16>(at, u16(imm != 0 ? se & 0x7fff : se ^ 0x8000), 8);
-  store<u16>(vp, u16(status & ~C1), FSW);
+  setStatus(vp, 0);
 }
 
-// Arithmetic. Each writes the register at `at` and FSW, on the base of `status`; false, and nothing done, where it is not common.
+// Arithmetic. Each writes the register at `at` and FSW; false, and nothing done, where it is not common.
 
 /** Writes ±m:low / 2^127 · 2^e rounded; the top bit of m is set, and e is inside the range by more than rounding can add. */
 // @ts-ignore: decorator
 @inline
-function finish(vp: u32, at: u32, status: u32, sign: u32, e: i32, m: u64, low: u64): bool {
+function finish(vp: u32, at: u32, sign: u32, e: i32, m: u64, low: u64): bool {
   const up = u64(low > HALF || (low == HALF && (m & 1) != 0));
   m += up;
   if (m == 0) {
@@ -365,7 +368,7 @@ function finish(vp: u32, at: u32, status: u32, sign: u32, e: i32, m: u64, low: u
   }
   store<u64>(at, m);
   store<u16>(at, u16(sign | e), 8);
-  store<u16>(vp, u16(status | (low != 0 ? PE : 0) | (u32(up) * C1)), FSW);
+  setStatus(vp, (low != 0 ? PE : 0) | (u32(up) * C1));
   return true;
 }
 /** Exponents that results may have before rounding. */
@@ -375,7 +378,7 @@ function isInside(e: i32): bool {
   return u32(e) - 1 < 0x7ffd;
 }
 
-function add(vp: u32, at: u32, status: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
+function add(vp: u32, at: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
   if (!isNormal(am, ase) || !isNormal(bm, bse)) return false;
   let distance = i32(ase & 0x7fff) - i32(bse & 0x7fff);
   if (distance < 0 || (distance == 0 && am < bm)) {
@@ -405,7 +408,7 @@ function add(vp: u32, at: u32, status: u32, am: u64, ase: u32, bm: u64, bse: u32
       sum = (sum >> 1) | J;
       e++;
     }
-    return isInside(e) && finish(vp, at, status, ase & 0x8000, e, sum, low);
+    return isInside(e) && finish(vp, at, ase & 0x8000, e, sum, low);
   }
   let difference = am - bm - u64(low != 0);
   low = 0 - low;
@@ -414,7 +417,7 @@ function add(vp: u32, at: u32, status: u32, am: u64, ase: u32, bm: u64, bse: u32
     // A zero of an exact cancellation is positive.
     store<u64>(at, 0);
     store<u16>(at, 0, 8);
-    store<u16>(vp, u16(status), FSW);
+    setStatus(vp, 0);
     return true;
   }
   const n = clz(difference);
@@ -423,10 +426,10 @@ function add(vp: u32, at: u32, status: u32, am: u64, ase: u32, bm: u64, bse: u32
     low <<= n;
     e -= i32(n);
   }
-  return isInside(e) && finish(vp, at, status, ase & 0x8000, e, difference, low);
+  return isInside(e) && finish(vp, at, ase & 0x8000, e, difference, low);
 }
 
-function mul(vp: u32, at: u32, status: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
+function mul(vp: u32, at: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
   if (!isNormal(am, ase) || !isNormal(bm, bse)) return false;
   let e = i32(ase & 0x7fff) + i32(bse & 0x7fff) - 16382;
   const a0 = am & 0xffffffff;
@@ -443,7 +446,7 @@ function mul(vp: u32, at: u32, status: u32, am: u64, ase: u32, bm: u64, bse: u32
     low <<= 1;
     e--;
   }
-  return isInside(e) && finish(vp, at, status, (ase ^ bse) & 0x8000, e, m, low);
+  return isInside(e) && finish(vp, at, (ase ^ bse) & 0x8000, e, m, low);
 }
 
 /** high:low / d with high < d and the top bit of d set, in two digits (Knuth 4.3.1, D); the remainder goes to `W.rest`. */
@@ -474,7 +477,7 @@ function quotient(high: u64, low: u64, d: u64): u64 {
   return (q1 << 32) + q0;
 }
 
-function div(vp: u32, at: u32, status: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
+function div(vp: u32, at: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
   if (!isNormal(am, ase) || !isNormal(bm, bse)) return false;
   const below = am < bm;
   const e = i32(ase & 0x7fff) - i32(bse & 0x7fff) + 16383 - i32(below);
@@ -483,7 +486,7 @@ function div(vp: u32, at: u32, status: u32, am: u64, ase: u32, bm: u64, bse: u32
   const rest = W.rest;
   // Never a tie: a quotient of 65 bits times a divisor of 64 has too many.
   const low: u64 = rest == 0 ? 0 : rest > bm - rest ? HALF + 1 : 1;
-  return finish(vp, at, status, (ase ^ bse) & 0x8000, e, m, low);
+  return finish(vp, at, (ase ^ bse) & 0x8000, e, m, low);
 }
 
 const ADD: u32 = 0;
@@ -493,33 +496,30 @@ const DIV: u32 = 6;
 
 // @ts-ignore: decorator
 @inline
-function compute(vp: u32, op: u32, at: u32, status: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
-  if (op == ADD) return add(vp, at, status, am, ase, bm, bse);
-  if (op == SUB) return add(vp, at, status, am, ase, bm, bse ^ 0x8000);
-  if (op == MUL) return mul(vp, at, status, am, ase, bm, bse);
-  return div(vp, at, status, am, ase, bm, bse);
+function compute(vp: u32, op: u32, at: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
+  if (op == ADD) return add(vp, at, am, ase, bm, bse);
+  if (op == SUB) return add(vp, at, am, ase, bm, bse ^ 0x8000);
+  if (op == MUL) return mul(vp, at, am, ase, bm, bse);
+  return div(vp, at, am, ase, bm, bse);
 }
 
 /** ST(0) or, with TO, ST(i) = ST(0) op ST(i), or the other way round with REVERSED. */
 // @ts-ignore: decorator
 @inline
 function ofRegisters(vp: u32, op: u32, imm: u32): void {
-  const status = statusOf(vp);
-  const top = topIn(status);
+  const top = topOf(vp);
   const i = imm & 7;
-  const r = (top + i) & 7;
-  const tags = tagsOf(vp);
+  const r = registerAt(top, i);
   const pops = (imm & POP) != 0;
-  if (roundsPlainly(vp) && (tags & (bitsOf(top) | bitsOf(r))) == 0) {
+  if (roundsPlainly(vp) && (tagsOf(vp) & (bitsOf(top) | bitsOf(r))) == 0) {
     const to = (imm & TO) != 0;
     const a = register(vp, top);
     const b = register(vp, r);
     const reversed = (imm & REVERSED) != 0;
     const x = reversed ? b : a;
     const y = reversed ? a : b;
-    const next = pops ? withTop(status, top + 1) : status & ~C1;
-    if (compute(vp, op, to ? b : a, next, load<u64>(x), load<u16>(x, 8), load<u64>(y), load<u16>(y, 8))) {
-      if (pops) store<u16>(vp, u16(tags | bitsOf(top)), FTW);
+    if (compute(vp, op, to ? b : a, load<u64>(x), load<u16>(x, 8), load<u64>(y), load<u16>(y, 8))) {
+      if (pops) popOne(vp, top);
       return;
     }
   }
@@ -543,26 +543,24 @@ export function x87_div_st(vp: u32, imm: u32): void {
 
 /** ST(0) = ST(0) op (m, se), or the other way round with REVERSED; false, and nothing done, where that is not common. */
 function ofMemory(vp: u32, imm: u32, m: u64, se: u32): bool {
-  const status = statusOf(vp);
-  const top = topIn(status);
+  const top = topOf(vp);
   if (!roundsPlainly(vp) || (tagsOf(vp) & bitsOf(top)) != 0) return false;
   const at = register(vp, top);
-  const next = status & ~C1;
   const am = load<u64>(at);
   const ase = u32(load<u16>(at, 8));
   switch (imm & 7) {
     case 0:
-      return add(vp, at, next, am, ase, m, se);
+      return add(vp, at, am, ase, m, se);
     case 1:
-      return mul(vp, at, next, am, ase, m, se);
+      return mul(vp, at, am, ase, m, se);
     case 4:
-      return add(vp, at, next, am, ase, m, se ^ 0x8000);
+      return add(vp, at, am, ase, m, se ^ 0x8000);
     case 5:
-      return add(vp, at, next, m, se, am, ase ^ 0x8000);
+      return add(vp, at, m, se, am, ase ^ 0x8000);
     case 6:
-      return div(vp, at, next, am, ase, m, se);
+      return div(vp, at, am, ase, m, se);
     default:
-      return div(vp, at, next, m, se, am, ase);
+      return div(vp, at, m, se, am, ase);
   }
 }
 
@@ -604,7 +602,7 @@ function orderOf(am: u64, ase: u32, bm: u64, bse: u32): u32 {
 // @ts-ignore: decorator
 @inline
 function orderOfRegisters(vp: u32, top: u32, i: u32): u32 {
-  const r = (top + i) & 7;
+  const r = registerAt(top, i);
   if ((tagsOf(vp) & (bitsOf(top) | bitsOf(r))) != 0) return 0;
   const a = register(vp, top);
   const b = register(vp, r);
@@ -613,53 +611,40 @@ function orderOfRegisters(vp: u32, top: u32, i: u32): u32 {
 
 /** FCOMI and its kin: EFLAGS. */
 export function x87_comi_st(vp: u32, imm: u32): u32 {
-  const status = statusOf(vp);
-  const top = topIn(status);
+  const top = topOf(vp);
   const order = orderOfRegisters(vp, top, imm & 7);
   const pops = (imm & POP) != 0;
   if (order == 0) return x87_comi(vp, imm & 7, u32((imm & QUIET) != 0), u32(pops));
-  if (pops) {
-    store<u16>(vp, u16(tagsOf(vp) | bitsOf(top)), FTW);
-    // C1 stays (undefined; so the CPUs of the judge do).
-    store<u16>(vp, u16((status & ~0x3800) | (((top + 1) & 7) << 11)), FSW);
-  }
+  // C1 stays (undefined; so the CPUs of the judge do).
+  if (pops) popOne(vp, top);
   return flagsOf(order);
 }
 
 /** FCOM and its kin: the condition codes. */
 // @ts-ignore: decorator
 @inline
-function ordered(vp: u32, status: u32, order: u32, pops: u32): void {
-  let next = (status & ~CONDITIONS) | (order == EQUAL ? C3 : order == LESS ? C0 : 0);
-  const top = topIn(status);
-  if (pops != 0) {
-    let tags = tagsOf(vp) | bitsOf(top);
-    if (pops == 2) tags |= bitsOf((top + 1) & 7);
-    store<u16>(vp, u16(tags), FTW);
-    next = (next & ~0x3800) | (((top + pops) & 7) << 11);
-  }
-  store<u16>(vp, u16(next), FSW);
+function ordered(vp: u32, order: u32, pops: u32): void {
+  store<u16>(vp, u16((statusOf(vp) & ~CONDITIONS) | (order == EQUAL ? C3 : order == LESS ? C0 : 0)), FSW);
+  for (; pops != 0; pops--) popOne(vp, topOf(vp));
 }
 
 export function x87_compare_st(vp: u32, imm: u32): void {
-  const status = statusOf(vp);
-  const order = orderOfRegisters(vp, topIn(status), imm & 7);
+  const order = orderOfRegisters(vp, topOf(vp), imm & 7);
   const pops: u32 = (imm & POP_TWO) != 0 ? 2 : (imm & POP) != 0 ? 1 : 0;
   if (order == 0) x87_com_sti(vp, imm & 7, u32((imm & QUIET) != 0), pops);
-  else ordered(vp, status, order, pops);
+  else ordered(vp, order, pops);
 }
 
 /** imm: how many registers to pop. */
 export function x87_compare_f64(vp: u32, a: u64, pops: u32): void {
   const e = u32(a >> 52) & 0x7ff;
   const sign = u32(a >> 48) & 0x8000;
-  const status = statusOf(vp);
-  const top = topIn(status);
+  const top = topOf(vp);
   const zero = a << 1 == 0;
   if ((zero || e - 1 < 0x7fe) && (tagsOf(vp) & bitsOf(top)) == 0) {
     const at = register(vp, top);
     const order = orderOf(load<u64>(at), load<u16>(at, 8), zero ? 0 : J | (a << 11), zero ? sign : sign | (e + 15360));
-    if (order != 0) return ordered(vp, status, order, pops);
+    if (order != 0) return ordered(vp, order, pops);
   }
   x87_com_f64(vp, a, pops);
 }

@@ -2,10 +2,11 @@
  * The x87 register stack and status in the vCPU record: which physical register is ST(i), tags, and how the exceptions of an
  * operation (`Env`) reach FSW. (SDM 1, "x87 FPU Execution Environment".)
  *
- * FTW keeps full tags, but between instructions only "empty" (3) and not empty (0) are told apart; FSTENV and FSAVE
+ * The status word has its TOP apart from the rest, in FTOP, so that where the registers are does not wait for the flags of the
+ * operation before. FTW keeps full tags, but between instructions only "empty" (3) and not empty (0) are told apart; FSTENV and FSAVE
  * find the class of a value when they store it, as the hardware does.
  */
-import { FCW, FPR, FSW, FTW } from "../layout";
+import { FCW, FPR, FSW, FTOP, FTW } from "../layout";
 import { Env, IE, stopped } from "./environment";
 import { F80, indefinite } from "./f80";
 
@@ -21,23 +22,24 @@ export const EMPTY: u32 = 3;
 // @ts-ignore: decorator
 @inline
 export function fsw(vp: u32): u32 {
-  return load<u16>(vp + FSW);
+  return load<u16>(vp + FSW) | (load<u32>(vp + FTOP) << 7);
 }
 
 // @ts-ignore: decorator
 @inline
 export function setFsw(vp: u32, value: u32): void {
-  store<u16>(vp + FSW, u16(value));
+  store<u16>(vp + FSW, u16(value & ~0x3800));
+  store<u32>(vp + FTOP, (value >> 7) & 0x70);
 }
 
 // @ts-ignore: decorator
 @inline
 export function topOf(vp: u32): u32 {
-  return (fsw(vp) >> 11) & 7;
+  return load<u32>(vp + FTOP) >> 4;
 }
 
 export function setTop(vp: u32, top: u32): void {
-  setFsw(vp, (fsw(vp) & ~0x3800) | ((top & 7) << 11));
+  store<u32>(vp + FTOP, (top & 7) << 4);
 }
 
 // @ts-ignore: decorator

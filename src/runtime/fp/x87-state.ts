@@ -1,5 +1,5 @@
 /** x87 control words, and the whole state to and from memory images. Signatures and their use: index.ts. */
-import { FCW, FDP, FIP, FOP, FPR, FSW, FTW, MXCSR, XMM } from "../layout";
+import { FCW, FDP, FIP, FOP, FPR, FTW, MXCSR, XMM } from "../layout";
 import { MAX_EXP } from "./f80";
 import { ES_B, fsw, mantissa, setFsw, setTop, signExp, topOf } from "./x87-stack";
 
@@ -19,7 +19,7 @@ export function x87_check_pending(vp: u32): u32 {
 
 export function x87_fninit(vp: u32): void {
   store<u16>(vp + FCW, 0x37f);
-  store<u16>(vp + FSW, 0);
+  setFsw(vp, 0);
   store<u16>(vp + FTW, 0xffff);
   store<u16>(vp + FOP, 0);
   store<u64>(vp + FIP, 0);
