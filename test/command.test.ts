@@ -1,6 +1,6 @@
 /** The command line as a shell has it: what is printed where, and the status. */
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -83,6 +83,22 @@ test("a machine out of time has a status of its own, and its counters can be had
   expect([status, stdout]).toEqual([124, "A"]);
   expect(stderr).toMatch(/^memvisor: timeout: not ended after 1 s\nwall time {2,}/);
   expect(stderr).toMatch(/\nguest instructions +[1-9]/);
+});
+
+test("a profile of a loop has hundreds of samples, most of them in the loop", async () => {
+  await memvisor("run", "--kernel", "spins", "--timeout", "2", "--profile", "profile");
+  const { shared, profiles } = JSON.parse(await readFile(join(folder, "profile"), "utf8"));
+  const { samples } = profiles.find(({ name }: { name: string }) => name === "addresses");
+  const loop = samples.filter((stack: number[]) => /^1000008 /.test(shared.frames[stack[stack.length - 1]].name));
+  // A sample a millisecond, and the machine has not the whole of the host.
+  expect(loop.length).toBeGreaterThan(200);
+  expect(loop.length).toBeGreaterThan(samples.length / 2);
+});
+
+test("a profile that cannot be written is heard of before the machine runs", async () => {
+  const { status, stdout, stderr } = await memvisor("run", "--kernel", "spins", "--profile", "no/such/folder");
+  expect([status, stdout]).toEqual([2, ""]);
+  expect(stderr).toMatch(/^memvisor: --profile no\/such\/folder: /);
 });
 
 test("a command whose guest has no shell ends with the guest", async () => {

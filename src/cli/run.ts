@@ -1,6 +1,6 @@
 /** `memvisor run`: a machine in this terminal, or one command in a machine. */
 import { createWriteStream } from "node:fs";
-import { access, constants, readFile, stat } from "node:fs/promises";
+import { access, constants, readFile, stat, writeFile } from "node:fs/promises";
 import {
   defaultCommandLine,
   exitStatus,
@@ -27,6 +27,7 @@ const tailBytes = 4096;
 
 export async function run(imageName: string | undefined, values: RunValues): Promise<number> {
   const options = await optionsFor(imageName, values);
+  if (values.profile !== undefined) await writeProfile(values.profile, "");
   const vm = await start(options);
   const signals = stopOnSignals(vm);
   try {
@@ -37,6 +38,7 @@ export async function run(imageName: string | undefined, values: RunValues): Pro
   } finally {
     signals[Symbol.dispose]();
     await vm.stop();
+    if (values.profile !== undefined) await writeProfile(values.profile, vm.profile ?? "");
     if (values.stats) await sendTo(process.stderr, `${statsText(await vm.stats())}\n`);
     await flushed();
   }
@@ -64,6 +66,7 @@ async function optionsFor(imageName: string | undefined, values: RunValues): Pro
     ...(seed !== undefined && { seed }),
     ...(interpreter && { interpreterOnly: true }),
     ...(chaos !== undefined && { chaosSeed: chaos }),
+    ...(values.profile !== undefined && { profile: true }),
     ...(values.trace && {
       trace: {
         events: values.trace,
@@ -192,6 +195,15 @@ function endText({ reason, detail }: VmEnd): string {
 const reportText = (kind: string, line: string): string =>
   // A raw terminal does not return the carriage by itself; elsewhere these are lines for programs.
   kind === "notice" ? `memvisor: ${line}${process.stdin.isRaw ? "\r" : ""}\n` : `${line}\n`;
+
+/** Before the machine runs, too: nobody wants to hear at its end that the file cannot be written. */
+async function writeProfile(path: string, profile: string): Promise<void> {
+  try {
+    await writeFile(path, profile);
+  } catch (error) {
+    throw new Failure(`--profile ${path}: ${(error as Error).message}`, exitStatus.usage);
+  }
+}
 
 function logConsole(vm: VirtualMachine, path: string): void {
   const log = createWriteStream(path);

@@ -40,6 +40,8 @@ import {
 
 /** A thread that does not stop on its own within this time is ended. */
 const stopGraceMs = 3000;
+/** A profile is written at the end. */
+const profileGraceMs = 60_000;
 const mib = 1024 * 1024;
 
 export class MachineHandle implements AsyncDisposable {
@@ -54,6 +56,8 @@ export class MachineHandle implements AsyncDisposable {
   readonly #statsWaiters: ((stats: VmStats) => void)[] = [];
   readonly #timeout: ReturnType<typeof setTimeout> | undefined;
   #lastStats: VmStats | undefined;
+  #profile: string | undefined;
+  readonly #graceMs: number;
   /** Set when the owner ends the machine: then that is the reason, whatever the machine says. */
   #ending: VmEnd | undefined;
   #over = false;
@@ -65,6 +69,7 @@ export class MachineHandle implements AsyncDisposable {
     const [, stdio, stderr, control] = this.#lines as [SerialLine, SerialLine, SerialLine, SerialLine];
     this.#commands = new GuestCommands({ stdio, stderr, control });
     this.exited = this.#exited.promise;
+    this.#graceMs = options.profile ? profileGraceMs : stopGraceMs;
     this.#started.promise.catch(() => {});
     this.#thread = startThread({
       config: configOf(options),
@@ -126,6 +131,14 @@ export class MachineHandle implements AsyncDisposable {
     });
   }
 
+  /**
+   * Where the time of a machine with `profile` went, as a file for https://www.speedscope.app; undefined before its end.
+   * A machine that was reset tells of the time since.
+   */
+  get profile(): string | undefined {
+    return this.#profile;
+  }
+
   /** Ends the machine as if its plug were pulled. */
   stop(): Promise<VmEnd> {
     return this.#end({ reason: "stopped", detail: "" });
@@ -144,7 +157,7 @@ export class MachineHandle implements AsyncDisposable {
     if (this.#over) return this.exited;
     this.#ending ??= end;
     this.#request(requests.stop);
-    const timer = setTimeout(() => void this.#thread.terminate(), stopGraceMs);
+    const timer = setTimeout(() => void this.#thread.terminate(), this.#graceMs);
     const result = await this.exited;
     clearTimeout(timer);
     return result;
@@ -182,6 +195,7 @@ export class MachineHandle implements AsyncDisposable {
         break;
       case "ended":
         this.#takeStats(message.stats);
+        this.#profile = message.profile;
         this.#finish(message.outcome);
         break;
     }
@@ -236,7 +250,7 @@ function filesOf({ kernel, setupHeader, initrd }: VmOptions): BootFiles {
 }
 
 function configOf(options: VmOptions): MachineStart["config"] {
-  const { cpus, seed, digestEvery, trace, interpreterOnly, chaosSeed } = options;
+  const { cpus, seed, digestEvery, trace, profile, interpreterOnly, chaosSeed } = options;
   return {
     commandLine: options.commandLine ?? defaultCommandLine,
     memoryBytes: options.memoryBytes ?? defaultMemoryBytes,
@@ -245,6 +259,7 @@ function configOf(options: VmOptions): MachineStart["config"] {
     ...(seed !== undefined && { seed }),
     ...(digestEvery !== undefined && { digestEvery }),
     ...(trace && { trace }),
+    ...(profile && { profile }),
     engine: { ...(interpreterOnly && { interpreterOnly }), ...(chaosSeed !== undefined && { chaosSeed }) },
   };
 }

@@ -56,7 +56,7 @@ export type MachineMessage =
   | { readonly type: "stats"; readonly stats: VmStats }
   /** The kernel, initrd or command line cannot be booted. */
   | { readonly type: "refused"; readonly message: string }
-  | { readonly type: "ended"; readonly outcome: MachineOutcome; readonly stats: VmStats };
+  | { readonly type: "ended"; readonly outcome: MachineOutcome; readonly stats: VmStats; readonly profile?: string };
 
 /** A thread as its owner sees it. */
 export interface MachineThread {

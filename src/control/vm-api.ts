@@ -14,6 +14,8 @@ export interface VmOptions extends EngineOptions, BootFiles {
   /** Whether a reset starts the machine again, or ends it. */
   readonly reboot?: boolean;
   readonly trace?: TraceOptions;
+  /** Take samples of where the time goes: see `profile` of the machine. */
+  readonly profile?: boolean;
   /** Reports a digest of CPU, memory and devices each so many retired instructions. */
   readonly digestEvery?: number;
   /** Every random number of the machine comes from it. */

@@ -59,7 +59,8 @@ export function runMachineThread(start: MachineStart, port: MessagePort, newMach
       machine = undefined;
       continue;
     }
-    return host.post({ type: "ended", outcome, stats: stats() });
+    const profile = machine?.profile?.();
+    return host.post({ type: "ended", outcome, stats: stats(), ...(profile !== undefined && { profile }) });
   }
 }
 

@@ -10,5 +10,14 @@ import type { MachineStart } from "#control";
 if (parentPort) {
   enableCompileCache();
   const [{ Machine }, { runMachineThread }] = await Promise.all([import("#vm"), import("./machine-thread.ts")]);
-  runMachineThread(workerData as MachineStart, parentPort, (config, host) => new Machine(config, host));
+  const start = workerData as MachineStart;
+  const { printProfile } = start.config.profile ? await import("#introspect") : {};
+  runMachineThread(start, parentPort, (config, host) => {
+    const machine = new Machine(config, host);
+    return {
+      run: () => machine.run(),
+      stats: () => machine.stats(),
+      profile: () => printProfile?.(machine),
+    };
+  });
 }

@@ -1,9 +1,11 @@
 /** What a machine asks for, answered by a Node worker thread: see `MachineHost` for the promises. */
 import { randomFillSync } from "node:crypto";
-import type { MessagePort } from "node:worker_threads";
+import { type MessagePort, Worker } from "node:worker_threads";
 import { ByteRingReader } from "#base";
 import { type MachineMessage, type MachineStart, PanicWatch, requests, unreadLimitBytes, words } from "#control";
 import type { MachineHost, ReportKind } from "#vm";
+import { hostModule } from "./package-files.ts";
+import type { TickerStart } from "./ticker-worker.ts";
 
 /** Reports go out in batches of so many lines, or when the machine is next looked at. */
 const reportBatch = 256;
@@ -64,6 +66,24 @@ export class WorkerMachineHost implements MachineHost {
     const lines = this.#reports.get(kind);
     if (!lines) this.#reports.set(kind, [line]);
     else if (lines.push(line) >= reportBatch) this.flushReports();
+  }
+
+  startTicker(memory: WebAssembly.Memory, words: readonly number[], bits: number, periodMs: number): Disposable {
+    const stop = new Int32Array(new SharedArrayBuffer(4));
+    const workerData: TickerStart = {
+      buffer: memory.buffer as unknown as SharedArrayBuffer,
+      words,
+      bits,
+      periodMs,
+      stop: stop.buffer,
+    };
+    new Worker(hostModule("ticker-worker"), { workerData, name: "memvisor ticker" });
+    return {
+      [Symbol.dispose]: () => {
+        Atomics.store(stop, 0, 1);
+        Atomics.notify(stop, 0);
+      },
+    };
   }
 
   flushReports(): void {

@@ -191,7 +191,8 @@ function symbolTable(
   let at = names.start;
   for (let n = 0; n < names.count; n++) {
     const { from, end } = nextName(bytes, at);
-    if (end > bytes.length || end === from) return undefined;
+    // Past the end there are no lengths either.
+    if (!(end <= bytes.length && from < end)) return undefined;
     at = end;
     // Text, global or local, weak or not; other kinds are data.
     if ("tTwW".includes(tokens[bytes[from]][0] ?? " ")) code.push({ address: addresses[n], from, end });

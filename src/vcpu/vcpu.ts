@@ -52,6 +52,11 @@ export class Vcpu {
     words[(at.FTW - at.FCW) >> 1] = tags;
   }
 
+  /** Index of a field in the arena's 32-bit words. */
+  wordOf(field: FieldName): number {
+    return (this.vp + at[field]) >> 2;
+  }
+
   /** Sets bits of EVENTS: translated code leaves at its next boundary. From any thread. */
   raiseEvent(bits: number): void {
     Atomics.or(this.arena.i32, (this.vp + at.EVENTS) >> 2, bits);

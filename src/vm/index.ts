@@ -13,5 +13,6 @@ export type {
   TraceEvent,
   TraceOptions,
 } from "./machine-host.ts";
+export type { Sample } from "./profiler.ts";
 export { BootError, unpackKernel } from "./boot/index.ts";
 export { decodeXz } from "./boot/xz.ts";

@@ -43,6 +43,8 @@ export interface MachineConfig {
   /** A digest of CPU, memory and devices each so many retired instructions. */
   readonly digestEvery?: number;
   readonly trace?: TraceOptions;
+  /** Keep samples of where the time goes (profiler.ts). */
+  readonly profile?: boolean;
   readonly engine: EngineOptions;
 }
 
@@ -99,6 +101,11 @@ export interface MachineHost {
   poll(): boolean;
   /** Sleeps until `now()` is `untilNs` (forever without one) or something came since the last `poll`. */
   wait(untilNs?: number): void;
+  /**
+   * Sets `bits` in each of these 32-bit words of a shared memory every `periodMs`, until it is disposed of. Absent where
+   * nothing runs beside the machine.
+   */
+  startTicker?(memory: WebAssembly.Memory, words: readonly number[], bits: number, periodMs: number): Disposable;
   /** `line` belongs to a stream of its own: events traced, digests, or remarks such as a missing instruction. */
   report(kind: ReportKind, line: string): void;
 }
@@ -110,4 +117,6 @@ export interface RunnableMachine {
   /** Runs to the end of the machine; a reset is an end. */
   run(): MachineOutcome;
   stats(): MachineStats;
+  /** A file for a viewer of profiles, where the machine was to make one. */
+  profile?(): string | undefined;
 }

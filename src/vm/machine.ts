@@ -36,6 +36,7 @@ import { BootError, E820_RESERVED, prepareLinuxBoot } from "./boot/index.ts";
 import { digestMachine, type MachineDigest } from "./digest.ts";
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
 import type { MachineConfig, MachineHost, MachineOutcome, MachineStats, RunnableMachine } from "./machine-host.ts";
+import { Profiler, type Sample } from "./profiler.ts";
 import { seededRandom } from "./random.ts";
 import { TierTimes } from "./tier-times.ts";
 import { Tracer } from "./tracer.ts";
@@ -87,6 +88,7 @@ export class Machine implements RunnableMachine {
   /** Instructions a nanosecond, as lately measured. */
   #rate = 0.1;
   readonly #times = new TierTimes();
+  readonly #profiler: Profiler | undefined;
   #exits: Record<string, number> = {};
   #nextDigest: bigint;
 
@@ -109,6 +111,7 @@ export class Machine implements RunnableMachine {
       exact: this.#virtual,
       observer: this.#tracer,
       chaosSeed: config.engine.chaosSeed,
+      ...(config.profile && { now: () => host.now() }),
       hotThreshold: config.engine.interpreterOnly
         ? Number.POSITIVE_INFINITY
         : (config.engine.hotThreshold ?? defaultHotThreshold),
@@ -129,9 +132,11 @@ export class Machine implements RunnableMachine {
     this.#msrs = this.#vcpus.map((vcpu) => this.#buildMsrs(vcpu));
     this.#platform.powerOn();
     this.#boot();
+    if (config.profile) this.#profiler = new Profiler(host, this.#vcpus, () => this.#engine.stats);
   }
 
   run(): MachineOutcome {
+    using _ = this.#profiler;
     return this.runUntil(lastInstruction) as MachineOutcome;
   }
 
@@ -158,6 +163,7 @@ export class Machine implements RunnableMachine {
         Number(vcpu.u64("COMPILED") - compiledBefore),
         this.#host.now() - started,
       );
+      if (exit.reason === "budget") this.#profiler?.ran(vcpu);
       this.#digest();
       switch (exit.reason) {
         case "budget":
@@ -194,6 +200,11 @@ export class Machine implements RunnableMachine {
       exits: { ...this.#exits, ...this.#engine.leavesByName() },
       framesTouched: this.#space.framesTouched,
     };
+  }
+
+  /** Where the time went; undefined without `profile`. */
+  samples(): Iterable<Sample> | undefined {
+    return this.#profiler?.samples();
   }
 
   /** Of everything a guest could ever see. */
@@ -265,6 +276,7 @@ export class Machine implements RunnableMachine {
 
   /** HLT: until an alarm or input. */
   #idle(): void {
+    using _ = this.#profiler?.idle();
     this.#platform.flush();
     const next = this.#clock.next();
     if (this.#virtual && next !== Number.POSITIVE_INFINITY) this.#clock.skipTo(next);

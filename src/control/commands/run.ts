@@ -49,6 +49,7 @@ export const runCommand = command({
     reboot: negatedFlag("end at a reset of the guest instead of starting it again"),
     timeout: seconds("end the machine after S seconds"),
     stats: flag("print counters to standard error at the end"),
+    profile: text("FILE", "write where guest time goes to FILE at the end, for https://www.speedscope.app"),
     trace: traceList("print events to standard error"),
     traceFrom: count("N", 0, "trace from the N-th instruction on"),
     traceTo: count("N", 1, "trace until the N-th instruction"),

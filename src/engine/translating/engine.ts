@@ -37,6 +37,8 @@ export interface TranslatingOptions {
   readonly observer?: EngineObserver;
   /** Where several threads run one vCPU each: which this one is. */
   readonly thread?: EngineThread;
+  /** Nanoseconds. With it, the times in `stats` are counted. */
+  readonly now?: () => number;
   /** With one, caches are dropped and runs are cut at random moments (chaos.ts). */
   readonly chaosSeed?: number;
 }
@@ -71,6 +73,7 @@ export class TranslatingEngine implements Engine {
   readonly #catchFaults: boolean;
   readonly #observer: EngineObserver | undefined;
   readonly #chaos: Chaos | undefined;
+  readonly #now: (() => number) | undefined;
   #caught: VmExit | undefined;
   readonly #regions: RegionCompiler;
   #running: Vcpu | undefined;
@@ -80,6 +83,8 @@ export class TranslatingEngine implements Engine {
     steps: 0,
     leaves: new Array<number>(10).fill(0),
     blockFlushes: 0,
+    liftNs: 0,
+    compileNs: 0,
   };
 
   constructor(options: TranslatingOptions) {
@@ -88,6 +93,7 @@ export class TranslatingEngine implements Engine {
     this.#threshold = options.hotThreshold ?? Number.POSITIVE_INFINITY;
     this.#exact = options.exact;
     this.#catchFaults = options.catchFaults ?? false;
+    this.#now = options.now;
     this.#observer = options.observer;
     if (options.chaosSeed !== undefined) this.#chaos = new Chaos(options.chaosSeed);
     this.#lifter = new BlockLifter(options.host.missingInstruction);
@@ -157,7 +163,7 @@ export class TranslatingEngine implements Engine {
   run(vcpu: Vcpu, icount: bigint): VmExit {
     this.#running = vcpu;
     vcpu.setU64("ICOUNT_LIMIT", this.#chaos ? this.#disturb(vcpu, this.#chaos, icount) : icount);
-    this.#regions.compile();
+    this.#timed("compileNs", () => this.#regions.compile());
     if (this.#thread === undefined) return this.#run(vcpu);
     this.resume(vcpu);
     try {
@@ -368,7 +374,7 @@ export class TranslatingEngine implements Engine {
       case Leave.again:
         return undefined;
       case Leave.lift:
-        this.#lift(vcpu);
+        this.#timed("liftNs", () => this.#lift(vcpu));
         return this.#takeCaught();
       case Leave.hot:
         this.#hot(vcpu.u32("LEAVE_ARG"));
@@ -416,6 +422,13 @@ export class TranslatingEngine implements Engine {
     const reason = vcpu.u32("LEAVE");
     if (reason === Leave.event || reason === Leave.lift || reason === Leave.again) return undefined;
     return this.#left(vcpu);
+  }
+
+  #timed(time: "liftNs" | "compileNs", work: () => void): void {
+    if (this.#now === undefined) return work();
+    const started = this.#now();
+    work();
+    this.stats[time] += this.#now() - started;
   }
 
   /** A block became hot: it waits for the next batch. */
