@@ -127,7 +127,7 @@ function wantedRows(from: readonly Row[], names: readonly string[] | undefined):
 }
 
 function machine({ kernel, initrd }: Pick<GuestFiles, "kernel" | "initrd">, processors: number): Machine {
-  return { kernel, initrd, memoryMib: Number(values.memory), processors, append: "" };
+  return { image: values.image, kernel, initrd, memoryMib: Number(values.memory), processors, append: "" };
 }
 
 function nativeRun({ program, busybox, data }: GuestFiles, names: readonly string[]): Contender {

@@ -40,7 +40,14 @@ if (values.help) {
 
 const wanted = values.only.split(",");
 const { kernel, initrd } = machineFiles({ image: values.image });
-const machine = { kernel, initrd: initrd as string, memoryMib: Number(values.memory), processors: 1, append: "" };
+const machine = {
+  image: values.image,
+  kernel,
+  initrd: initrd as string,
+  memoryMib: Number(values.memory),
+  processors: 1,
+  append: "",
+};
 const limits = { bootSeconds: Number(values.timeout), rowSeconds: 0 };
 const all: Contender[] = [
   ...(wanted.includes("memvisor") ? [memvisor(machine)] : []),

@@ -13,7 +13,10 @@ export interface Contender {
 }
 
 export interface Machine {
+  readonly image: string;
+  /** The image's own. */
   readonly kernel: string;
+  /** The image's own, or another one. */
   readonly initrd: string;
   readonly memoryMib: number;
   readonly processors: number;
@@ -23,7 +26,7 @@ export interface Machine {
 
 /** As a user runs it: this checkout's with no more words, or another one's. */
 export function memvisor(
-  { kernel, initrd, memoryMib, processors, append }: Machine,
+  { image, initrd, memoryMib, processors, append }: Machine,
   { words = "", checkout = fileURLToPath(new URL("..", import.meta.url)) } = {},
 ): Contender {
   const several = processors > 1 ? ["--cpus", String(processors)] : [];
@@ -31,16 +34,7 @@ export function memvisor(
     name: "memvisor",
     command: process.execPath,
     args: [
-      ...[
-        join(checkout, "bin/memvisor.js"),
-        "run",
-        "--kernel",
-        kernel,
-        "--initrd",
-        initrd,
-        "--memory",
-        `${memoryMib}M`,
-      ],
+      ...[join(checkout, "bin/memvisor.js"), "run", image, "--initrd", initrd, "--memory", `${memoryMib}M`],
       ...[
         ...several,
         ...(append === "" ? [] : ["--append", append]),
