@@ -20,6 +20,9 @@ import { qemuPath } from "./qemu.ts";
 import { type Circumstances, clockText, jsonReport, textReport } from "./report.ts";
 import { type Outcome, run, runAll } from "./session.ts";
 
+/** Lists still being filled. */
+type Growing<T> = { [Key in keyof T]: T[Key] extends readonly (infer Each)[] ? Each[] : T[Key] };
+
 const usage = `npm run bench -- [options]
   --only NAMES         some of native,tcg,memvisor (default all)
   --rows NAMES         some of the rows, or of their groups (default all)
@@ -84,7 +87,7 @@ const machines: Record<string, (machine: Machine) => Contender> = {
   ...(only.includes("tcg") && { tcg: (machine: Machine) => qemu(values["qemu-machine"], values["qemu-cpu"], machine) }),
 };
 const timings = new Map<string, Map<string, { outcomes: Outcome[] }>>();
-const boots = new Map<string, { contender: string; seconds: number[]; peakRssBytes: number[] }>();
+const boots = new Map<string, Growing<Boot>>();
 
 for (let round = 1; round <= rounds; round++) {
   for (const [name, contender] of Object.entries(machines)) {
@@ -160,20 +163,16 @@ async function rowsUnder(
 async function bootAll(round: number): Promise<void> {
   const { kernel, initrd } = machineFiles({ image: values.image });
   const plain = machine({ kernel, initrd: initrd as string }, 1);
-  const contenders = [
-    ...(only.includes("memvisor") ? [memvisor(plain)] : []),
-    ...(only.includes("tcg") ? qemuMachines.map((name) => qemu(name, values["qemu-cpu"], plain)) : []),
-  ];
-  for (const contender of contenders) {
-    const { bootSeconds, bootPeakRssBytes } = await run(contender, [], limits);
-    const boot: Boot & { seconds: number[]; peakRssBytes: number[] } = boots.get(contender.name) ?? {
-      contender: contender.name,
-      seconds: [],
-      peakRssBytes: [],
-    };
-    boots.set(contender.name, boot);
-    if (bootSeconds !== undefined) boot.seconds.push(bootSeconds);
-    if (bootPeakRssBytes !== undefined) boot.peakRssBytes.push(bootPeakRssBytes);
-    process.stderr.write(`round ${round} boot of ${contender.name}: ${bootSeconds?.toFixed(2) ?? "no init"} s\n`);
+  const contenders = Object.entries(machines).flatMap(([name, make]): [string, Contender][] =>
+    name === "tcg" ? qemuMachines.map((each) => [each, qemu(each, values["qemu-cpu"], plain)]) : [[name, make(plain)]],
+  );
+  for (const [name, contender] of contenders) {
+    const session = await run(contender, [], limits);
+    const boot = boots.get(name) ?? { contender: name, seconds: [], cpuSeconds: [], peakRssBytes: [] };
+    boots.set(name, boot);
+    if (session.bootSeconds !== undefined) boot.seconds.push(session.bootSeconds);
+    if (session.bootCpuSeconds !== undefined) boot.cpuSeconds.push(session.bootCpuSeconds);
+    if (session.bootPeakRssBytes !== undefined) boot.peakRssBytes.push(session.bootPeakRssBytes);
+    process.stderr.write(`round ${round} boot of ${name}: ${session.bootSeconds?.toFixed(2) ?? "no init in"} s\n`);
   }
 }

@@ -1,5 +1,5 @@
 /** What is to be reached, each as one line that says whether it is. */
-import { type Boot, geometricMean, type Measured, timeRatios, typical } from "./measure.ts";
+import { type Boot, bootTimes, geometricMean, type Measured, timeRatios, typical } from "./measure.ts";
 import { median } from "./table.ts";
 
 export interface Goal {
@@ -24,7 +24,7 @@ export function goals(measured: Measured): Goal[] {
   for (const [name, speed] of all) (slowAllowed.includes(name) ? slow : fast).set(name, speed);
   const boot = (pick: (boot: Boot) => readonly number[], contenders: readonly string[]): number =>
     Math.min(...measured.boots.filter((each) => contenders.includes(each.contender)).map((each) => median(pick(each))));
-  const bootTime = (boot: Boot): readonly number[] => boot.seconds;
+  const bootTime = (boot: Boot): readonly number[] => bootTimes(boot, measured.clock);
   const rss = (boot: Boot): readonly number[] => boot.peakRssBytes;
   const speedup = (contender: string): number =>
     (2 * typical(measured, contender, "one-thread", "wall")) / typical(measured, contender, "two-threads", "wall");

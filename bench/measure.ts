@@ -15,6 +15,7 @@ export interface Timing {
 export interface Boot {
   readonly contender: string;
   readonly seconds: readonly number[];
+  readonly cpuSeconds: readonly number[];
   readonly peakRssBytes: readonly number[];
 }
 
@@ -38,6 +39,9 @@ export const seconds = (timing: Timing | undefined, clock: Clock): number[] =>
 /** Seconds; NaN where there are none. */
 export const typical = (measured: Measured, contender: string, row: string, clock = measured.clock): number =>
   median(seconds(measured.timings.get(contender)?.get(row), clock));
+
+export const bootTimes = (boot: Boot, clock: Clock): readonly number[] =>
+  clock === "wall" ? boot.seconds : boot.cpuSeconds;
 
 /** How much the rounds differ, as a part of the median. */
 export function spread(values: readonly number[]): number {

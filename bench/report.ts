@@ -40,7 +40,7 @@ export function textReport(measured: Measured, about: Circumstances): string {
     rowTable(measured),
   ];
   if (measured.boots.length > 0) parts.push(bootTable(measured));
-  if (has(measured, "memvisor") && (has(measured, "tcg") || has(measured, "native"))) parts.push(meanTable(measured));
+  if (has(measured, "memvisor") && others(measured).length > 0) parts.push(meanTable(measured));
   const doubtful = measured.rows.flatMap(({ name }) => doubts(measured, name).map((each) => `${name}: ${each}`));
   if (doubtful.length > 0) parts.push(["In doubt:", ...doubtful].join("\n"));
   if (has(measured, "memvisor") && has(measured, "tcg")) {
@@ -95,11 +95,12 @@ function meanTable(measured: Measured): string {
 
 function bootTable(measured: Measured): string {
   return table([
-    ["boot to init", "median", "spread", "peak RSS"],
-    ...measured.boots.map(({ contender, seconds: list, peakRssBytes }) => [
+    ["boot to init", "median", "spread", "processor time", "peak RSS"],
+    ...measured.boots.map(({ contender, seconds: list, cpuSeconds, peakRssBytes }) => [
       contender,
       list.length === 0 ? "no init" : `${median(list).toFixed(2)} s`,
       list.length === 0 ? "" : `±${percent(spread(list) / 2)}`,
+      list.length === 0 ? "" : `${median(cpuSeconds).toFixed(2)} s`,
       peakRssBytes.length === 0 ? "-" : `${(median(peakRssBytes) / 2 ** 20).toFixed(0)} MiB`,
     ]),
   ]);

@@ -26,6 +26,8 @@ export interface Session {
   readonly rows: ReadonlyMap<string, Outcome>;
   /** From the start of the process to init's first line; not of a native run. */
   readonly bootSeconds?: number;
+  /** Processor time of the contender's process until then, in all threads. */
+  readonly bootCpuSeconds?: number;
   /** Of the contender's process then. */
   readonly bootPeakRssBytes?: number;
   /** The end of what it printed, when something went wrong. */
@@ -60,7 +62,7 @@ export function run(contender: Contender, rows: readonly string[], limits: Limit
     const outcomes = new Map<string, Outcome>();
     const started = performance.now();
     let begun: { name: string; at: number; cpuSeconds: number } | undefined;
-    let boot: { bootSeconds: number; bootPeakRssBytes?: number } | undefined;
+    let boot: { bootSeconds: number; bootCpuSeconds: number; bootPeakRssBytes?: number } | undefined;
     let tail = "";
     let partial = "";
     let why = "";
@@ -81,7 +83,7 @@ export function run(contender: Contender, rows: readonly string[], limits: Limit
     const take = (line: string, at: number): void => {
       const [verb, name, ...rest] = line.split(" ");
       if (line.includes(firstLineOfInit) && !boot) {
-        boot = { bootSeconds: (at - started) / 1000, ...peakRss(child) };
+        boot = { bootSeconds: (at - started) / 1000, bootCpuSeconds: processorTime(child), ...peakRss(child) };
         if (rows.length === 0) end("");
       } else if (verb === "@begin") {
         begun = { name, at, cpuSeconds: processorTime(child) };
