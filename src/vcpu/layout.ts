@@ -124,8 +124,12 @@ const rows = [
   ["ICOUNT_LIMIT", "u64", 1, "leave exactly here; all ones when nothing is due"],
   ["MMIO_DATA", "u64", 1, "value of the MMIO access in flight"],
   ["SPACE", "u32", 1, "arena offset of the VM's address-space header (memory/)"],
-  ["ASID", "u32", 1, "jump-cache generation"],
-  ["GLOBAL_ASID", "u32", 1, "jump-cache generation of global pages; even, where ASID is odd"],
+  ["ASID", "u32", 1, "generation of code addresses of the present context (runtime/memory/generations.ts)"],
+  ["GLOBAL_ASID", "u32", 1, "generation of code addresses in global pages; even, where ASID is odd"],
+  ["LAST_ASID", "u32", 1, "the latest generation given to a context"],
+  ["CONTEXT_PCID", "u32", 8, "contexts left with their translations kept: their PCIDs,"],
+  ["CONTEXT_ASID", "u32", 8, "and generations; 0 where there is none"],
+  ["CONTEXT_NEXT", "u32", 1, "which of them is next to be overwritten"],
   ["TLB_MISSES", "u64", 1, "statistics"],
   ["TLB_FLUSHES", "u64", 1, "statistics"],
   ["COMPILED", "u64", 1, "statistics: instructions retired in compiled regions"],
@@ -215,11 +219,16 @@ export const area = {
   fillLogEntries: 2048,
   /** One bit for each hash of a 2 MiB range that some entry was filled from as part of a large page. */
   largeFilter: 0x1800,
+  /** One bit for each hash of a page that something noted the code of. */
+  codeFilter: 0x34000,
+  codeFilterLog2: 15,
   bytes: 0x40000,
 } as const;
 
 if (placed.size > area.scratch) throw new Error("the vCPU record outgrew its place in the area");
-if (area.fillLog + 4 * area.fillLogEntries > area.bytes) throw new Error("the vCPU area is too small");
+const codeFilterEnd = area.codeFilter + 2 ** area.codeFilterLog2 / 8;
+if (area.fillLog + 4 * area.fillLogEntries > area.codeFilter || codeFilterEnd > area.bytes)
+  throw new Error("the vCPU area is too small");
 
 /** AssemblyScript constants of the record, for the Wasm runtime. */
 export function generateRuntimeLayout(): string {
@@ -237,6 +246,9 @@ export function generateRuntimeLayout(): string {
     FILL_LOG: area.fillLog,
     FILL_LOG_ENTRIES: area.fillLogEntries,
     LARGE_FILTER: area.largeFilter,
+    CODE_FILTER: area.codeFilter,
+    CODE_FILTER_LOG2: area.codeFilterLog2,
+    CODE_FILTER_BITS: 2 ** area.codeFilterLog2,
     VCPU_AREA_BYTES: area.bytes,
   };
   for (const [name, value] of Object.entries(constants)) lines.push(`export const ${name}: u32 = ${value};`);

@@ -134,6 +134,7 @@ export class TranslatingEngine implements Engine {
     vcpu.setU32("SPACE", space);
     // Generations of the jump cache: odd for all translations, even for global ones.
     vcpu.setU32("ASID", 1);
+    vcpu.setU32("LAST_ASID", 1);
     vcpu.setU32("GLOBAL_ASID", 2);
     vcpu.setU64("ICOUNT_LIMIT", 2n ** 63n - 1n);
     this.#enlist(vcpu.vp);

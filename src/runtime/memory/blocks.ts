@@ -4,6 +4,7 @@ import { frameInvalidated } from "../host";
 import { LEAVE_LIFT } from "./faults";
 import { beginExclusive, beginLifting, endExclusive, endLifting, severalThreads, tellOthers } from "./exclusive";
 import { frameRecord } from "./frames";
+import { newGlobalGeneration, noteCodePage } from "./generations";
 import { emptyEntry, fetch, fill } from "./tlb";
 import { blockHash, blocksEndAt, blocksStart, granules } from "./worker";
 
@@ -26,6 +27,12 @@ export function fetch_code(vp: u32, page: u32): u32 {
   return fetch(vp, page == 0 ? va : (va | 4095) + 1);
 }
 
+/** Whether the fetch TLB's entry for a page that was just fetched from is global. */
+function isGlobal(vp: u32, mode: u32, va: u64): bool {
+  const entry = vp + L.FETCH_TLB + ((mode & 3) == 0 ? 0 : L.TLB_BYTES) + ((<u32>(va >> 12) & (L.TLB_ENTRIES - 1)) << 4);
+  return (load<u32>(entry, 12) & 1) != 0;
+}
+
 /** The block for RIP in the current mode, entered into the jump cache; 0 with LEAVE set (fault or lift). */
 export function lookup(vp: u32): u32 {
   const mode = load<u32>(vp, L.MODE);
@@ -38,21 +45,29 @@ export function lookup(vp: u32): u32 {
   let block = load<u32>(block_hash(hpa, mode));
   while (block != 0) {
     if (load<u32>(block, L.B_HPA) == hpa && load<u32>(block, L.B_MODE) == mode) {
+      let global = isGlobal(vp, mode, va);
       const second = load<u32>(block, L.B_HPA2);
-      if (second == 0) {
+      let same = true;
+      if (second != 0) {
+        // The last instruction crosses into another page, which must still be the one it was lifted from.
+        const page2 = fetch(vp, (va | 4095) + 1);
+        if (page2 == 0) return 0;
+        same = page2 == second;
+        global = global && isGlobal(vp, mode, (va | 4095) + 1);
+      }
+      if (same) {
         const rip = load<u64>(vp, L.RIP);
         const cached = vp + L.JUMP_CACHE + ((<u32>(rip ^ (rip >> 12)) & (L.JUMP_CACHE_ENTRIES - 1)) << 4);
-        const user = (mode & 3) == 0;
-        const entry = vp + L.FETCH_TLB + (user ? 0 : L.TLB_BYTES) + ((<u32>(va >> 12) & (L.TLB_ENTRIES - 1)) << 4);
-        store<u64>(cached, rip);
-        store<u32>(cached, block, 8);
-        store<u32>(cached, (load<u32>(entry, 12) & 1) != 0 ? load<u32>(vp, L.GLOBAL_ASID) : load<u32>(vp, L.ASID), 12);
+        // Where RIP is no linear address, what INVLPG says of pages is not found again.
+        if (rip == va) {
+          store<u64>(cached, rip);
+          store<u32>(cached, block, 8);
+          store<u32>(cached, global ? load<u32>(vp, L.GLOBAL_ASID) : load<u32>(vp, L.ASID), 12);
+          noteCodePage(vp, va);
+          if (second != 0) noteCodePage(vp, va + 4096);
+        }
         return block;
       }
-      // The last instruction crosses into another page, which must still be the one it was lifted from.
-      const page2 = fetch(vp, (va | 4095) + 1);
-      if (page2 == second) return block;
-      if (page2 == 0) return 0;
     }
     block = load<u32>(block, L.B_HASH_NEXT);
   }
@@ -231,9 +246,9 @@ export function forget_blocks(vp: u32): void {
   }
   memory.fill(blockHash, 0, L.BLOCK_HASH_ENTRIES * 4);
   store<u32>(blocksEndAt, blocksStart);
-  if (severalThreads()) return emptyJumpCache(vp);
+  if (severalThreads()) return newGlobalGeneration(vp);
   const vcpus = load<u32>(L.PROCESS, L.P_VCPU_COUNT);
-  for (let n: u32 = 0; n < vcpus; n++) emptyJumpCache(load<u32>(L.PROCESS + (n << 2), L.P_VCPUS));
+  for (let n: u32 = 0; n < vcpus; n++) newGlobalGeneration(load<u32>(L.PROCESS + (n << 2), L.P_VCPUS));
 }
 
 /** Forgets what other threads have changed; nonzero: that was too much to say, all blocks are to be forgotten. */
@@ -248,8 +263,3 @@ export function take_forgets(vp: u32): u32 {
   return 0;
 }
 
-/** By its generations: no entry is current any more. */
-function emptyJumpCache(vp: u32): void {
-  store<u32>(vp, load<u32>(vp, L.ASID) + 2, L.ASID);
-  store<u32>(vp, load<u32>(vp, L.GLOBAL_ASID) + 2, L.GLOBAL_ASID);
-}

@@ -12,6 +12,7 @@ import { othersHold, severalThreads } from "./exclusive";
 import { frameOf, frameRecord, readOnly } from "./frames";
 import { FETCH, MODIFY, WRITE, walk, walkedFlags, walkedGpa } from "./walk";
 import { access } from "./access";
+import { enterContext, forgetCodePage, newGeneration, newGlobalGeneration } from "./generations";
 import { watchesPage } from "../system/breakpoints";
 
 // @ts-ignore: decorator
@@ -52,9 +53,7 @@ export function tlb_flush_all(vp: u32): void {
   for (let n: u32 = 0; n < 8; n++) emptyTlb(vp + L.TLB + n * L.TLB_BYTES);
   memory.fill(vp + L.LARGE_FILTER, 0, 256);
   store<u32>(vp, 0, L.FILL_COUNT);
-  // Odd generations are of non-global, even ones of global translations: no entry of either is current any more.
-  store<u32>(vp, load<u32>(vp, L.ASID) + 2, L.ASID);
-  store<u32>(vp, load<u32>(vp, L.GLOBAL_ASID) + 2, L.GLOBAL_ASID);
+  newGlobalGeneration(vp);
   store<u64>(vp, load<u64>(vp, L.TLB_FLUSHES) + 1, L.TLB_FLUSHES);
 }
 
@@ -63,14 +62,30 @@ export function emptyEntry(at: u32, vp: u32): void {
   store<u64>(at, index == L.TLB_ENTRIES - 1 ? 0 : EMPTY);
 }
 
-/** Forgets all translations but global ones. */
-export function tlb_flush(vp: u32): void {
+/** Empties all TLBs but for global translations. */
+function emptyContext(vp: u32): void {
   const count = load<u32>(vp, L.FILL_COUNT);
-  if (count > L.FILL_LOG_ENTRIES) return tlb_flush_all(vp);
-  for (let n: u32 = 0; n < count; n++) emptyEntry(vp + load<u32>(vp + L.FILL_LOG + (n << 2)), vp);
   store<u32>(vp, 0, L.FILL_COUNT);
-  store<u32>(vp, load<u32>(vp, L.ASID) + 2, L.ASID);
   store<u64>(vp, load<u64>(vp, L.TLB_FLUSHES) + 1, L.TLB_FLUSHES);
+  if (count > L.FILL_LOG_ENTRIES) {
+    // More than were written down.
+    const end = vp + L.TLB + 8 * L.TLB_BYTES;
+    for (let at = vp + L.TLB; at < end; at += L.TLB_ENTRY_BYTES) if ((load<u32>(at, 12) & 1) == 0) emptyEntry(at, vp);
+    return;
+  }
+  for (let n: u32 = 0; n < count; n++) emptyEntry(vp + load<u32>(vp + L.FILL_LOG + (n << 2)), vp);
+}
+
+/** Forgets all translations of the present context but global ones. */
+export function tlb_flush(vp: u32): void {
+  emptyContext(vp);
+  newGeneration(vp);
+}
+
+/** The present context's PCID changes; `keep`: translations of the new one may be used again. Global ones stay. */
+export function tlb_switch(vp: u32, left: u32, pcid: u32, keep: bool): void {
+  emptyContext(vp);
+  enterContext(vp, left, pcid, keep);
 }
 
 /** Forgets the page of `va`, global or not (INVLPG); a large page as a whole. */
@@ -79,8 +94,7 @@ export function tlb_flush_page(vp: u32, va: u64): void {
   if ((<u32>load<u8>(vp + L.LARGE_FILTER + (hash >> 3)) & (1 << (hash & 7))) != 0) return tlb_flush_all(vp);
   const index = (<u32>(va >> 12) & (L.TLB_ENTRIES - 1)) << 4;
   for (let n: u32 = 0; n < 8; n++) emptyEntry(vp + L.TLB + n * L.TLB_BYTES + index, vp);
-  store<u32>(vp, load<u32>(vp, L.ASID) + 2, L.ASID);
-  store<u32>(vp, load<u32>(vp, L.GLOBAL_ASID) + 2, L.GLOBAL_ASID);
+  forgetCodePage(vp, va);
 }
 
 /** The frame that the last `fillFor` found and refused to enter only because some of it is translated code; or 0. */

@@ -1,7 +1,7 @@
 /** Control and debug registers, XCR0, and the TLB instructions. */
 import { writeCr8 } from "../host";
 import * as L from "../layout";
-import { raise, tlb_flush, tlb_flush_all, tlb_flush_page } from "../memory";
+import { forgetContext, forgetContexts, raise, tlb_flush, tlb_flush_all, tlb_flush_page, tlb_switch } from "../memory";
 import { armBreakpoints } from "./breakpoints";
 import {
   canonical, code64, cpl, cr4, CR0_PE, CR0_PG, CR4_OSXSAVE, CR4_PCIDE, EFER_LMA, gp, gprAt, longMode, ud, update_mode,
@@ -53,10 +53,12 @@ function setCr3(vp: u32, value: u64): u32 {
   const tagged = cr4(vp, CR4_PCIDE);
   if ((value & CR3_RESERVED) != 0 || (value >> 63 != 0 && !tagged)) return gp(vp, 0);
   const cr3 = value & ~CR3_KEEP;
-  // The TLB has no tags: only the address space that stays may keep its translations.
-  if (value >> 63 != 0 && cr3 == load<u64>(vp, L.CR3)) return 0;
+  const keep = value >> 63 != 0;
+  const old = load<u64>(vp, L.CR3);
+  if (keep && cr3 == old) return 0;
   store<u64>(vp, cr3, L.CR3);
-  tlb_flush(vp);
+  if (tagged) tlb_switch(vp, <u32>old & 0xfff, <u32>cr3 & 0xfff, keep);
+  else tlb_flush(vp);
   return 0;
 }
 
@@ -189,13 +191,13 @@ export function sys_invpcid(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const tagged = cr4(vp, CR4_PCIDE);
   if (type < 2 && (pcid > 0xfff || (pcid != 0 && !tagged))) return gp(vp, 0);
   if (type == 0 && !canonical(va)) return gp(vp, 0);
-  // Only the current address space has translations here.
   const current = !tagged || (load<u64>(vp, L.CR3) & 0xfff) == pcid;
-  if (type == 0) {
-    if (current) tlb_flush_page(vp, va);
-  } else if (type == 1) {
-    if (current) tlb_flush(vp);
-  } else if (type == 2) tlb_flush_all(vp);
+  if (type == 2) tlb_flush_all(vp);
+  else if (type == 3) {
+    forgetContexts(vp);
+    tlb_flush(vp);
+  } else if (!current) forgetContext(vp, <u32>pcid);
+  else if (type == 0) tlb_flush_page(vp, va);
   else tlb_flush(vp);
   return 0;
 }
