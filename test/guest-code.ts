@@ -50,6 +50,7 @@ const silentHost: EngineHost = {
   tscChanged: () => {},
   interruptPending: () => false,
   acknowledgeInterrupt: () => -1,
+  initialized: () => {},
   missingInstruction: () => {},
 };
 

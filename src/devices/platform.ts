@@ -14,7 +14,15 @@ import { assert } from "#base";
 import { type DeviceClock, type IrqLine, MmioBus, type MmioDevice, PortBus, type PortDevice } from "./bus.ts";
 import { DebugPort, debugPorts } from "./debug/index.ts";
 import { Ioapic } from "./ioapic/index.ts";
-import { ApicBus, Lapic, type TscSource, tscOf, type VcpuSignals } from "./lapic/index.ts";
+import {
+  type ApicAddress,
+  ApicBus,
+  type ApicTarget,
+  Lapic,
+  type TscSource,
+  tscOf,
+  type VcpuSignals,
+} from "./lapic/index.ts";
 import { comPorts, ecam, ioapicPage, lapicPage, type MemoryRange, pciGsiBase, sciIrq } from "./memory-map.ts";
 import { newHostBridge, PciBus, pciPorts } from "./pci/index.ts";
 import { Pic, picPorts } from "./pic/index.ts";
@@ -26,7 +34,12 @@ import { type DeviceState, encodeState, StateError, type Stateful } from "./stat
 
 export interface PlatformOptions {
   readonly clock: DeviceClock;
+  /** Processors whose local APICs are devices of this platform. */
   readonly cpus: number;
+  /** Local APICs of the others, with the numbers that follow. */
+  readonly remoteApics?: readonly ApicTarget[];
+  /** Told of what the first local APIC is addressed by, for who sends to it without the platform. */
+  readonly onApicAddress?: (address: ApicAddress) => void;
   /** The local APICs' way to their vCPUs. May be called during the constructor's later use only, never within it. */
   readonly signals: (cpu: number) => VcpuSignals;
   readonly tscFrequencyHz: number;
@@ -70,6 +83,7 @@ export class Platform {
       for (const lapic of this.lapics) lapic.setLint0(level);
     });
     this.lapics = Array.from({ length: options.cpus }, (_, cpu) => this.#newLapic(options, cpu));
+    for (const remote of options.remoteApics ?? []) this.apicBus.attachRemote(remote);
     this.pit = new Pit(clock, this.isaIrq(0));
     this.rtc = new Rtc(clock, options.wallClock, this.isaIrq(8));
     this.power = new Power(clock, this.isaIrq(sciIrq), options.power);
@@ -165,6 +179,7 @@ export class Platform {
       signals: options.signals(cpu),
       external: this.pic,
       interconnect: this.apicBus,
+      ...(cpu === 0 && options.onApicAddress && { onAddress: options.onApicAddress }),
     });
     this.apicBus.attach(lapic);
     return lapic;

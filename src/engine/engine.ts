@@ -37,6 +37,8 @@ export interface EngineHost {
   interruptPending(): boolean;
   /** Vector of the interrupt now taken, or -1 when it went away. */
   acknowledgeInterrupt(): number;
+  /** The vCPU takes an INIT: its local APIC is reset, too. */
+  initialized(): void;
   /** An instruction that no rule lifts was met: reported once for each. */
   missingInstruction(mnemonic: string, code: string): void;
 }

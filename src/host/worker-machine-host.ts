@@ -3,14 +3,21 @@ import { randomFillSync } from "node:crypto";
 import { type MessagePort, Worker } from "node:worker_threads";
 import { ByteRingReader } from "#base";
 import { type MachineMessage, type MachineStart, PanicWatch, requests, unreadLimitBytes, words } from "#control";
-import type { MachineHost, ReportKind } from "#vm";
+import type { MachineHost, ReportKind, VcpuThreadSetup } from "#vm";
 import { hostModule } from "./package-files.ts";
 import type { TickerStart } from "./ticker-worker.ts";
+import type { VcpuStart } from "./vcpu-worker.ts";
 
 /** Reports go out in batches of so many lines, or when the machine is next looked at. */
 const reportBatch = 256;
 /** A timer that fires early makes the machine look again; one that fires late is time lost. */
 const longestWaitMs = 1000;
+
+/** Nanoseconds of a clock that all threads share: each thread's `performance.now()` begins at another moment. */
+export const hostNow = (): number => Number(process.hrtime.bigint());
+
+/** Hosts on which WebAssembly's plain loads and stores have x86's memory order. */
+const hasX86MemoryOrder = process.arch === "x64";
 
 export class WorkerMachineHost implements MachineHost {
   readonly runtimeWasm: Uint8Array<ArrayBuffer>;
@@ -19,6 +26,7 @@ export class WorkerMachineHost implements MachineHost {
   readonly #words: Int32Array;
   readonly #port: MessagePort;
   readonly #sendStats: () => void;
+  readonly startVcpu: ((setup: VcpuThreadSetup) => void) | undefined;
   readonly #reports = new Map<ReportKind, string[]>();
   #bellSeen = 0;
 
@@ -28,6 +36,12 @@ export class WorkerMachineHost implements MachineHost {
     this.#words = new Int32Array(start.words);
     this.#port = port;
     this.#sendStats = sendStats;
+    if (hasX86MemoryOrder) {
+      this.startVcpu = (setup) => {
+        const workerData = { setup, words: start.words } satisfies VcpuStart;
+        new Worker(hostModule("vcpu-worker"), { workerData, name: `memvisor vCPU ${setup.cpu}` });
+      };
+    }
   }
 
   serialOutput(port: number, bytes: Uint8Array): void {
@@ -38,7 +52,7 @@ export class WorkerMachineHost implements MachineHost {
   }
 
   now(): number {
-    return Math.round(performance.now() * 1e6);
+    return hostNow();
   }
 
   wallClock(): number {

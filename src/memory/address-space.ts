@@ -36,11 +36,17 @@ export class AddressSpace implements GuestMemory {
   readonly memslots: readonly Memslot[];
   readonly sizeBytes: number;
 
-  constructor(arena: Arena, frames: FrameSource, memslots: readonly Memslot[]) {
+  /** `header`: of an address space that another thread made, with the same memslots. */
+  constructor(arena: Arena, frames: FrameSource, memslots: readonly Memslot[], header?: number) {
     this.#arena = arena;
     this.#frames = frames;
     this.memslots = memslots;
     this.sizeBytes = memslots.reduce((sum, slot) => sum + slot.sizeBytes, 0);
+    if (header !== undefined) {
+      this.header = header;
+      this.#table = arena.i32[(header + spaceFields.S_TABLE) >> 2];
+      return;
+    }
     this.header = arena.allot(4096);
     this.#table = arena.allot((gfnEnd / entriesPerTable) * 4);
     const words = arena.i32;

@@ -1,4 +1,5 @@
 export { Machine, type MachineParts } from "./machine.ts";
+export { runVcpuThread, type VcpuThreadHost, type VcpuThreadSetup } from "./vcpu-thread.ts";
 export type { MachineDigest } from "./digest.ts";
 export type {
   ByteSource,

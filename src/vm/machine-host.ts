@@ -5,6 +5,8 @@
  * comes from outside (bytes on a serial line, a wish to stop) waits in shared memory until the loop looks.
  */
 
+import type { VcpuThreadSetup } from "./vcpu-thread.ts";
+
 /** What `--trace` can show; each is a line of text an event. */
 export type TraceEvent = "instructions" | "blocks" | "exceptions" | "interrupts" | "io" | "msr";
 
@@ -108,6 +110,11 @@ export interface MachineHost {
   startTicker?(memory: WebAssembly.Memory, words: readonly number[], bits: number, periodMs: number): Disposable;
   /** `line` belongs to a stream of its own: events traced, digests, or remarks such as a missing instruction. */
   report(kind: ReportKind, line: string): void;
+  /**
+   * Starts a thread that calls `runVcpuThread` with this. Absent where there are none, or where processors of the host do not
+   * keep the order of memory accesses that x86 promises: then one thread runs all vCPUs in turn.
+   */
+  startVcpu?(setup: VcpuThreadSetup): void;
 }
 
 export type ReportKind = "trace" | "digest" | "notice";

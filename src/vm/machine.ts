@@ -8,7 +8,9 @@
 import { type Gpa, gpa } from "#address";
 import { assertNever } from "#base";
 import {
+  type AccessSize,
   buildAcpiTables,
+  deliveryMode,
   ecam,
   KvmClock,
   type Lapic,
@@ -29,23 +31,26 @@ import {
   postNmi,
   postStartup,
   powerOnRegisters,
+  takePosted,
   type Vcpu,
+  wake,
 } from "#vcpu";
 import { cpuid } from "#x86";
 import { BootError, E820_RESERVED, prepareLinuxBoot } from "./boot/index.ts";
+import { answerCall, type DeviceCall, deviceCall, stopThreads } from "./device-calls.ts";
 import { digestMachine, type MachineDigest } from "./digest.ts";
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
 import type { MachineConfig, MachineHost, MachineOutcome, MachineStats, RunnableMachine } from "./machine-host.ts";
 import { Profiler, type Sample } from "./profiler.ts";
 import { seededRandom } from "./random.ts";
+import { publishApic, RemoteApic } from "./remote-apic.ts";
+import { SliceSizer, sliceNs } from "./slice-sizer.ts";
 import { TierTimes } from "./tier-times.ts";
 import { Tracer } from "./tracer.ts";
 import { Turns } from "./turns.ts";
 
-/** A slice in wall-clock time: long enough to cost nothing, short enough to answer soon. */
-const sliceNs = 4_000_000;
-const smallestSlice = 2_000;
-const largestSlice = 8_000_000;
+/** Frames besides the guest's RAM, where the arena cannot grow. */
+const spareFrameBytes = 16 << 20;
 /** Virtual time without an alarm in sight: the loop still looks up once in a while. */
 const longestVirtualSlice = 4_000_000;
 const serialChunk = 64;
@@ -85,8 +90,11 @@ export class Machine implements RunnableMachine {
   #outcome: MachineOutcome | undefined;
   /** The running vCPU has signalled another one. */
   #gaveWay = false;
-  /** Instructions a nanosecond, as lately measured. */
-  #rate = 0.1;
+  /** Whether each vCPU has a thread of its own, this one the first. */
+  readonly #threaded: boolean;
+  /** The host's time at guest time 0. */
+  readonly #startNs: number;
+  readonly #sizer = new SliceSizer();
   readonly #times = new TierTimes();
   readonly #profiler: Profiler | undefined;
   #exits: Record<string, number> = {};
@@ -101,7 +109,13 @@ export class Machine implements RunnableMachine {
         ? (target) => host.random(target)
         : seededRandom(config.seed ?? 1);
     this.#nextDigest = BigInt(config.digestEvery ?? 0);
-    this.#arena = new Arena();
+    const cpus = config.cpus ?? 1;
+    this.#threaded = cpus > 1 && !this.#virtual && config.trace === undefined && host.startVcpu !== undefined;
+    this.#startNs = host.now();
+    this.#arena = new Arena({
+      threads: this.#threaded ? cpus : 1,
+      frameBytes: config.memoryBytes + spareFrameBytes,
+    });
     if (config.trace) this.#tracer = new Tracer(config.trace, (line) => host.report("trace", line));
     const engineHost = this.#engineHost();
     this.#engine = new TranslatingEngine({
@@ -112,27 +126,27 @@ export class Machine implements RunnableMachine {
       observer: this.#tracer,
       chaosSeed: config.engine.chaosSeed,
       ...(config.profile && { now: () => host.now() }),
-      hotThreshold: config.engine.interpreterOnly
-        ? Number.POSITIVE_INFINITY
-        : (config.engine.hotThreshold ?? defaultHotThreshold),
+      hotThreshold: this.#hotThreshold,
+      ...(this.#threaded && { thread: 0 }),
     });
     const ranges = ramRanges(config.memoryBytes).map(({ base, size }) => ({ gpa: gpa(base), sizeBytes: size }));
     this.#space = new AddressSpace(this.#arena, this.#engine.runtime, ranges);
-    this.#vcpus = Array.from({ length: config.cpus ?? 1 }, (_, cpu) =>
-      this.#engine.createVcpu(cpu, this.#space.header),
-    );
+    this.#vcpus = Array.from({ length: cpus }, (_, cpu) => this.#engine.createVcpu(cpu, this.#space.header));
+    if (this.#threaded) this.#engine.runAs(this.#vcpus[0]);
     this.#turns = new Turns(
-      this.#vcpus,
+      this.#vcpus.slice(0, this.#localCpus),
       this.#virtual,
       (cpu) => this.#vcpus[cpu].u32("SIGNALS") !== 0 || this.#platform.lapics[cpu].pendingVector() >= 0,
     );
     this.#tracer?.attach(this.#engine.runtime);
     this.#clock = new MachineClock(this.#timeSource(), () => this.#turns.vcpu.raiseEvent(Event.host));
     this.#platform = this.#buildPlatform();
-    this.#msrs = this.#vcpus.map((vcpu) => this.#buildMsrs(vcpu));
+    this.#msrs = this.#vcpus.slice(0, this.#localCpus).map((vcpu) => this.#buildMsrs(vcpu));
     this.#platform.powerOn();
     this.#boot();
-    if (config.profile) this.#profiler = new Profiler(host, this.#vcpus, () => this.#engine.stats);
+    if (config.profile)
+      this.#profiler = new Profiler(host, this.#vcpus.slice(0, this.#localCpus), () => this.#engine.stats);
+    if (this.#threaded) this.#startThreads();
   }
 
   run(): MachineOutcome {
@@ -150,6 +164,7 @@ export class Machine implements RunnableMachine {
       this.#clock.ringDue();
       if (this.#host.poll()) return this.#end("stopped", "");
       this.#receive();
+      if (this.#threaded) this.#answerCalls();
       const vcpu = this.#turns.vcpu;
       this.#gaveWay = false;
       const from = vcpu.u64("ICOUNT");
@@ -180,6 +195,7 @@ export class Machine implements RunnableMachine {
           assertNever(exit);
       }
     }
+    this.#endThreads();
     this.#platform.flush();
     return this.#outcome;
   }
@@ -194,8 +210,8 @@ export class Machine implements RunnableMachine {
         { name: "interpreter", instructions: instructions - compiled, ms: interpretedMs },
         { name: "regions", instructions: compiled, ms: compiledMs },
       ],
-      regions: this.#engine.regions.stats.regions,
-      wasmBytes: this.#engine.regions.stats.wasmBytes,
+      regions: this.#engine.regions.stats.regions + this.#others("REGIONS"),
+      wasmBytes: this.#engine.regions.stats.wasmBytes + this.#others("WASM_BYTES"),
       tlbMisses: Number(this.#sum("TLB_MISSES")),
       exits: { ...this.#exits, ...this.#engine.leavesByName() },
       framesTouched: this.#space.framesTouched,
@@ -223,6 +239,11 @@ export class Machine implements RunnableMachine {
     };
   }
 
+  get #hotThreshold(): number {
+    const { interpreterOnly, hotThreshold } = this.#config.engine;
+    return interpreterOnly ? Number.POSITIVE_INFINITY : (hotThreshold ?? defaultHotThreshold);
+  }
+
   get #virtual(): boolean {
     return this.#config.clock === "virtual";
   }
@@ -230,8 +251,7 @@ export class Machine implements RunnableMachine {
   #timeSource(): () => number {
     // One instruction of any vCPU is one nanosecond: time goes on whoever runs.
     if (this.#virtual) return () => Number(this.#sum("ICOUNT"));
-    const start = this.#host.now();
-    return () => this.#host.now() - start;
+    return () => this.#host.now() - this.#startNs;
   }
 
   #runSlice(from: bigint, until: bigint): VmExit {
@@ -264,14 +284,12 @@ export class Machine implements RunnableMachine {
       return from + slice;
     }
     this.#clock.await(this.#clock.now() + Math.min(untilAlarm, sliceNs));
-    const slice = Math.min(untilAlarm, sliceNs) * this.#rate;
-    return from + BigInt(Math.floor(Math.min(largestSlice, Math.max(smallestSlice, slice))));
+    return from + this.#sizer.instructions(untilAlarm);
   }
 
   #measure(instructions: number, compiled: number, ns: number): void {
     this.#times.add(instructions - compiled, compiled, ns);
-    if (instructions < smallestSlice || ns <= 0) return;
-    this.#rate = 0.8 * this.#rate + 0.2 * (instructions / ns);
+    this.#sizer.measure(instructions, ns);
   }
 
   /** HLT: until an alarm or input. */
@@ -309,8 +327,81 @@ export class Machine implements RunnableMachine {
 
   #end(reason: MachineOutcome["reason"], detail: string): MachineOutcome {
     this.#outcome ??= { reason, detail };
+    this.#endThreads();
     this.#platform.flush();
     return this.#outcome;
+  }
+
+  // vCPUs on threads of their own.
+
+  /** vCPUs that this thread runs. */
+  get #localCpus(): number {
+    return this.#threaded ? 1 : this.#vcpus.length;
+  }
+
+  get #remoteVcpus(): readonly Vcpu[] {
+    return this.#vcpus.slice(this.#localCpus);
+  }
+
+  #others(field: "REGIONS" | "WASM_BYTES"): number {
+    return this.#remoteVcpus.reduce((sum, vcpu) => sum + vcpu.u32(field), 0);
+  }
+
+  #startThreads(): void {
+    for (const { id } of this.#remoteVcpus) {
+      this.#host.startVcpu?.({
+        memory: this.#arena.memory,
+        cpu: id,
+        vcpus: this.#vcpus.map((vcpu) => vcpu.vp),
+        space: this.#space.header,
+        memoryBytes: this.#config.memoryBytes,
+        engine: this.#config.engine,
+        hotThreshold: this.#hotThreshold,
+        startNs: this.#startNs,
+      });
+    }
+  }
+
+  #endThreads(): void {
+    if (!this.#threaded) return;
+    stopThreads(this.#vcpus);
+    for (const vcpu of this.#remoteVcpus) {
+      vcpu.raiseEvent(Event.host);
+      wake(vcpu);
+    }
+  }
+
+  #answerCalls(): void {
+    for (const vcpu of this.#remoteVcpus) answerCall(vcpu, (call) => this.#answer(call));
+  }
+
+  #answer({ kind, address, size, value, text }: DeviceCall): number {
+    const bytes = size as AccessSize;
+    switch (kind) {
+      case deviceCall.readPort:
+        return this.#platform.portBus.read(address, bytes);
+      case deviceCall.writePort:
+        this.#platform.portBus.write(address, bytes, value);
+        return 0;
+      case deviceCall.readMmio:
+        return this.#platform.mmioBus.read(gpa(address), bytes);
+      case deviceCall.writeMmio:
+        this.#platform.mmioBus.write(gpa(address), bytes, value);
+        return 0;
+      case deviceCall.endOfInterrupt:
+        this.#platform.ioapic.endOfInterrupt(address);
+        return 0;
+      case deviceCall.notice:
+        this.#reportOnce(text);
+        return 0;
+      case deviceCall.shutdown:
+        this.#end("reset", "the guest caused a triple fault");
+        return 0;
+      case deviceCall.failed:
+        throw new Error(text);
+      default:
+        return assertNever(kind);
+    }
   }
 
   #boot(): void {
@@ -345,7 +436,9 @@ export class Machine implements RunnableMachine {
   #buildPlatform(): Platform {
     return new Platform({
       clock: this.#clock,
-      cpus: this.#vcpus.length,
+      cpus: this.#localCpus,
+      remoteApics: this.#remoteVcpus.map((vcpu) => new RemoteApic(vcpu, () => wake(vcpu))),
+      onApicAddress: (address) => publishApic(this.#vcpus[0], address),
       tscFrequencyHz,
       tsc: (cpu) => ({
         read: () => this.#readTsc() + this.#vcpus[cpu].u64("TSC_OFFSET"),
@@ -438,10 +531,20 @@ export class Machine implements RunnableMachine {
         lapic().cr8 = value;
       },
       tscChanged: () => lapic().tscChanged(),
-      interruptPending: () => lapic().pendingVector() >= 0,
+      interruptPending: () => {
+        if (this.#threaded) this.#takePosted();
+        return lapic().pendingVector() >= 0;
+      },
+      initialized: () => lapic().reset(),
       acknowledgeInterrupt: () => lapic().acknowledge(),
       missingInstruction: (mnemonic, code) => this.#reportOnce(`no rule lifts ${mnemonic} (${code}): it raises #UD`),
     };
+  }
+
+  /** What other threads have sent to vCPU 0. */
+  #takePosted(): void {
+    const lapic = this.#platform.lapics[0];
+    takePosted(this.#vcpus[0], (vector, level) => lapic.accept(deliveryMode.fixed, vector, level));
   }
 
   #reportOnce(line: string): void {

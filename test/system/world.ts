@@ -221,6 +221,7 @@ export class World {
       writeCr8: () => {},
       tscChanged: () => {},
       interruptPending: () => this.pending >= 0,
+      initialized: () => {},
       acknowledgeInterrupt: () => {
         const vector = this.pending;
         this.pending = -1;

@@ -55,6 +55,7 @@ function bareHost(missing: Set<string>): EngineHost {
     writeCr8: () => {},
     tscChanged: () => {},
     interruptPending: () => false,
+    initialized: () => {},
     acknowledgeInterrupt: () => -1,
     missingInstruction: (mnemonic, code) => missing.add(formName(mnemonic, code)),
   };

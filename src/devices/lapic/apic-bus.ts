@@ -5,13 +5,14 @@
  * lowest processor priority, of equals the first.
  */
 import type { AccessSize, MmioDevice } from "../bus.ts";
-import type { ApicInterconnect, Lapic } from "./device.ts";
+import type { ApicInterconnect, ApicTarget, Lapic } from "./device.ts";
 import { deliveryMode } from "./registers.ts";
 
 const broadcast = 0xffff_ffff;
 
 export class ApicBus implements ApicInterconnect, MmioDevice {
-  readonly #lapics: Lapic[] = [];
+  readonly #lapics: ApicTarget[] = [];
+  readonly #pages = new Map<number, MmioDevice>();
   readonly #onEoi: (vector: number) => void;
   /** The APIC of the vCPU whose accesses are being served: its page is the one at 0xfee00000. */
   current = 0;
@@ -22,6 +23,12 @@ export class ApicBus implements ApicInterconnect, MmioDevice {
   }
 
   attach(lapic: Lapic): void {
+    this.#lapics.push(lapic);
+    this.#pages.set(lapic.apicId, lapic);
+  }
+
+  /** One whose registers are not here: messages reach it. */
+  attachRemote(lapic: ApicTarget): void {
     this.#lapics.push(lapic);
   }
 
@@ -67,20 +74,20 @@ export class ApicBus implements ApicInterconnect, MmioDevice {
   }
 
   readMmio(offset: number, size: AccessSize): number {
-    return this.#lapics[this.current]?.readMmio(offset, size) ?? 0xffff_ffff;
+    return this.#pages.get(this.current)?.readMmio(offset, size) ?? 0xffff_ffff;
   }
 
   writeMmio(offset: number, size: AccessSize, value: number): void {
-    this.#lapics[this.current]?.writeMmio(offset, size, value);
+    this.#pages.get(this.current)?.writeMmio(offset, size, value);
   }
 
-  #matches(lapic: Lapic, destination: number, logical: boolean): boolean {
+  #matches(lapic: ApicTarget, destination: number, logical: boolean): boolean {
     if (logical) return destination === broadcast || lapic.matchesLogical(destination);
     return destination === broadcast || lapic.apicId === destination;
   }
 
   #deliverLowest(destination: number, logical: boolean, vector: number, level: boolean): boolean {
-    let best: Lapic | undefined;
+    let best: ApicTarget | undefined;
     for (const lapic of this.#lapics) {
       if (!lapic.enabled || !this.#matches(lapic, destination, logical)) continue;
       if (best === undefined || lapic.ppr < best.ppr) best = lapic;

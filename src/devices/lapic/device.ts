@@ -12,6 +12,14 @@ import type { AccessSize, DeviceClock, MmioDevice } from "../bus.ts";
 import { lapicPage } from "../memory-map.ts";
 import { copyState, restoreState, type Stateful } from "../state.ts";
 import { VectorBitmap } from "./bitmap.ts";
+import {
+  type ApicAddress,
+  isLogicalDestination,
+  modeDisabled,
+  modeX2apic,
+  modeXapic,
+  x2apicLogicalId,
+} from "./destination.ts";
 import { type LapicState, newLapicState } from "./persist.ts";
 import {
   deliveryMode,
@@ -49,6 +57,18 @@ export interface ExternalInterrupts {
   acknowledge(): number;
 }
 
+/** A local APIC as those see it who send it messages. */
+export interface ApicTarget {
+  readonly apicId: number;
+  /** Not disabled altogether. */
+  readonly enabled: boolean;
+  /** Processor priority. */
+  readonly ppr: number;
+  matchesLogical(destination: number): boolean;
+  /** False when it takes none. */
+  accept(mode: number, vector: number, level: boolean): boolean;
+}
+
 /** What a local APIC sends out; see `ApicBus`. */
 export interface ApicInterconnect {
   sendIpi(from: Lapic, icrLow: number, destination: number): void;
@@ -63,13 +83,11 @@ export interface LapicOptions {
   readonly signals: VcpuSignals;
   readonly external: ExternalInterrupts;
   readonly interconnect: ApicInterconnect;
+  /** Told of what other processors address this one by, whenever it may have changed. */
+  readonly onAddress?: (address: ApicAddress) => void;
 }
 
-const modeDisabled = 0;
-const modeXapic = 1;
-const modeX2apic = 2;
-
-export class Lapic implements MmioDevice, Stateful<LapicState> {
+export class Lapic implements ApicTarget, MmioDevice, Stateful<LapicState> {
   readonly apicId: number;
   readonly #options: LapicOptions;
   readonly #state: LapicState;
@@ -178,15 +196,7 @@ export class Lapic implements MmioDevice, Stateful<LapicState> {
 
   /** Whether a logical destination means this APIC (SDM 3A, "Logical Destination Mode"). */
   matchesLogical(destination: number): boolean {
-    if (this.#state.mode === modeX2apic) {
-      const own = this.#logicalId();
-      return destination >>> 16 === own >>> 16 && (destination & own & 0xffff) !== 0;
-    }
-    const own = this.#state.ldr >>> 24;
-    const to = destination & 0xff;
-    if (to === 0xff) return true;
-    if (this.#state.dfr >>> 28 === 0xf) return (own & to) !== 0;
-    return own >> 4 === to >> 4 && (own & to & 0xf) !== 0;
+    return isLogicalDestination(destination, this.apicId, this.#address());
   }
 
   /** An interrupt message for this APIC. False when it takes none, being disabled. */
@@ -238,6 +248,7 @@ export class Lapic implements MmioDevice, Stateful<LapicState> {
 
   restore(saved: LapicState): void {
     restoreState(this.#state, saved);
+    this.#publish();
     this.#timer.rearm();
     this.#update();
   }
@@ -262,12 +273,18 @@ export class Lapic implements MmioDevice, Stateful<LapicState> {
     if (mode === from) return true;
     if (mode === modeDisabled || from === modeDisabled) this.#resetRegisters();
     this.#state.mode = mode;
+    this.#publish();
     this.#update();
     return true;
   }
 
-  #logicalId(): number {
-    return (((this.apicId >>> 4) << 16) | (1 << (this.apicId & 0xf))) >>> 0;
+  #address(): ApicAddress {
+    const { mode, svr, ldr, dfr } = this.#state;
+    return { mode, enabled: (svr & svrEnable) !== 0, ldr, dfr };
+  }
+
+  #publish(): void {
+    this.#options.onAddress?.(this.#address());
   }
 
   /** Undefined: reserved. */
@@ -291,7 +308,7 @@ export class Lapic implements MmioDevice, Stateful<LapicState> {
       case reg.eoi:
         return 0;
       case reg.ldr:
-        return s.mode === modeX2apic ? this.#logicalId() : s.ldr;
+        return s.mode === modeX2apic ? x2apicLogicalId(this.apicId) : s.ldr;
       case reg.dfr:
         return s.dfr;
       case reg.svr:
@@ -322,6 +339,7 @@ export class Lapic implements MmioDevice, Stateful<LapicState> {
       const destination = s.icrHigh >>> 24;
       this.#sendIpi(value, destination === 0xff && (value & 0x800) === 0 ? 0xffff_ffff : destination);
     } else if (!this.#writeRegister(register, value) && !readOnly(register)) this.#error(errorRegister);
+    if (register === reg.ldr || register === reg.dfr) this.#publish();
   }
 
   /** SDM 3A, "x2APIC Register Availability" and the reserved bits of each. */
@@ -368,6 +386,7 @@ export class Lapic implements MmioDevice, Stateful<LapicState> {
         return true;
       case reg.svr:
         s.svr = value & 0x1ff;
+        this.#publish();
         if ((s.svr & svrEnable) === 0) for (let i = 0; i < 6; i++) this.#writeLvt(i, this.#lvt[i]);
         return true;
       case reg.esr:
@@ -443,9 +462,14 @@ export class Lapic implements MmioDevice, Stateful<LapicState> {
     this.#fireLvt(lvtIndex.error);
   }
 
-  #init(): void {
+  /** What INIT does to it. */
+  reset(): void {
     this.#resetRegisters();
     this.#update();
+  }
+
+  #init(): void {
+    this.reset();
     this.#options.signals.onInit();
   }
 
@@ -468,6 +492,7 @@ export class Lapic implements MmioDevice, Stateful<LapicState> {
     // Virtual wire, as firmware leaves it on the processor that boots: INTR of the 8259 pair gets through.
     if (this.#options.bootProcessor) this.#lvt[lvtIndex.lint0] = deliveryMode.extInt << 8;
     this.#timer.disarm();
+    this.#publish();
   }
 
   #highestDeliverable(): number {

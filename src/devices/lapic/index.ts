@@ -1,5 +1,6 @@
 export { ApicBus } from "./apic-bus.ts";
-export type { VcpuSignals } from "./device.ts";
-export { Lapic } from "./device.ts";
+export { type ApicAddress, isLogicalDestination, modeDisabled } from "./destination.ts";
+export { type ApicTarget, Lapic, type VcpuSignals } from "./device.ts";
+export { deliveryMode } from "./registers.ts";
 export type { TscSource } from "./timer.ts";
 export { tscOf } from "./timer.ts";

@@ -35,18 +35,12 @@ export interface TranslatingOptions {
   /** In deterministic mode a run ends exactly at its budget; otherwise a block may be left for the next run. */
   readonly exact: boolean;
   readonly observer?: EngineObserver;
-  /** Where several threads run one vCPU each: which this one is. */
-  readonly thread?: EngineThread;
+  /** Where several threads run one vCPU each: which this one is. It says by `runAs` which vCPU. */
+  readonly thread?: number;
   /** Nanoseconds. With it, the times in `stats` are counted. */
   readonly now?: () => number;
   /** With one, caches are dropped and runs are cut at random moments (chaos.ts). */
   readonly chaosSeed?: number;
-}
-
-export interface EngineThread {
-  readonly index: number;
-  /** Arena offset of the vCPU that this thread runs. */
-  readonly vp: number;
 }
 
 const IF = 1n << 9n;
@@ -69,7 +63,8 @@ export class TranslatingEngine implements Engine {
   /** A block of one instruction, lifted to run alone, is built here. */
   readonly #scratch: number;
   readonly #translations: Translations;
-  readonly #thread: EngineThread | undefined;
+  /** One of several threads. */
+  #threaded = false;
   readonly #catchFaults: boolean;
   readonly #observer: EngineObserver | undefined;
   readonly #chaos: Chaos | undefined;
@@ -97,8 +92,7 @@ export class TranslatingEngine implements Engine {
     this.#observer = options.observer;
     if (options.chaosSeed !== undefined) this.#chaos = new Chaos(options.chaosSeed);
     this.#lifter = new BlockLifter(options.host.missingInstruction);
-    this.#thread = options.thread;
-    this.#translations = translationsOf(options.thread?.index ?? 0);
+    this.#translations = translationsOf(options.thread ?? 0);
     this.#scratch = this.#translations.scratch ?? options.arena.allot(128 * 1024);
     this.#wasm = instantiateRuntime(
       options.arena,
@@ -116,8 +110,9 @@ export class TranslatingEngine implements Engine {
       this.#observer && this.#watch(this.#observer),
     );
     this.#regions = new RegionCompiler(options.arena, this.#wasm, options.exact, this.#translations.hash);
-    if (this.#thread !== undefined && this.#thread.index > 0) this.runtime.use_translations(this.#translations.records);
-    if (this.#thread !== undefined) this.runtime.use_thread(this.#thread.vp);
+    if (options.thread !== undefined && options.thread > 0) {
+      this.runtime.use_translations(this.#translations.records);
+    }
   }
 
   get regions(): RegionCompiler {
@@ -140,6 +135,12 @@ export class TranslatingEngine implements Engine {
     this.#enlist(vcpu.vp);
     this.runtime.tlb_flush_all(vcpu.vp);
     return vcpu;
+  }
+
+  /** From now on this thread runs that vCPU, and others run others. */
+  runAs(vcpu: Vcpu): void {
+    this.#threaded = true;
+    this.runtime.use_thread(vcpu.vp);
   }
 
   /** A vCPU that another thread's engine has created. */
@@ -165,7 +166,7 @@ export class TranslatingEngine implements Engine {
     this.#running = vcpu;
     vcpu.setU64("ICOUNT_LIMIT", this.#chaos ? this.#disturb(vcpu, this.#chaos, icount) : icount);
     this.#timed("compileNs", () => this.#regions.compile());
-    if (this.#thread === undefined) return this.#run(vcpu);
+    if (!this.#threaded) return this.#run(vcpu);
     this.resume(vcpu);
     try {
       return this.#run(vcpu);
@@ -176,13 +177,13 @@ export class TranslatingEngine implements Engine {
 
   /** Where several threads run: until `park`, others may have to wait for this vCPU before they can be alone. */
   resume(vcpu: Vcpu): void {
-    if (this.#thread === undefined) return;
+    if (!this.#threaded) return;
     this.runtime.resume(vcpu.vp);
   }
 
   /** This thread waits for something: others may take it for stopped. */
   park(vcpu: Vcpu): void {
-    if (this.#thread !== undefined) this.runtime.park(vcpu.vp);
+    if (this.#threaded) this.runtime.park(vcpu.vp);
   }
 
   #run(vcpu: Vcpu): VmExit {
@@ -250,6 +251,7 @@ export class TranslatingEngine implements Engine {
     const signals = takeSignals(vcpu, vcpu.u32("NMI_BLOCKED") !== 0 ? Signal.nmi : 0);
     if ((signals & Signal.init) !== 0) {
       initialize(vcpu);
+      this.#host.initialized();
       vcpu.setU32("HALTED", Halted.waitForStartup);
       this.runtime.tlb_flush_all(vcpu.vp);
       this.runtime.update_mode(vcpu.vp);
@@ -270,7 +272,7 @@ export class TranslatingEngine implements Engine {
   #takeEvents(vcpu: Vcpu): VmExit | undefined {
     for (let rounds = 0; ; rounds++) {
       // Of other threads they may come without end: code gets its turn.
-      if (rounds >= maxSteps && this.#thread !== undefined) return undefined;
+      if (rounds >= maxSteps && this.#threaded) return undefined;
       assert(rounds < maxSteps, "events come to an end");
       const events = vcpu.u32("EVENTS");
       if (events === 0) return undefined;

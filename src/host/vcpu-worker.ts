@@ -1,0 +1,31 @@
+/** The entry of a thread that runs one vCPU of a machine whose devices are on another thread. */
+import { randomFillSync } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { enableCompileCache } from "node:module";
+import { workerData } from "node:worker_threads";
+import { words } from "#control";
+import type { VcpuThreadSetup } from "#vm";
+import { runtimeFile } from "./package-files.ts";
+import { hostNow } from "./worker-machine-host.ts";
+
+export interface VcpuStart {
+  readonly setup: VcpuThreadSetup;
+  /** The machine's shared words (control/thread-protocol.ts). */
+  readonly words: SharedArrayBuffer;
+}
+
+enableCompileCache();
+const { runVcpuThread } = await import("#vm");
+const start = workerData as VcpuStart;
+const shared = new Int32Array(start.words);
+
+runVcpuThread(start.setup, {
+  runtimeWasm: readFileSync(runtimeFile()),
+  now: hostNow,
+  wallClock: () => Date.now(),
+  random: (target) => void randomFillSync(target),
+  ring: () => {
+    Atomics.add(shared, words.bell, 1);
+    Atomics.notify(shared, words.bell);
+  },
+});
