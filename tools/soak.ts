@@ -16,6 +16,7 @@ const usage = `npm run soak -- [options]
   --stress          run stress-ng instead; prepare the image with: memvisor image prepare IMAGE --with stress-ng
   --only NAMES      some of the stressors: ${stressors.map((each) => each.name).join(",")}
   --seconds N       how long each stressor works (default 60)
+  --cpus N          vCPUs of each machine (default 1), and workers of each stressor
   --timeout S       a boot with its command takes no longer (default 120, plus the stressor's time)
   --run=OPTIONS     more options for memvisor run, separated by spaces: --run="--chaos 1"`;
 
@@ -26,6 +27,7 @@ const { values } = parseArgs({
     stress: { type: "boolean" },
     only: { type: "string" },
     seconds: { type: "string", default: "60" },
+    cpus: { type: "string", default: "1" },
     timeout: { type: "string", default: "120" },
     run: { type: "string", default: "" },
     help: { type: "boolean", short: "h" },
@@ -38,7 +40,7 @@ if (values.help) {
 
 const allImages = "debian-12-cloud,debian-12,debian-13-cloud,debian-13";
 const images = (values.images ?? (values.stress ? "debian-12-cloud" : allImages)).split(",");
-const options = values.run.split(" ").filter(Boolean);
+const options = ["--cpus", values.cpus, ...values.run.split(" ").filter(Boolean)];
 const seconds = (ms: number): string => (Number.isFinite(ms) ? (ms / 1000).toFixed(1) : "-");
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
@@ -78,6 +80,11 @@ async function boots(): Promise<number> {
   return failed;
 }
 
+/** A stressor's first option says how many workers it has. */
+function workers(words: string): string {
+  return words.replace(/^(--\S+) 1\b/, `$1 ${values.cpus}`);
+}
+
 /** stress-ng in the guest, one boot for each stressor; how many found something. */
 async function stress(): Promise<number> {
   const chosen = values.only?.split(",");
@@ -85,7 +92,7 @@ async function stress(): Promise<number> {
   let failed = 0;
   for (const image of images) {
     for (const { name, words } of stressors.filter((each) => chosen === undefined || chosen.includes(each.name))) {
-      const command = `stress-ng ${words} --verify --timeout ${values.seconds} --metrics-brief --no-rand-seed 2>&1`;
+      const command = `stress-ng ${workers(words)} --verify --timeout ${values.seconds} --metrics-brief --no-rand-seed 2>&1`;
       const result = await runMemvisor({
         args: ["run", image, ...options, "--exec", command],
         input: "",

@@ -3,7 +3,7 @@ export { buildAcpiTables } from "./acpi/index.ts";
 export type { AccessSize, Alarm, Claim, DeviceClock, IrqLine, MmioDevice, PortDevice } from "./bus.ts";
 export { MmioBus, PortBus } from "./bus.ts";
 export type { ApicAddress, ApicTarget, TscSource, VcpuSignals } from "./lapic/index.ts";
-export { ApicBus, deliveryMode, isLogicalDestination, Lapic, modeDisabled, tscOf } from "./lapic/index.ts";
+export { ApicBus, deliveryMode, isLogicalDestination, Lapic, modeDisabled, modeXapic, tscOf } from "./lapic/index.ts";
 export { ManualClock } from "./manual-clock.ts";
 export type { MemoryKind, MemoryMapEntry, MemoryRange } from "./memory-map.ts";
 export {

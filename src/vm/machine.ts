@@ -43,7 +43,7 @@ import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
 import type { MachineConfig, MachineHost, MachineOutcome, MachineStats, RunnableMachine } from "./machine-host.ts";
 import { Profiler, type Sample } from "./profiler.ts";
 import { seededRandom } from "./random.ts";
-import { publishApic, RemoteApic } from "./remote-apic.ts";
+import { publishApic, publishResetApic, RemoteApic } from "./remote-apic.ts";
 import { SliceSizer, sliceNs } from "./slice-sizer.ts";
 import { TierTimes } from "./tier-times.ts";
 import { Tracer } from "./tracer.ts";
@@ -348,6 +348,7 @@ export class Machine implements RunnableMachine {
   }
 
   #startThreads(): void {
+    for (const vcpu of this.#remoteVcpus) publishResetApic(vcpu);
     for (const { id } of this.#remoteVcpus) {
       this.#host.startVcpu?.({
         memory: this.#arena.memory,

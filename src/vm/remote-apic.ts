@@ -1,5 +1,12 @@
 /** The local APIC of a vCPU that another thread runs: messages for it are posted in the vCPU's record. */
-import { type ApicAddress, type ApicTarget, deliveryMode, isLogicalDestination, modeDisabled } from "#devices";
+import {
+  type ApicAddress,
+  type ApicTarget,
+  deliveryMode,
+  isLogicalDestination,
+  modeDisabled,
+  modeXapic,
+} from "#devices";
 import { at, postInit, postInterrupt, postNmi, postStartup, type Vcpu } from "#vcpu";
 
 /** Below it no vector may be sent. */
@@ -55,6 +62,11 @@ export class RemoteApic implements ApicTarget {
     const word = (n: number): number => Atomics.load(this.#vcpu.arena.i32, start + n) >>> 0;
     return { mode: word(0), enabled: word(1) !== 0, ldr: word(2), dfr: word(3) };
   }
+}
+
+/** Before the vCPU's own thread has begun to say it: as after power-on. */
+export function publishResetApic(vcpu: Vcpu): void {
+  publishApic(vcpu, { mode: modeXapic, enabled: false, ldr: 0, dfr: 0xffff_ffff });
 }
 
 /** Says to other threads how the vCPU's local APIC is addressed. */
