@@ -28,6 +28,8 @@ export class Arena {
   #u8: Uint8Array;
   #i32: Int32Array;
   #u64: BigUint64Array;
+  /** The arena's end as it was when the views were made. */
+  #end = 0;
 
   constructor({ frameLimit, threads = 1, frameBytes = 0 }: ArenaOptions = {}, shared?: WebAssembly.Memory) {
     const frames = arenaLayout.FRAMES + (threads - 1) * threadTranslations.T_BYTES;
@@ -84,8 +86,11 @@ export class Arena {
   }
 
   #refresh(): void {
+    // Asking the memory itself costs more than most of what the views are wanted for.
+    const end = this.#i32[(arenaLayout.PROCESS + processFields.P_ARENA_END) >> 2];
+    if (end === this.#end) return;
     const buffer = this.memory.buffer;
-    if (this.#u8.buffer === buffer) return;
+    this.#end = end;
     this.#u8 = new Uint8Array(buffer);
     this.#i32 = new Int32Array(buffer);
     this.#u64 = new BigUint64Array(buffer);
