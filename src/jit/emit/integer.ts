@@ -4,7 +4,7 @@
  * which each have their own way of going somewhere.
  */
 import { type FieldType, FlagsClass, type SizeLog2 } from "#ir";
-import { A, V, W } from "#wasm";
+import { A, type Local, V, W } from "#wasm";
 import { Intent, type OpEmitter, type Semantics } from "./op-emitter.ts";
 
 const sizes = [8, 16, 32, 64] as const;
@@ -497,14 +497,33 @@ for (const log of logs) {
     writeNarrow(e, log, () => c.get(e.z));
   });
 }
-for (const name of ["mulhu64", "mulhs64"]) {
-  means(name, (e) =>
+// The upper half of a product, by the halves of its factors: WebAssembly has no wide product, and a call costs more than all of this.
+for (const [name, signed] of [["mulhu64", false], ["mulhs64", true]] as const) {
+  means(name, (e) => {
+    const c = e.code;
+    const low = (local: Local) => c.get(local).i64(-1, 0).op(W.i64_and);
+    const high = (local: Local) => c.get(local).i64(32).op(W.i64_shr_u);
+    e.pushA("i64");
+    c.set(e.x);
+    e.pushB("i64");
+    c.set(e.y);
+    low(e.x);
+    low(e.y).op(W.i64_mul).i64(32).op(W.i64_shr_u);
+    high(e.x);
+    low(e.y).op(W.i64_mul, W.i64_add).set(e.z);
     e.write("i64", () => {
-      e.pushA("i64");
-      e.pushB("i64");
-      e.callRuntime(name);
-    }),
-  );
+      high(e.x);
+      high(e.y).op(W.i64_mul);
+      high(e.z).op(W.i64_add);
+      low(e.z);
+      low(e.x);
+      high(e.y).op(W.i64_mul, W.i64_add).i64(32).op(W.i64_shr_u, W.i64_add);
+      if (!signed) return;
+      // A negative factor counts 2^64 too much.
+      c.get(e.x).i64(63).op(W.i64_shr_s).get(e.y).op(W.i64_and, W.i64_sub);
+      c.get(e.y).i64(63).op(W.i64_shr_s).get(e.x).op(W.i64_and, W.i64_sub);
+    });
+  });
 }
 
 // Bits.
