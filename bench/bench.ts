@@ -112,6 +112,7 @@ const about: Circumstances = {
   image: values.image,
   memoryMib: Number(values.memory),
   rounds,
+  partial: values.rows !== undefined,
 };
 console.log(textReport(measured, about));
 if (values.json !== undefined) writeFileSync(values.json, jsonReport(measured, about));

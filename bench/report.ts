@@ -12,6 +12,8 @@ export interface Circumstances {
   readonly image: string;
   readonly memoryMib: number;
   readonly rounds: number;
+  /** Only some rows were asked for: then most goals are not measured, and not shown. */
+  readonly partial: boolean;
 }
 
 const groups: Readonly<Record<string, string>> = {
@@ -46,13 +48,14 @@ export function textReport(measured: Measured, about: Circumstances): string {
   if (has(measured, "memvisor") && has(measured, "tcg")) {
     parts.push(
       goals(measured)
+        .filter(({ value }) => Number.isFinite(value) || !about.partial)
         .map(
           ({ shown, passes, value }) => `${Number.isFinite(value) ? (passes ? "PASS " : "LOSES") : "-    "} ${shown}`,
         )
         .join("\n"),
     );
   }
-  return parts.join("\n\n");
+  return parts.filter((part) => part !== "").join("\n\n");
 }
 
 export const clockText = { wall: "by the guest's clock", cpu: "by the processor time that the host spent" } as const;
@@ -90,7 +93,7 @@ function meanTable(measured: Measured): string {
     });
     return cells.every((cell) => cell === "-") ? [] : [[title, ...cells]];
   });
-  return table([["geometric means", ...compared.map(comparison)], ...rows]);
+  return rows.length === 0 ? "" : table([["geometric means", ...compared.map(comparison)], ...rows]);
 }
 
 function bootTable(measured: Measured): string {

@@ -110,7 +110,8 @@ export class Machine implements RunnableMachine {
         : seededRandom(config.seed ?? 1);
     this.#nextDigest = BigInt(config.digestEvery ?? 0);
     const cpus = config.cpus ?? 1;
-    this.#threaded = cpus > 1 && !this.#virtual && config.trace === undefined && host.startVcpu !== undefined;
+    const watched = config.trace !== undefined || config.profile === true;
+    this.#threaded = cpus > 1 && !this.#virtual && !watched && host.startVcpu !== undefined;
     this.#startNs = host.now();
     this.#arena = new Arena({
       threads: this.#threaded ? cpus : 1,

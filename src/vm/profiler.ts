@@ -42,6 +42,7 @@ const addressBits = ((1n << 52n) - 1n) & ~0xfffn;
 
 export class Profiler implements Disposable {
   readonly #now: () => number;
+  readonly #vcpus: readonly Vcpu[];
   readonly #times: () => TranslationTimes;
   readonly #ticker: Disposable | undefined;
   // Columns, which grow together.
@@ -57,6 +58,7 @@ export class Profiler implements Disposable {
 
   constructor(host: MachineHost, vcpus: readonly Vcpu[], times: () => TranslationTimes) {
     this.#now = () => host.now();
+    this.#vcpus = vcpus;
     this.#times = times;
     this.#since = host.now();
     const words = vcpus.map((vcpu) => vcpu.wordOf("EVENTS"));
@@ -73,7 +75,7 @@ export class Profiler implements Disposable {
     const ns = now - this.#since;
     if (ns < shortestNs) return;
     const { compileNs, liftNs } = this.#times();
-    const [instructions, compiled] = [vcpu.u64("ICOUNT"), vcpu.u64("COMPILED")];
+    const [instructions, compiled] = [this.#sum("ICOUNT"), this.#sum("COMPILED")];
     const before = this.#before;
     // A tick while the vCPU slept is seen before its first instruction.
     if (instructions === before.instructions) return;
@@ -111,6 +113,11 @@ export class Profiler implements Disposable {
         user: (kind & userBit) !== 0,
       };
     }
+  }
+
+  /** Over all vCPUs, which run in turn. */
+  #sum(field: "ICOUNT" | "COMPILED"): bigint {
+    return this.#vcpus.reduce((sum, vcpu) => sum + vcpu.u64(field), 0n);
   }
 
   #add(activity: Activity, ns: number, vcpu?: Vcpu): void {
