@@ -356,63 +356,53 @@ export function x87_sign(vp: u32, imm: u32): void {
 
 // Arithmetic. Each writes the register at `at` and FSW; false, and nothing done, where it is not common.
 
-/** Writes ±m:low / 2^127 · 2^e rounded; the top bit of m is set, and e is inside the range by more than rounding can add. */
+/** Writes ±m:low / 2^127 · 2^e rounded; the top bit of m is set. False where e is not inside the range by what rounding may add. */
 // @ts-ignore: decorator
 @inline
 function finish(vp: u32, at: u32, sign: u32, e: i32, m: u64, low: u64): bool {
-  const up = u64(low > HALF || (low == HALF && (m & 1) != 0));
-  m += up;
-  if (m == 0) {
-    m = J;
-    e++;
-  }
-  store<u64>(at, m);
-  store<u16>(at, u16(sign | e), 8);
-  setStatus(vp, (low != 0 ? PE : 0) | (u32(up) * C1));
+  if (u32(e) - 1 >= 0x7ffd) return false;
+  const up = u64(low > HALF) | (u64(low == HALF) & m);
+  const one = up & 1;
+  m += one;
+  // All ones became zeros.
+  const over = u64(m == 0);
+  store<u64>(at, m | (over << 63));
+  store<u16>(at, u16(sign | (u32(e) + u32(over))), 8);
+  setStatus(vp, (u32(low != 0) * PE) | (u32(one) * C1));
   return true;
 }
-/** Exponents that results may have before rounding. */
-// @ts-ignore: decorator
-@inline
-function isInside(e: i32): bool {
-  return u32(e) - 1 < 0x7ffd;
-}
+
+/*
+ * What depends on values at random (which operand is the larger, whether a sum carries) is computed, not branched on.
+ */
 
 function add(vp: u32, at: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
   if (!isNormal(am, ase) || !isNormal(bm, bse)) return false;
-  let distance = i32(ase & 0x7fff) - i32(bse & 0x7fff);
-  if (distance < 0 || (distance == 0 && am < bm)) {
-    const m = am;
-    am = bm;
-    bm = m;
-    const se = ase;
-    ase = bse;
-    bse = se;
-    distance = -distance;
+  const ea = ase & 0x7fff;
+  const eb = bse & 0x7fff;
+  const swaps = u32(ea < eb) | (u32(ea == eb) & u32(am < bm));
+  const m = (am ^ bm) & (0 - u64(swaps));
+  am ^= m;
+  bm ^= m;
+  const e = (ea ^ eb) & (0 - swaps);
+  const distance = (ea ^ e) - (eb ^ e);
+  let low: u64;
+  if (distance < 64) {
+    low = (bm << 1) << (63 - distance);
+    bm >>= distance;
+  } else {
+    low = distance == 64 ? bm : distance == 65 ? (bm >> 1) | (bm & 1) : 1;
+    bm = 0;
   }
-  let e = i32(ase & 0x7fff);
-  let low: u64 = 0;
-  if (distance > 0) {
-    if (distance < 64) {
-      low = bm << (64 - distance);
-      bm >>= distance;
-    } else {
-      low = distance == 64 ? bm : distance == 65 ? (bm >> 1) | (bm & 1) : 1;
-      bm = 0;
-    }
-  }
-  if (((ase ^ bse) & 0x8000) == 0) {
-    let sum = am + bm;
-    if (sum < am) {
-      low = (low >> 1) | (low & 1) | (sum << 63);
-      sum = (sum >> 1) | J;
-      e++;
-    }
-    return isInside(e) && finish(vp, at, ase & 0x8000, e, sum, low);
-  }
-  let difference = am - bm - u64(low != 0);
-  low = 0 - low;
-  if (difference == 0) {
+  // Minus b is its complement and one more.
+  const differ = u64(((ase ^ bse) >> 15) & 1);
+  const complement = 0 - differ;
+  low = (low ^ complement) + differ;
+  let high = am + (bm ^ complement) + (u64(low == 0) & differ);
+  const carry = u64(high < am) & ~differ;
+  low = (low >> carry) | ((high & carry) << 63) | (low & carry);
+  high = (high >> carry) | (carry << 63);
+  if (high == 0) {
     if (low != 0) return false;
     // A zero of an exact cancellation is positive.
     store<u64>(at, 0);
@@ -420,18 +410,14 @@ function add(vp: u32, at: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
     setStatus(vp, 0);
     return true;
   }
-  const n = clz(difference);
-  if (n != 0) {
-    difference = (difference << n) | (low >> (64 - n));
-    low <<= n;
-    e -= i32(n);
-  }
-  return isInside(e) && finish(vp, at, ase & 0x8000, e, difference, low);
+  const n = clz(high);
+  high = (high << n) | ((low >> 1) >> (63 - n));
+  const sign = (ase ^ ((ase ^ bse) & (0 - swaps))) & 0x8000;
+  return finish(vp, at, sign, i32(ea ^ e) + i32(carry) - i32(n), high, low << n);
 }
 
 function mul(vp: u32, at: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
   if (!isNormal(am, ase) || !isNormal(bm, bse)) return false;
-  let e = i32(ase & 0x7fff) + i32(bse & 0x7fff) - 16382;
   const a0 = am & 0xffffffff;
   const a1 = am >> 32;
   const b0 = bm & 0xffffffff;
@@ -439,14 +425,11 @@ function mul(vp: u32, at: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
   const p = a0 * b0;
   const q = a1 * b0 + (p >> 32);
   const r = a0 * b1 + (q & 0xffffffff);
-  let m = a1 * b1 + (q >> 32) + (r >> 32);
-  let low = (r << 32) | (p & 0xffffffff);
-  if (i64(m) >= 0) {
-    m = (m << 1) | (low >> 63);
-    low <<= 1;
-    e--;
-  }
-  return isInside(e) && finish(vp, at, (ase ^ bse) & 0x8000, e, m, low);
+  const m = a1 * b1 + (q >> 32) + (r >> 32);
+  const low = (r << 32) | (p & 0xffffffff);
+  const short = (m >> 63) ^ 1;
+  const e = i32(ase & 0x7fff) + i32(bse & 0x7fff) - 16382 - i32(short);
+  return finish(vp, at, (ase ^ bse) & 0x8000, e, (m << short) | ((low >> 63) & short), low << short);
 }
 
 /** high:low / d with high < d and the top bit of d set, in two digits (Knuth 4.3.1, D); the remainder goes to `W.rest`. */
@@ -459,33 +442,33 @@ function quotient(high: u64, low: u64, d: u64): u64 {
   let q1 = high / d1;
   let r = high - q1 * d1;
   // Too large by at most two.
-  if (q1 >> 32 != 0 || q1 * d0 > ((r << 32) | l1)) {
-    q1--;
-    r += d1;
-    if (r >> 32 == 0 && (q1 >> 32 != 0 || q1 * d0 > ((r << 32) | l1))) q1--;
-  }
+  let over = u64(q1 >> 32 != 0) | u64(q1 * d0 > ((r << 32) | l1));
+  q1 -= over;
+  r += d1 & (0 - over);
+  over &= u64(r >> 32 == 0) & (u64(q1 >> 32 != 0) | u64(q1 * d0 > ((r << 32) | l1)));
+  q1 -= over;
   const middle = ((high << 32) | l1) - q1 * d;
   const l0 = low & 0xffffffff;
   let q0 = middle / d1;
   r = middle - q0 * d1;
-  if (q0 >> 32 != 0 || q0 * d0 > ((r << 32) | l0)) {
-    q0--;
-    r += d1;
-    if (r >> 32 == 0 && (q0 >> 32 != 0 || q0 * d0 > ((r << 32) | l0))) q0--;
-  }
+  over = u64(q0 >> 32 != 0) | u64(q0 * d0 > ((r << 32) | l0));
+  q0 -= over;
+  r += d1 & (0 - over);
+  over &= u64(r >> 32 == 0) & (u64(q0 >> 32 != 0) | u64(q0 * d0 > ((r << 32) | l0)));
+  q0 -= over;
   W.rest = ((middle << 32) | l0) - q0 * d;
   return (q1 << 32) + q0;
 }
 
 function div(vp: u32, at: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
   if (!isNormal(am, ase) || !isNormal(bm, bse)) return false;
-  const below = am < bm;
-  const e = i32(ase & 0x7fff) - i32(bse & 0x7fff) + 16383 - i32(below);
-  if (!isInside(e)) return false;
-  const m = below ? quotient(am, 0, bm) : quotient(am >> 1, am << 63, bm);
+  const half = u64(am >= bm);
+  const e = i32(ase & 0x7fff) - i32(bse & 0x7fff) + 16382 + i32(half);
+  if (u32(e) - 1 >= 0x7ffd) return false;
+  const m = quotient(am >> half, (am & half) << 63, bm);
   const rest = W.rest;
   // Never a tie: a quotient of 65 bits times a divisor of 64 has too many.
-  const low: u64 = rest == 0 ? 0 : rest > bm - rest ? HALF + 1 : 1;
+  const low: u64 = (u64(rest > bm - rest) << 63) | u64(rest != 0);
   return finish(vp, at, (ase ^ bse) & 0x8000, e, m, low);
 }
 
@@ -586,16 +569,20 @@ export function x87_op_int(vp: u32, a: i32, imm: u32): void {
 
 /** The order of two values; 0 where that is not common. */
 function orderOf(am: u64, ase: u32, bm: u64, bse: u32): u32 {
-  const aZero = am == 0 && (ase & 0x7fff) == 0;
-  const bZero = bm == 0 && (bse & 0x7fff) == 0;
+  const ea = ase & 0x7fff;
+  const eb = bse & 0x7fff;
+  const aZero = am == 0 && ea == 0;
+  const bZero = bm == 0 && eb == 0;
   if ((!aZero && !isNormal(am, ase)) || (!bZero && !isNormal(bm, bse))) return 0;
   if (aZero && bZero) return EQUAL;
-  const aNegative = (ase & 0x8000) != 0;
-  if (aZero) return (bse & 0x8000) != 0 ? GREATER : LESS;
-  if (bZero || ((ase ^ bse) & 0x8000) != 0) return aNegative ? LESS : GREATER;
-  if (ase == bse && am == bm) return EQUAL;
-  const less = ase == bse ? am < bm : ase < bse;
-  return less != aNegative ? LESS : GREATER;
+  // A zero has the least exponent: only the sign of the other counts.
+  const negative = ase >> 15;
+  const differ = (negative ^ (bse >> 15)) & ~(u32(aZero) | u32(bZero));
+  const smaller = u32(ea < eb) | (u32(ea == eb) & u32(am < bm));
+  const equal = u32(ea == eb) & u32(am == bm) & ~differ;
+  const sign = aZero ? bse >> 15 : negative;
+  const less = (smaller ^ sign) & ~differ & 1;
+  return equal != 0 ? EQUAL : (less | (negative & differ)) != 0 ? LESS : GREATER;
 }
 
 /** The order of ST(0) and ST(i); 0 where that is not common. */
