@@ -108,7 +108,7 @@ export const vectorOps = {
   x87_st_i16: { operands: ["i32", "i16", ""], imm: true }, x87_st_i32: { operands: ["i32", "i32", ""], imm: true },
   x87_st_i64: { operands: ["i64", "i64", ""], imm: true },
   /** On registers. */
-  x87_st_st: x87imm, x87_exchange: x87imm, x87_sign: x87imm,
+  x87_st_st: x87imm, x87_exchange: x87imm, x87_sign: x87imm, x87_sqrt: { operands: ["", "", ""] },
   x87_add_st: x87imm, x87_sub_st: x87imm, x87_mul_st: x87imm, x87_div_st: x87imm,
   /** With a, from memory; imm: the opcode's /r field, or how many registers to pop. */
   x87_op_f32: { operands: ["", "w32", ""], imm: true }, x87_op_f64: { operands: ["", "i64", ""], imm: true }, x87_op_int: { operands: ["", "i32", ""], imm: true },

@@ -57,6 +57,7 @@ export const runtimeCalls: Record<string, FunctionType> = {
   x87_st_st: signature("i32 i32", ""),
   x87_exchange: signature("i32 i32", ""),
   x87_sign: signature("i32 i32", ""),
+  x87_sqrt: signature("i32", ""),
   x87_add_st: signature("i32 i32", ""),
   x87_sub_st: signature("i32 i32", ""),
   x87_mul_st: signature("i32 i32", ""),

@@ -236,6 +236,7 @@ export const x87Rules: Record<string, Rule> = {
   fcomip: compareToFlags(pops),
   fucomi: compareToFlags(quiet),
   fucomip: compareToFlags(quiet | pops),
+  fsqrt: noted((l) => l.ir.rrr(Op.x87_sqrt, 0, 0)),
   fchs: sign(0),
   fabs: sign(1),
   fld1: constant(0x3ff00000),
@@ -263,7 +264,7 @@ for (const name of ["add", "mul", "sub", "subr", "div", "divr"]) {
 for (const condition of ["b", "e", "be", "u", "nb", "ne", "nbe", "nu"]) x87Rules[`fcmov${condition}`] = fcmov;
 for (const name of (
   "ftst fxam fldl2t fldl2e fldpi fldlg2 fldln2 f2xm1 fyl2x fptan fpatan fxtract fprem1 fdecstp fincstp " +
-  "fprem fyl2xp1 fsqrt fsincos frndint fscale fsin fcos"
+  "fprem fyl2xp1 fsincos frndint fscale fsin fcos"
 ).split(" ")) {
   x87Rules[name] = top;
 }

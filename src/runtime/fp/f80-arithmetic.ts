@@ -7,7 +7,7 @@ import {
   exponentOf, F80, give, indefinite, infinity, isDenormal, isInfinite, isNan, isOdd, isSignaling, isUnsupported, isZero,
   propagate, propagate2, roundZ, significandOf, zero,
 } from "./f80";
-import { add, div, mul, sqrt } from "./unpacked";
+import { add, div, mul, sqrtOf } from "./unpacked";
 
 function invalid(): u64 {
   Env.raised |= IE;
@@ -75,7 +75,7 @@ export function f80Sqrt(m: u64, se: u32): u64 {
   if (se >> 15) return invalid();
   if (isInfinite(m, se)) return give(se, m);
   if (denormals(m, se, m, se)) return 0;
-  sqrt(exponentOf(m, se), significandOf(m));
+  sqrtOf(exponentOf(m, se), significandOf(m));
   return roundZ(F80.precision);
 }
 

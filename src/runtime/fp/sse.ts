@@ -144,7 +144,7 @@ function sqrtBits(a: u64, F: u32, mxcsr: u32): u64 {
   if (signOf(a, F)) return invalid(F);
   if (isInfinite(a, F)) return a;
   if (denormals(a, a, F)) return 0;
-  unpacked.sqrt(exponentOf(a, F), significandOf(a, F));
+  unpacked.sqrtOf(exponentOf(a, F), significandOf(a, F));
   return roundZ(F, flushes(mxcsr));
 }
 

@@ -70,28 +70,49 @@ export function div(aSign: u32, aExp: i32, a: u64, bSign: u32, bExp: i32, b: u64
   give(aSign ^ bSign, aExp - bExp - i32(below), high, low | u64(W.rest != 0));
 }
 
-export function sqrt(exponent: i32, a: u64): void {
-  // The radicand a:0, shifted by 1 for an even exponent, has a root with its top bit in bit 63.
-  let high = exponent & 1 ? a : a >> 1;
-  let low = exponent & 1 ? 0 : a << 63;
-  let root: u64 = 0;
-  let rest: u64 = 0;
-  let over: u64 = 0; // bit 64 of the remainder
-  for (let i = 0; i < 64; i++) {
-    over = rest >> 62;
-    rest = (rest << 2) | (high >> 62);
-    high = (high << 2) | (low >> 62);
-    low <<= 2;
-    const trial = (root << 2) | 1;
-    const carry = root >> 62;
-    root <<= 1;
-    if (over > carry || (over == carry && rest >= trial)) {
-      over -= carry + u64(rest < trial);
-      rest -= trial;
-      root |= 1;
-    }
+/** The greatest f64 below 2^64. */
+const BELOW_2_64: f64 = 18446744073709549568.0;
+
+/** The root of high:low, whose top bit is in bit 63; leaves the remainder in Root. */
+function rootOf(high: u64, low: u64): u64 {
+  // 52 bits by the host's root, the rest by one step of Newton's: the error is a dozen bits, and its square nothing.
+  const estimate = min(sqrt<f64>(f64(high)) * 4294967296.0, BELOW_2_64);
+  let root = u64(estimate);
+  let square = multiply(root, root);
+  const rest = f64(i64(high - square - u64(low < W.low))) * 18446744073709551616.0 + f64(low - W.low);
+  const step = i64(floor(rest / (2.0 * estimate)));
+  const next = root + step;
+  root = step > 0 && next < root ? ~u64(0) : next;
+  square = multiply(root, root);
+  let over = high - square - u64(low < W.low);
+  let rem = low - W.low;
+  // At most one too large, or one too small.
+  while (i64(over) < 0) {
+    root--;
+    const more = (root << 1) + 1;
+    rem += more;
+    over += (root >> 63) + u64(rem < more);
   }
-  const remainder = (rest | over) != 0;
-  const more = over != 0 || rest > root;
-  give(0, exponent >> 1, root, remainder ? (more ? 0xc000000000000000 : 0x4000000000000000) : 0);
+  while (over > root >> 63 || (over == root >> 63 && rem > root << 1)) {
+    const less = (root << 1) + 1;
+    over -= (root >> 63) + u64(rem < less);
+    rem -= less;
+    root++;
+  }
+  Root.over = over;
+  Root.rest = rem;
+  return root;
+}
+class Root {
+  static over: u64 = 0;
+  static rest: u64 = 0;
+}
+
+export function sqrtOf(exponent: i32, a: u64): void {
+  // Of a · 2^64 with an odd exponent, of half of it with an even one.
+  const half = u64(~exponent & 1);
+  const root = rootOf(a >> half, (a & half) << 63);
+  const exact = (Root.over | Root.rest) == 0;
+  const more = Root.over != 0 || Root.rest > root;
+  give(0, exponent >> 1, root, exact ? 0 : more ? 0xc000000000000000 : 0x4000000000000000);
 }

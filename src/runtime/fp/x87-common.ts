@@ -9,10 +9,11 @@
 import { FCW, FPR, FSW, FTOP, FTW } from "../layout";
 import { raise } from "../memory";
 import { PE } from "./environment";
-import { J } from "./f80";
+import { BIAS, J } from "./f80";
+import { sqrtOf, Z } from "./unpacked";
 import { W } from "./wide";
 import {
-  fabs, fchs, flagsOf, x87_arith_f32, x87_arith_f64, x87_arith_int, x87_arith_sti, x87_arith_to_sti, x87_com_f32, x87_com_f64, x87_com_int,
+  fabs, fchs, flagsOf, fsqrt, x87_arith_f32, x87_arith_f64, x87_arith_int, x87_arith_sti, x87_arith_to_sti, x87_com_f32, x87_com_f64, x87_com_int,
   x87_com_sti, x87_comi, x87_fxch,
 } from "./x87-arithmetic";
 import {
@@ -372,12 +373,40 @@ function finish(vp: u32, at: u32, sign: u32, e: i32, m: u64, low: u64): bool {
   return true;
 }
 
+/** A zero of either sign. */
+// @ts-ignore: decorator
+@inline
+function isZero(m: u64, se: u32): bool {
+  return m == 0 && (se & 0x7fff) == 0;
+}
+/** Writes an exact value. */
+// @ts-ignore: decorator
+@inline
+function exactly(vp: u32, at: u32, m: u64, se: u32): bool {
+  store<u64>(at, m);
+  store<u16>(at, u16(se), 8);
+  setStatus(vp, 0);
+  return true;
+}
+/** A sum with one zero. */
+function addZero(vp: u32, at: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
+  if (isZero(am, ase) && isNormal(bm, bse)) return exactly(vp, at, bm, bse);
+  return isNormal(am, ase) && isZero(bm, bse) && exactly(vp, at, am, ase);
+}
+/** A product with a zero. */
+function mulZero(vp: u32, at: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
+  const a = isZero(am, ase);
+  const b = isZero(bm, bse);
+  if ((!a && !isNormal(am, ase)) || (!b && !isNormal(bm, bse))) return false;
+  return exactly(vp, at, 0, (ase ^ bse) & 0x8000);
+}
+
 /*
  * What depends on values at random (which operand is the larger, whether a sum carries) is computed, not branched on.
  */
 
 function add(vp: u32, at: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
-  if (!isNormal(am, ase) || !isNormal(bm, bse)) return false;
+  if (!isNormal(am, ase) || !isNormal(bm, bse)) return addZero(vp, at, am, ase, bm, bse);
   const ea = ase & 0x7fff;
   const eb = bse & 0x7fff;
   const swaps = u32(ea < eb) | (u32(ea == eb) & u32(am < bm));
@@ -405,10 +434,7 @@ function add(vp: u32, at: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
   if (high == 0) {
     if (low != 0) return false;
     // A zero of an exact cancellation is positive.
-    store<u64>(at, 0);
-    store<u16>(at, 0, 8);
-    setStatus(vp, 0);
-    return true;
+    return exactly(vp, at, 0, 0);
   }
   const n = clz(high);
   high = (high << n) | ((low >> 1) >> (63 - n));
@@ -417,7 +443,7 @@ function add(vp: u32, at: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
 }
 
 function mul(vp: u32, at: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
-  if (!isNormal(am, ase) || !isNormal(bm, bse)) return false;
+  if (!isNormal(am, ase) || !isNormal(bm, bse)) return mulZero(vp, at, am, ase, bm, bse);
   const a0 = am & 0xffffffff;
   const a1 = am >> 32;
   const b0 = bm & 0xffffffff;
@@ -470,6 +496,21 @@ function div(vp: u32, at: u32, am: u64, ase: u32, bm: u64, bse: u32): bool {
   // Never a tie: a quotient of 65 bits times a divisor of 64 has too many.
   const low: u64 = (u64(rest > bm - rest) << 63) | u64(rest != 0);
   return finish(vp, at, (ase ^ bse) & 0x8000, e, m, low);
+}
+
+export function x87_sqrt(vp: u32): void {
+  const top = topOf(vp);
+  if (roundsPlainly(vp) && (tagsOf(vp) & bitsOf(top)) == 0) {
+    const at = register(vp, top);
+    const m = load<u64>(at);
+    const se = u32(load<u16>(at, 8));
+    if (isNormal(m, se) && se >> 15 == 0) {
+      sqrtOf(i32(se) - BIAS, m);
+      finish(vp, at, 0, Z.exponent + BIAS, Z.high, Z.low);
+      return;
+    }
+  }
+  fsqrt(vp);
 }
 
 const ADD: u32 = 0;
