@@ -14,6 +14,7 @@
 import { formatUnits, type OpRow, opRows } from "#ir";
 import { at } from "#vcpu";
 import { type Code, type Local, V, W, type WasmType } from "#wasm";
+import { X87Stack } from "./x87-stack.ts";
 
 /** What a four-byte slot of the record holds: a single, one half of a double, a part of a zero of any format. */
 const Slot = { single: 1, low: 2, high: 3, zero: 4 } as const;
@@ -32,6 +33,8 @@ export class FloatState {
   readonly #code: Code;
   readonly #vp: Local;
   readonly #tracks: boolean;
+  /** The x87's registers; undefined in the interpreter. */
+  readonly x87: X87Stack | undefined;
   readonly #slots = new Map<number, number>();
   readonly #scratch = new Map<string, Local>();
   /** Locals whose value this block has written. */
@@ -47,6 +50,7 @@ export class FloatState {
     this.#code = code;
     this.#vp = vp;
     this.#tracks = tracks;
+    this.x87 = tracks ? new X87Stack(code, vp) : undefined;
   }
 
   /** A block begins, or a helper was called: nothing is known. */
@@ -54,6 +58,7 @@ export class FloatState {
     this.#slots.clear();
     this.#written.clear();
     this.#stale = 0;
+    this.x87?.forget();
   }
 
   /** The operation whose words start at `n` is emitted next. */
