@@ -41,7 +41,8 @@ export function emitSum(c: Code, x87: X87Stack, { a, b, negate }: Operands, slow
   c.get(small).get(d).op(W.i64_shr_u).get(carry).op(W.i64_xor).get(high).op(W.i64_add);
   c.get(low).op(W.i64_eqz, W.i64_extend_i32_u).get(differ).op(W.i64_and, W.i64_add).set(small);
   c.get(small).get(high).op(W.i64_lt_u, W.i64_extend_i32_u).get(differ).i64(1).op(W.i64_xor, W.i64_and).set(carry);
-  c.get(low).get(carry).op(W.i64_shr_u).get(small).get(carry).op(W.i64_and).i64(63).op(W.i64_shl, W.i64_or).get(low).get(carry).op(W.i64_and, W.i64_or).set(low);
+  // Nothing is lost: less than 64 bits were shifted out.
+  c.get(low).get(carry).op(W.i64_shr_u).get(small).get(carry).op(W.i64_and).i64(63).op(W.i64_shl, W.i64_or).set(low);
   c.get(small).get(carry).op(W.i64_shr_u).get(carry).i64(63).op(W.i64_shl, W.i64_or).tee(high).op(W.i64_eqz).unlikely().brIf(slow);
   // Its top bit to bit 63.
   c.get(high).op(W.i64_clz).set(d);
