@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "vitest";
 import { gpa } from "#address";
-import { codeBase, dataBase, guest } from "../guest-code.ts";
+import { codeBase, guest } from "../guest-code.ts";
 import { nativeJudge, X87_BYTES } from "./judge.ts";
 import { Random, seedOf } from "./operands.ts";
 import { makeCase, type Operand, show } from "./x87-cases.ts";
@@ -12,6 +12,8 @@ import { makeCase, type Operand, show } from "./x87-cases.ts";
 const judge = nativeJudge();
 const CASES = Number(process.env.FP_CASES ?? 2000);
 const SEQUENCES = 40;
+/** Where the guest has the cases: behind its stack. */
+const casesBase = 0x40_0000;
 
 /** As assemble_x87 of test/native/fp-judge.c has it, in a loop over the cases: rdi is the case, rsi its operand, ecx counts. */
 const loop = (code: readonly number[]): Uint8Array => {
@@ -31,10 +33,10 @@ function compiled(code: readonly number[], cases: Uint8Array): Uint8Array {
   const machine = guest(loop(code), { hotThreshold: 2, exact: false });
   const { vcpu, memory } = machine;
   const run = (count: number): void => {
-    memory.write(gpa(dataBase), cases);
+    memory.write(gpa(casesBase), cases);
     vcpu.setU64("RIP", BigInt(codeBase));
     vcpu.setU32("HALTED", 0);
-    vcpu.setRegister(7, BigInt(dataBase));
+    vcpu.setRegister(7, BigInt(casesBase));
     vcpu.setRegister(1, BigInt(count));
     for (let slices = 0; slices < 1000; slices++) {
       const exit = machine.engine.run(vcpu, vcpu.u64("ICOUNT") + 10_000n);
@@ -47,7 +49,7 @@ function compiled(code: readonly number[], cases: Uint8Array): Uint8Array {
   run(cases.length / X87_BYTES);
   expect(vcpu.u64("COMPILED"), "compiled code ran").toBeGreaterThan(before);
   const after = new Uint8Array(cases.length);
-  memory.read(gpa(dataBase), after);
+  memory.read(gpa(casesBase), after);
   return after;
 }
 
