@@ -6,7 +6,7 @@
  * again from the blocks that there are now: it is the one that would be compiled at this moment.
  */
 import { opBytes, printOp } from "#ir";
-import { emitRegions, growRegion } from "#jit";
+import { emitRegions, passesWithout } from "#jit";
 import { arenaLayout, blockHeader, processFields } from "#memory";
 import { Mode } from "#vcpu";
 import type { MachineParts } from "#vm";
@@ -99,20 +99,24 @@ function instructionsOf(code: Uint8Array, facts: BlockFacts, address: bigint): s
   return lines;
 }
 
-/** The WebAssembly that the block is compiled to as a region's start. `exact`: as in virtual time. */
-export function printRegion(parts: Pick<MachineParts, "vcpu">, facts: BlockFacts, exact: boolean): string {
-  const words = parts.vcpu.arena.i32;
-  const page = (facts.hpa & ~0xfff) >>> 0;
-  const here = new Map(
-    allBlocks(parts)
-      .filter((each) => each.mode === facts.mode && (each.hpa & ~0xfff) >>> 0 === page)
-      .filter((each) => each.secondPage === 0)
-      .map((each) => [each.hpa & 0xfff, each.block]),
+/** The WebAssembly that the block at `address` is compiled to as a region's start. `exact`: as in virtual time. */
+export function printRegion(
+  { vcpu, engine }: MachineParts,
+  facts: BlockFacts,
+  address: bigint,
+  exact: boolean,
+): string {
+  const region = engine.regions.grow(vcpu, facts.block, address, 0);
+  const title = `region of ${region.blocks.length} blocks in ${region.pages.length} pages, ${region.instructions} instructions`;
+  if (region.blocks.length === 0) return title;
+  const { bytes, functions } = emitRegions(vcpu.arena.i32, [{ region, record: 0 }], { exact, passes: passesWithout() });
+  const entries = functions[0].entries.map(({ delta }) =>
+    delta < 0 ? `-${(-delta).toString(16)}` : delta.toString(16),
   );
-  const region = growRegion(words, facts.block, (offset) => here.get(offset) ?? 0);
-  const title = `region of ${region.blocks.length} blocks, ${region.instructions} instructions, ${region.entries.length} entries`;
-  const text = printModule(emitRegions(words, [region], exact).bytes);
-  return [title, ...text.split("\n").filter((line) => !/^(type|import) /.test(line))].join("\n");
+  const lines = printModule(bytes)
+    .split("\n")
+    .filter((line) => !/^(type|import) /.test(line));
+  return [`${title}, entries at ${entries.join(" ")}`, ...lines].join("\n");
 }
 
 /** Everything that is known of the code at an address. */
@@ -124,7 +128,7 @@ export function printCode(parts: MachineParts, address: bigint, exact: boolean):
   return blocks
     .flatMap((each) => {
       const start = address - BigInt(hpa - each.hpa);
-      return [printBlock(parts, each, start), printRegion(parts, each, exact)];
+      return [printBlock(parts, each, start), printRegion(parts, each, start, exact)];
     })
     .join("\n");
 }

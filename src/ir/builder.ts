@@ -5,7 +5,7 @@
  * that instruction's position. Nothing is allocated while a block is written.
  */
 import { assert } from "#base";
-import { gpr } from "#vcpu";
+import { gpr, targetSlots } from "#vcpu";
 import { formatUnits, Op, opRows } from "./ops.ts";
 
 export type KnownFlags = "" | "sub" | "logic";
@@ -119,6 +119,13 @@ export class IrBuilder {
     this.#words[word + 4] = 0;
     this.#words[word + 5] = 0;
     this.length += 24;
+  }
+
+  /** Ends the block: on at the address in `a`. */
+  indirect(op: number, a: number, returns: boolean): void {
+    const word = this.#head(op, 0, a, returns ? 1 : 0);
+    this.#words.fill(0, word + 2, word + 2 + targetSlots);
+    this.length += formatUnits.target * 8;
   }
 
   /** Calls runtime helper `id`; a and b are field offsets or any 16-bit numbers. */

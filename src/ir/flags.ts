@@ -10,8 +10,22 @@
  *   ADC       flags of a + b + CC_C (0 or 1)    SBB  flags of a - b - CC_C
  *   LOGIC     flags of result CC_A; CF = OF = AF = 0
  *   RESULT    ZF SF PF from CC_A (a result); CF OF AF from CC_C, at their places in EFLAGS
+ *   SHL SHR SAR  flags of CC_A shifted by CC_C, which is 1 to 63; OF as for a shift by one; AF = 0
+ *   MUL       flags of the signed product of a and b: CF = OF = it does not fit; AF = 0
  */
-export const FlagsClass = { EXPLICIT: 0, ADD: 1, SUB: 2, ADC: 3, SBB: 4, LOGIC: 5, RESULT: 6 } as const;
+export const FlagsClass = {
+  EXPLICIT: 0,
+  ADD: 1,
+  SUB: 2,
+  ADC: 3,
+  SBB: 4,
+  LOGIC: 5,
+  RESULT: 6,
+  SHL: 7,
+  SHR: 8,
+  SAR: 9,
+  MUL: 10,
+} as const;
 export type FlagsClass = (typeof FlagsClass)[keyof typeof FlagsClass];
 
 /** Operand widths as log2 of bytes. */

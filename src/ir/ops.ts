@@ -17,15 +17,18 @@
  *   mem2   op v base index   disp32 position count   c u u u
  *   jump   op u link32       delta32 u32
  *   branch op u link32       delta32 delta32   link32 u32
+ *   target op u a returns    16 delta32                      an indirect jump; its deltas are places it was seen to go to, the
+ *                                                            latest first, 0 = none; returns = 1 for what ends a call
  *   call   op id a b         imm32 position count           a runtime helper
  *   pos    op d a b          imm32 position count           as rri, for an operation that may leave
  * `position` is the instruction's offset from its block's start, its top two bits the scale; `count` the number of
  * instructions before it in the block, its top bit set for accesses to the stack segment. `link` is the arena offset of the next block once known. `delta` counts from
  * the block's start.
  */
+import { targetSlots } from "#vcpu";
 import { type VectorOp, type VectorSignature, vectorOps } from "./vector-ops.ts";
 
-export type OpFormat = "rrr" | "rri" | "mem" | "mem2" | "jump" | "branch" | "call" | "pos";
+export type OpFormat = "rrr" | "rri" | "mem" | "mem2" | "jump" | "branch" | "target" | "call" | "pos";
 export type FieldType = "i8" | "i16" | "i32" | "i64" | "w32" | "v128";
 /** "" = operand not used. */
 export type OperandType = FieldType | "";
@@ -170,7 +173,7 @@ add("jnz", "branch", { ends: true, a: "i8" });
 /** Leaves with #GP where a is no canonical address: before a jump there changes anything. Of a call (imm 1) the push comes first. */
 add("canonical", "pos", { a: "i64", leaves: true });
 /** RIP = a. */
-add("jmpi", "rrr", { ends: true, a: "i64" });
+add("jmpi", "target", { ends: true, a: "i64" });
 /** RIP += delta, then on by a full look-up: whatever the instruction changed (mode, mappings, events) is seen. */
 add("sync", "jump", { ends: true });
 /** RIP was written by a helper; on by a full look-up. */
@@ -212,4 +215,4 @@ export const Op = Object.fromEntries(table.map((row, n) => [row.name, n])) as Re
 /** Operations below this number are the interpreter's inner loop; the others its outer one. */
 export const innerOps = integerOps;
 
-export const formatUnits: Record<OpFormat, number> = { rrr: 1, rri: 2, mem: 2, mem2: 3, jump: 2, branch: 3, call: 2, pos: 2 };
+export const formatUnits: Record<OpFormat, number> = { rrr: 1, rri: 2, mem: 2, mem2: 3, jump: 2, branch: 3, target: 1 + targetSlots / 2, call: 2, pos: 2 };

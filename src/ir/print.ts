@@ -110,6 +110,8 @@ export function printOp(words: Int32Array, word: number): string {
     }
     case "jump":
       return line([delta(third)]);
+    case "target":
+      return line([fieldName(a), ...(b === 0 ? [] : ["returns"])]);
     case "branch":
       return line([...(row.a === "" ? [] : [fieldName(d)]), `${delta(third)} else ${delta(fourth)}`]);
     case "call":

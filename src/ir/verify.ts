@@ -132,6 +132,9 @@ function checkFields(
       return;
     case "jump":
       return;
+    case "target":
+      check(a, row.a);
+      return;
     case "branch":
       check(d, row.a);
       return;

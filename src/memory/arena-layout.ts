@@ -31,6 +31,7 @@ export const threadTranslations = {
   T_BLOCK_HASH: 0x1000000,
   T_BLOCK_NEXT: 0x1080000,
   T_SCRATCH: 0x1090000,
+  T_REGIONS: 0x10b0000,
   T_BLOCKS: 0x1100000,
   T_BYTES: 0x4000000,
 } as const;
@@ -44,6 +45,8 @@ export interface Translations {
   readonly nextAt: number;
   /** For a block that runs alone; undefined: anywhere. */
   readonly scratch?: number;
+  /** Records of regions that span pages; undefined: anywhere. */
+  readonly regions?: number;
   /** Frame records; but for the first thread, where the piece begins. */
   readonly records: number;
 }
@@ -54,7 +57,7 @@ export function translationsOf(thread: number): Translations {
     const { BLOCK_HASH: hash, BLOCKS: blocks, BLOCKS_END: blocksEnd, FRAME_RECORDS: records, PROCESS } = arenaLayout;
     return { hash, blocks, blocksEnd, nextAt: PROCESS + processFields.P_BLOCK_NEXT, records };
   }
-  const { T_BLOCK_HASH, T_BLOCK_NEXT, T_SCRATCH, T_BLOCKS, T_BYTES } = threadTranslations;
+  const { T_BLOCK_HASH, T_BLOCK_NEXT, T_SCRATCH, T_REGIONS, T_BLOCKS, T_BYTES } = threadTranslations;
   const base = arenaLayout.FRAMES + (thread - 1) * T_BYTES;
   return {
     hash: base + T_BLOCK_HASH,
@@ -62,6 +65,7 @@ export function translationsOf(thread: number): Translations {
     blocksEnd: base + T_BYTES,
     nextAt: base + T_BLOCK_NEXT,
     scratch: base + T_SCRATCH,
+    regions: base + T_REGIONS,
     records: base,
   };
 }
@@ -138,7 +142,7 @@ export const blockHeader = {
   B_PAGE_NEXT: 12,
   /** Entries left until the block is hot; 0 makes every entry ask (see B_REGION and B_VALID). */
   B_COUNTER: 16,
-  /** Index of the compiled region that starts here, or 0. */
+  /** Place in the table of the compiled region that can be entered here, or 0. */
   B_REGION: 20,
   /** Guest instructions. */
   B_COUNT: 24,
@@ -150,8 +154,28 @@ export const blockHeader = {
   /** Bytes of guest code that the block depends on. */
   B_BYTES: 40,
   B_PAGE2_NEXT: 44,
-  B_IR: 48,
+  /** Which of the region's entries this is. */
+  B_ENTRY: 48,
+  /** Entries that the region refused. */
+  B_REFUSALS: 52,
+  B_IR: 56,
 } as const;
+
+/**
+ * Record of a region that spans pages: under which generation it was last found to be mapped (runtime/memory/generations.ts).
+ * Then R_COUNT pairs of i32 page, counted from the region's base, and u32 frame.
+ */
+export const regionRecord = {
+  /** vCPU area, its ASID or GLOBAL_ASID, and u64 base (GVA of the page of the seed) that were right. */
+  R_VP: 0,
+  R_ASID: 4,
+  R_BASE: 8,
+  R_COUNT: 16,
+  R_PAGES: 24,
+  R_BYTES: 128,
+} as const;
+/** Such records of each thread. */
+export const regionRecords = 2560;
 
 export function generateArenaLayout(): string {
   const all = {
@@ -162,6 +186,7 @@ export function generateArenaLayout(): string {
     ...spaceFields,
     ...entryFlags,
     ...blockHeader,
+    ...regionRecord,
   };
   return Object.entries(all)
     .map(([name, value]) => `export const ${name}: u32 = ${value};`)

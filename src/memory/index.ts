@@ -10,6 +10,8 @@ export {
   maxThreads,
   maxVcpus,
   processFields,
+  regionRecord,
+  regionRecords,
   spaceFields,
   type Translations,
   translationsOf,

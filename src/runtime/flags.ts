@@ -1,5 +1,6 @@
 /** Arithmetic flags from their lazy form (ir/flags.ts): operands stand at the top of 64 bits. */
 import * as L from "./layout";
+import { mulhs64 } from "./wide";
 
 const CF: u32 = 0x001;
 const PF: u32 = 0x004;
@@ -12,6 +13,39 @@ function parity(low: u32): u32 {
   return (popcnt<u32>(low & 0xff) & 1) == 0 ? PF : 0;
 }
 
+/** What the lazy classes after RESULT come to: CF and OF at their places, with the result, at the top, in `lazyResult`. */
+let lazyResult: u64 = 0;
+function lazyCarry(vp: u32, kind: u32): u32 {
+  const a = load<u64>(vp, L.CC_A);
+  const count = load<u64>(vp, L.CC_C);
+  const shift = <u64>(64 - (8 << (kind & 3)));
+  switch (kind >> 2) {
+    case 7: {
+      lazyResult = a << count;
+      const carry = <u32>(a >> (64 - count)) & 1;
+      return carry | ((<u32>(lazyResult >> 63) ^ carry) << 11);
+    }
+    case 8: {
+      const operand = a >> shift;
+      lazyResult = (operand >> count) << shift;
+      return (<u32>(operand >> (count - 1)) & 1) | (<u32>(a >> 63) << 11);
+    }
+    case 9: {
+      const operand = <i64>a >> shift;
+      lazyResult = <u64>(operand >> count) << shift;
+      return <u32>(operand >> (count - 1)) & 1;
+    }
+    default: {
+      const x = <i64>a >> shift;
+      const y = <i64>load<u64>(vp, L.CC_B) >> shift;
+      const product = x * y;
+      lazyResult = <u64>product << shift;
+      const fits = shift == 0 ? <i64>mulhs64(<u64>x, <u64>y) == product >> 63 : <i64>lazyResult >> shift == product;
+      return fits ? 0 : CF | OF;
+    }
+  }
+}
+
 /** The six flags at their places in EFLAGS. */
 export function flags(vp: u32): u32 {
   const kind = <u32>load<u64>(vp, L.CC_KIND);
@@ -19,6 +53,10 @@ export function flags(vp: u32): u32 {
   const cls = kind >> 2;
   if (cls == 0) return <u32>a;
   const shift = <u64>(64 - (8 << (kind & 3)));
+  if (cls >= 7) {
+    const carryAndOverflow = lazyCarry(vp, kind);
+    return carryAndOverflow | (lazyResult == 0 ? ZF : 0) | (<i64>lazyResult < 0 ? SF : 0) | parity(<u32>(lazyResult >> shift));
+  }
   if (cls >= 5) {
     const result = (a == 0 ? ZF : 0) | (<i64>a < 0 ? SF : 0) | parity(<u32>(a >> shift));
     return cls == 5 ? result : result | <u32>load<u64>(vp, L.CC_C);
@@ -56,13 +94,21 @@ export function carry(vp: u32): u32 {
       return 0;
     case 6:
       return <u32>load<u64>(vp, L.CC_C) & CF;
-    default:
+    case 0:
+    case 3:
+    case 4:
       return flags(vp) & CF;
+    default:
+      return lazyCarry(vp, <u32>load<u64>(vp, L.CC_KIND)) & CF;
   }
 }
 
 /** What ZF and SF are told from: 0 for ZF, negative for SF. Not for EXPLICIT. */
 function resultOf(vp: u32, cls: u32): u64 {
+  if (cls >= 7) {
+    lazyCarry(vp, <u32>load<u64>(vp, L.CC_KIND));
+    return lazyResult;
+  }
   const a = load<u64>(vp, L.CC_A);
   if (cls >= 5) return a;
   const b = load<u64>(vp, L.CC_B);

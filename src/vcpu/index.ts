@@ -8,6 +8,7 @@ export {
   gpr,
   jumpCacheEntries,
   jumpCacheEntryBytes,
+  targetSlots,
   temp,
   tlbBytes,
   tlbEntries,

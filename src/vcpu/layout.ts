@@ -205,6 +205,9 @@ export const tlbBytes = tlbEntries * tlbEntryBytes;
 export const jumpCacheEntries = 4096;
 export const jumpCacheEntryBytes = 16;
 
+/** Places that an indirect jump remembers (ir/ops.ts). */
+export const targetSlots = 16;
+
 export const area = {
   /** Scratch of runtime helpers: images of the floating-point state on their way from or to guest memory. */
   scratch: 0x1400,
@@ -234,6 +237,7 @@ if (area.fillLog + 4 * area.fillLogEntries > area.codeFilter || codeFilterEnd > 
 export function generateRuntimeLayout(): string {
   const lines = placed.fields.map((f) => `export const ${f.name}: u32 = ${f.offset};${f.note ? ` // ${f.note}` : ""}`);
   const constants = {
+    TARGET_SLOTS: targetSlots,
     SCRATCH: area.scratch,
     FORGET_ENTRIES: forgetEntries,
     TLB: area.tlb,

@@ -19,6 +19,8 @@ export const Leave = {
   again: 8,
   /** A triple fault. */
   shutdown: 9,
+  /** The guest maps other frames than the region was made from: its first block is interpreted. Seen by the interpreter alone. */
+  refused: 10,
   /** Compiled code met what only the interpreter does: the block at RIP is interpreted. Seen by the interpreter alone. */
   interpret: 11,
 } as const;

@@ -6,7 +6,7 @@
  * - With a budget of n instructions exactly n retire, unless HLT, shutdown or the host ends the run before.
  */
 import { assert } from "#base";
-import { BlockLifter } from "#jit";
+import { BlockLifter, type Passes, passesWithout } from "#jit";
 import {
   type Arena,
   arenaLayout,
@@ -39,6 +39,8 @@ export interface TranslatingOptions {
   readonly thread?: number;
   /** Nanoseconds. With it, the times in `stats` are counted. */
   readonly now?: () => number;
+  /** Optimisations in use; all of them unless said otherwise. */
+  readonly passes?: Passes;
   /** With one, caches are dropped and runs are cut at random moments (chaos.ts). */
   readonly chaosSeed?: number;
 }
@@ -76,7 +78,7 @@ export class TranslatingEngine implements Engine {
     lifted: 0,
     liftedInstructions: 0,
     steps: 0,
-    leaves: new Array<number>(10).fill(0),
+    leaves: new Array<number>(Object.keys(Leave).length).fill(0),
     blockFlushes: 0,
     liftNs: 0,
     compileNs: 0,
@@ -91,7 +93,8 @@ export class TranslatingEngine implements Engine {
     this.#now = options.now;
     this.#observer = options.observer;
     if (options.chaosSeed !== undefined) this.#chaos = new Chaos(options.chaosSeed);
-    this.#lifter = new BlockLifter(options.host.missingInstruction);
+    const passes = options.passes ?? passesWithout();
+    this.#lifter = new BlockLifter(options.host.missingInstruction, passes);
     this.#translations = translationsOf(options.thread ?? 0);
     this.#scratch = this.#translations.scratch ?? options.arena.allot(128 * 1024);
     this.#wasm = instantiateRuntime(
@@ -109,7 +112,7 @@ export class TranslatingEngine implements Engine {
       options.catchFaults ?? false,
       this.#observer && this.#watch(this.#observer),
     );
-    this.#regions = new RegionCompiler(options.arena, this.#wasm, options.exact, this.#translations.hash);
+    this.#regions = new RegionCompiler(options.arena, this.#wasm, this.#translations, { exact: options.exact, passes });
     if (options.thread !== undefined && options.thread > 0) {
       this.runtime.use_translations(this.#translations.records);
     }
@@ -380,7 +383,7 @@ export class TranslatingEngine implements Engine {
         this.#timed("liftNs", () => this.#lift(vcpu));
         return this.#takeCaught();
       case Leave.hot:
-        this.#hot(vcpu.u32("LEAVE_ARG"));
+        this.#hot(vcpu, vcpu.u32("LEAVE_ARG"));
         return undefined;
       case Leave.limit:
         return this.#finish(vcpu);
@@ -434,10 +437,10 @@ export class TranslatingEngine implements Engine {
     this.stats[time] += this.#now() - started;
   }
 
-  /** A block became hot: it waits for the next batch. */
-  #hot(block: number): void {
+  /** The block at RIP became hot: its region is grown now, while what the guest maps is known, and waits for the next batch. */
+  #hot(vcpu: Vcpu, block: number): void {
     this.#arena.i32[(block + blockHeader.B_COUNTER) >> 2] = 0x7fffffff;
-    this.#regions.request(block);
+    this.#regions.request(vcpu, block, this.#threshold);
     if (this.#threshold === 0) this.#regions.compile();
   }
 
@@ -495,6 +498,7 @@ export class TranslatingEngine implements Engine {
     // What runs alone is never compiled.
     set(blockHeader.B_COUNTER, alone ? 0x7fffffff : this.#entriesUntilHot(hpa));
     set(blockHeader.B_REGION, 0);
+    set(blockHeader.B_REFUSALS, 0);
     set(blockHeader.B_COUNT, block.count);
     set(blockHeader.B_HPA2, second);
     set(blockHeader.B_IR_BYTES, this.#lifter.ir.length);

@@ -8,6 +8,7 @@ import type { EngineHost } from "../engine.ts";
 /** Exports of the runtime that the TypeScript side calls. Addresses come back as signed 32-bit numbers. */
 export interface RuntimeExports extends FrameSource {
   fetch(vp: number, va: bigint): number;
+  code_frame(vp: number, va: bigint): number;
   linear_rip(vp: number): bigint;
   /** HPA of the code byte at RIP, or, with `page` 1, of the first one of the next page; 0 as `fetch` says. */
   fetch_code(vp: number, page: number): number;

@@ -212,16 +212,19 @@ function signOf(e: OpEmitter, log: SizeLog2, local: number, below = 0): void {
   lowBit(e);
 }
 
+/** Flags of a rotate, which leaves all but CF and OF alone. The count is not zero. */
+interface RotateFlags {
+  /** Pushes CF as i32. */
+  readonly carry: Shift;
+  /** Pushes OF as i32, with CF in p. */
+  readonly overflow: Shift;
+}
 interface ShiftRow {
   readonly signed: boolean;
   /** Leaves the result in y. */
   readonly compute: Shift;
-  /** Pushes CF as i32; the count is not zero. */
-  readonly carry: Shift;
-  /** Pushes OF as i32, with CF in p. */
-  readonly overflow: Shift;
-  /** Rotates leave the other flags alone. */
-  readonly rotates: boolean;
+  /** The class of a shift's lazy flags. */
+  readonly flags: FlagsClass | RotateFlags;
 }
 
 function rotate(e: OpEmitter, log: SizeLog2, left: boolean): void {
@@ -242,67 +245,52 @@ function rotate(e: OpEmitter, log: SizeLog2, left: boolean): void {
 const shiftRows: Record<string, ShiftRow> = {
   shl: {
     signed: false,
-    rotates: false,
+    flags: FlagsClass.SHL,
     compute: (e) => {
       e.code.get(e.x);
       count(e).op(W.i64_shl).set(e.y);
     },
-    carry: (e, log) => {
-      if (log === 3) {
-        e.code.get(e.x).i64(64);
-        count(e).op(W.i64_sub, W.i64_shr_u);
-      } else e.code.get(e.y).i64(bitsOf(log)).op(W.i64_shr_u);
-      lowBit(e);
-    },
-    overflow: (e, log) => {
-      signOf(e, log, e.y);
-      e.code.get(e.p).op(W.i32_xor);
-    },
   },
   shr: {
     signed: false,
-    rotates: false,
+    flags: FlagsClass.SHR,
     compute: (e) => {
       e.code.get(e.x);
       count(e).op(W.i64_shr_u).set(e.y);
     },
-    carry: (e) => lastOut(e, W.i64_shr_u),
-    overflow: (e, log) => signOf(e, log, e.x),
   },
   sar: {
     signed: true,
-    rotates: false,
+    flags: FlagsClass.SAR,
     compute: (e) => {
       e.code.get(e.x);
       count(e).op(W.i64_shr_s).set(e.y);
     },
-    carry: (e) => lastOut(e, W.i64_shr_s),
-    overflow: (e) => {
-      e.code.i32(0);
-    },
   },
   rol: {
     signed: false,
-    rotates: true,
     compute: (e, log) => rotate(e, log, true),
-    carry: (e) => {
-      e.code.get(e.y);
-      lowBit(e);
-    },
-    overflow: (e, log) => {
-      signOf(e, log, e.y);
-      e.code.get(e.p).op(W.i32_xor);
+    flags: {
+      carry: (e) => {
+        e.code.get(e.y);
+        lowBit(e);
+      },
+      overflow: (e, log) => {
+        signOf(e, log, e.y);
+        e.code.get(e.p).op(W.i32_xor);
+      },
     },
   },
   ror: {
     signed: false,
-    rotates: true,
     compute: (e, log) => rotate(e, log, false),
-    carry: (e, log) => signOf(e, log, e.y),
-    overflow: (e, log) => {
-      signOf(e, log, e.y);
-      signOf(e, log, e.y, 1);
-      e.code.op(W.i32_xor);
+    flags: {
+      carry: (e, log) => signOf(e, log, e.y),
+      overflow: (e, log) => {
+        signOf(e, log, e.y);
+        signOf(e, log, e.y, 1);
+        e.code.op(W.i32_xor);
+      },
     },
   },
 };
@@ -330,27 +318,29 @@ for (const [name, row] of Object.entries(shiftRows)) {
       means(`${name}${sizes[log]}${i}f`, (e) => {
         operands(e);
         row.compute(e, log);
-        shiftFlags(e, log, row);
+        shiftFlags(e, log, row, immediate);
         writeNarrow(e, log, () => e.code.get(e.y));
       });
     }
   }
 }
-/** Flags of a shift by q, unless q is 0. */
-function shiftFlags(e: OpEmitter, log: SizeLog2, row: Pick<ShiftRow, "carry" | "overflow" | "rotates">): void {
-  e.code.get(e.q).if();
-  row.carry(e, log);
+/** Flags of a shift of x by q, unless q is 0. */
+function shiftFlags(e: OpEmitter, log: SizeLog2, { flags }: ShiftRow, immediate: boolean): void {
+  const known = immediate && e.imm !== undefined ? e.imm & (log === 3 ? 63 : 31) : undefined;
+  if (known === 0) return;
+  if (known === undefined) e.code.get(e.q).if();
+  if (typeof flags === "number") e.setFlags(flags, log, () => e.code.get(e.x), undefined, () => count(e));
+  else rotateFlags(e, log, flags);
+  if (known === undefined) e.code.end();
+}
+function rotateFlags(e: OpEmitter, log: SizeLog2, { carry, overflow }: RotateFlags): void {
+  carry(e, log);
   e.code.set(e.p);
-  row.overflow(e, log);
+  overflow(e, log);
   e.code.i32(11).op(W.i32_shl).get(e.p).op(W.i32_or).set(e.p);
-  if (row.rotates) {
-    e.pushFlags();
-    e.code.i32(~0x801).op(W.i32_and).get(e.p).op(W.i32_or).set(e.p);
-    e.setFlags(FlagsClass.EXPLICIT, 0, () => e.code.get(e.p).op(W.i64_extend_i32_u));
-  } else {
-    e.setFlags(FlagsClass.RESULT, log, () => e.code.get(e.y), undefined, () => e.code.get(e.p).op(W.i64_extend_i32_u));
-  }
-  e.code.end();
+  e.pushFlags();
+  e.code.i32(~0x801).op(W.i32_and).get(e.p).op(W.i32_or).set(e.p);
+  e.setFlags(FlagsClass.EXPLICIT, 0, () => e.code.get(e.p).op(W.i64_extend_i32_u));
 }
 
 // Rotates through carry: the operand and CF make one number of bits + 1 bits.
@@ -486,14 +476,7 @@ for (const log of logs) {
     pushExtended(e, log, true, (t) => e.pushB(t));
     c.set(e.y);
     c.get(e.x).get(e.y).op(W.i64_mul).set(e.z);
-    if (log === 3) {
-      c.get(e.x).get(e.y);
-      e.callRuntime("mulhs64");
-      c.get(e.z).i64(63).op(W.i64_shr_s, W.i64_ne).set(e.p);
-    } else {
-      c.get(e.z).get(e.z).op(log === 0 ? W.i64_extend8_s : log === 1 ? W.i64_extend16_s : W.i64_extend32_s).op(W.i64_ne).set(e.p);
-    }
-    e.setFlags(FlagsClass.RESULT, log, () => c.get(e.z), undefined, () => c.get(e.p).i32(0x801).op(W.i32_mul, W.i64_extend_i32_u));
+    e.setFlags(FlagsClass.MUL, log, () => c.get(e.x), () => c.get(e.y));
     writeNarrow(e, log, () => c.get(e.z));
   });
 }

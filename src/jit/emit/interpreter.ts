@@ -19,7 +19,7 @@ import { runtimeCalls } from "./runtime-calls.ts";
 import { semanticsOf } from "./semantics.ts";
 
 const helperType: FunctionType = { parameters: ["i32", "i32", "i32", "i32"], results: ["i32"] };
-const regionType: FunctionType = { parameters: ["i32"], results: [] };
+const regionType: FunctionType = { parameters: ["i32", "i32"], results: [] };
 
 const loadOf: Record<Exclude<PushType, "v128">, number> = {
   i8: W.i32_load8_u, i16: W.i32_load16_u, i32: W.i32_load, w32: W.i32_load, i64: W.i64_load, f32: W.f32_load, f64: W.f64_load,
@@ -150,7 +150,6 @@ class InterpreterEmitter implements OpEmitter {
     pushKnownCondition(c, cc, known, {
       a: () => c.get(this.vp).memory(W.i64_load, at.CC_A),
       b: () => c.get(this.vp).memory(W.i64_load, at.CC_B),
-      c: () => c.get(this.vp).memory(W.i64_load, at.CC_C),
       generic: () => {
         c.get(this.vp).i32(cc);
         this.callRuntime("condition");
@@ -347,11 +346,15 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
     // Compiled?
     c.get(block).memory(W.i32_load, B.B_REGION).tee(e.p).if();
     setLeave(Leave.none);
-    c.get(vp).get(e.p).callIndirect(regionTypeIndex, 1);
+    c.get(vp).get(block).memory(W.i32_load, B.B_ENTRY).get(e.p).callIndirect(regionTypeIndex, 1);
+    c.get(vp).memory(W.i32_load, at.LEAVE).tee(e.p).i32(Leave.refused).op(W.i32_eq).if();
+    c.get(block);
+    e.callRuntime("region_refused");
+    c.br(cold).end();
     c.i32(0).set(block);
-    c.get(vp).memory(W.i32_load, at.LEAVE).op(W.i32_eqz).brIf(find);
+    c.get(e.p).op(W.i32_eqz).brIf(find);
     // What compiled code cannot do, its block does.
-    c.get(vp).memory(W.i32_load, at.LEAVE).i32(Leave.interpret).op(W.i32_eq).if();
+    c.get(e.p).i32(Leave.interpret).op(W.i32_eq).if();
     c.get(vp);
     e.callRuntime("lookup");
     c.tee(block).brIf(cold).end();
@@ -419,9 +422,13 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
       case "dispatch":
         return lookUp();
       case "jmpi":
-        c.get(vp);
         e.pushA("i64");
-        c.memory(W.i64_store, at.RIP);
+        c.tee(e.x).get(vp).memory(W.i64_load, at.RIP).op(W.i64_sub).tee(e.y);
+        c.get(pc).memory(W.i64_load32_s, 8).op(W.i64_ne).if();
+        c.get(pc).i32(8).op(W.i32_add).get(e.y);
+        e.callRuntime("note_target");
+        c.end();
+        c.get(vp).get(e.x).memory(W.i64_store, at.RIP);
         return lookUp();
       case "call":
         c.get(vp).get(pc).memory(W.i32_load16_u, part.a).get(pc).memory(W.i32_load16_u, part.b).get(pc).memory(W.i32_load, part.imm);

@@ -1,21 +1,44 @@
 /**
- * Operand access for compiled regions: operands are known, general registers, temporaries and lazy flags live in locals,
- * everything else in the record.
+ * Operand access for compiled regions: operands are known; general and vector registers, temporaries and lazy flags live in
+ * locals, everything else in the record.
  *
- * A local is loaded at the region's entry and written back where the region is left, or around a helper that touches it.
+ * Laws: a register's local is loaded at the region's entry and written back where the region is left, or around a helper that
+ * touches it. Temporaries mean nothing between instructions, so that only helpers ever see them in the record.
  */
-import { type FieldType, FlagsClass, flagsKind, type SizeLog2 } from "#ir";
+import { type FieldType, type FlagsClass, flagsKind, type SizeLog2 } from "#ir";
 import { area, at, Mode, tlbBytes, tlbEntries } from "#vcpu";
 import { type Code, type Local, V, W } from "#wasm";
-import { type KnownFlags, pushKnownCondition } from "./condition.ts";
 import { FloatState, type FloatType } from "./float-state.ts";
+import { type FlagOperands, type FlagsOrigin, pushCarryOf, pushCondition } from "./native-flags.ts";
 import { Intent, type OpEmitter, type PushType } from "./op-emitter.ts";
 
-const registerFields = 32; // GPR and TEMP, the first 256 bytes of the record
+/** What may live in a local: GPR, TEMP, XMM, VTEMP; named by their offset in the record. */
+const wordsEnd = at.RIP;
+const vectorsEnd = at.VTEMP + 8 * 16;
+const isWord = (offset: number): boolean => offset < wordsEnd;
+const isVector = (offset: number): boolean => offset >= at.XMM && offset < vectorsEnd;
+
+/** The register or temporary that a field is part of, by its offset; undefined for what always lives in the record. */
+export function registerOf(offset: number): number | undefined {
+  if (isWord(offset)) return offset & ~7;
+  return isVector(offset) ? at.XMM + ((offset - at.XMM) & ~15) : undefined;
+}
+const isTemporary = (register: number): boolean => (register >= at.TEMP && register < wordsEnd) || register >= at.VTEMP;
+/** The letter of `touches` that a register belongs to (ir/helpers.ts). */
+const letterOf = (register: number): string => (register < at.TEMP ? "g" : isWord(register) ? "t" : "x");
+
+/** Where lazy flags live: CC_KIND, CC_A, CC_B, CC_C. */
 const flagFields = [at.CC_KIND, at.CC_A, at.CC_B, at.CC_C] as const;
 
 /** Leaves at an instruction's start: `code` finds the reason in LEAVE. */
 export type LeaveHere = () => void;
+
+export interface RegionRegisters {
+  /** Registers and temporaries, by offset, that live in locals. */
+  readonly used: ReadonlySet<number>;
+  readonly written: ReadonlySet<number>;
+  readonly flagsWritten: boolean;
+}
 
 export class RegionEmitter implements OpEmitter {
   readonly code: Code;
@@ -29,33 +52,36 @@ export class RegionEmitter implements OpEmitter {
   readonly u: Local;
   readonly v: Local;
   readonly float: FloatState;
-  /** Address of the page's first byte as the guest sees it. */
-  readonly pageBase: Local;
+  /** Address of the first byte of the seed's page, as the guest sees it. */
+  readonly base: Local;
   readonly #imports: ReadonlyMap<string, number>;
   readonly #tlb: number;
-  readonly #registers: (Local | undefined)[] = [];
-  readonly #written = new Set<number>();
+  readonly #hints: boolean;
+  readonly #registers = new Map<number, Local>();
+  readonly #written: ReadonlySet<number>;
   readonly #flags: readonly Local[];
-  flagsWritten = false;
+  readonly #flagsWritten: boolean;
+  readonly #shift: Local;
 
   // The operation being emitted.
   #words: Int32Array = new Int32Array(0);
   #at = 0;
   #indexed = false;
-  #blockOffset = 0;
-  /** What is known here of the flags, beyond what the operation's name says. */
-  known: KnownFlags = "";
+  #blockDelta = 0;
+  /** Which operation set the flags, where that is known. */
+  origin: FlagsOrigin | undefined;
   leaveHere: LeaveHere = () => {};
 
   constructor(
     code: Code,
     imports: ReadonlyMap<string, number>,
     mode: number,
-    used: ReadonlySet<number>,
-    written: ReadonlySet<number>,
+    registers: RegionRegisters,
+    hints: boolean,
   ) {
     this.code = code;
     this.#imports = imports;
+    this.#hints = hints;
     this.#tlb = area.tlb + (mode & Mode.tlbMask) * 2 * tlbBytes;
     this.p = code.local("i32");
     this.q = code.local("i32");
@@ -63,21 +89,23 @@ export class RegionEmitter implements OpEmitter {
     this.x = code.local("i64");
     this.y = code.local("i64");
     this.z = code.local("i64");
-    this.pageBase = code.local("i64");
+    this.base = code.local("i64");
     this.#flags = flagFields.map(() => code.local("i64"));
-    for (const field of used) this.#registers[field] = code.local("i64");
-    for (const field of written) this.#written.add(field);
+    this.#shift = code.local("i64");
+    this.#written = registers.written;
+    this.#flagsWritten = registers.flagsWritten;
+    for (const register of registers.used) this.#registers.set(register, code.local(isWord(register) ? "i64" : "v128"));
     this.u = code.local("v128");
     this.v = code.local("v128");
     this.float = new FloatState(code, this.vp, true);
   }
 
   /** The operation whose words start at `at` is emitted next. */
-  select(words: Int32Array, at: number, name: string, blockOffset: number): void {
+  select(words: Int32Array, at: number, name: string, blockDelta: number): void {
     this.#words = words;
     this.#at = at;
     this.#indexed = name.endsWith("x") && /^(ld|st|lea)/.test(name);
-    this.#blockOffset = blockOffset;
+    this.#blockDelta = blockDelta;
     this.float.select(words, at);
   }
 
@@ -113,48 +141,64 @@ export class RegionEmitter implements OpEmitter {
   // State in locals, and back.
 
   loadState(): void {
-    this.#registers.forEach((_, field) => this.#loadRegister(field));
+    for (const register of this.#registers.keys()) if (!isTemporary(register)) this.#loadRegister(register);
     this.loadFlags();
   }
   storeState(): void {
-    for (const field of this.#written) this.#storeRegister(field);
-    if (this.flagsWritten) this.storeFlags();
+    for (const register of this.#written) if (!isTemporary(register)) this.#storeRegister(register);
+    if (this.#flagsWritten) this.storeFlags();
   }
-  #loadRegister(field: number): void {
-    const local = this.#registers[field];
-    if (local !== undefined)
-      this.code
-        .get(this.vp)
-        .memory(W.i64_load, field * 8)
-        .set(local);
+  #loadRegister(register: number): void {
+    const local = this.#registers.get(register);
+    if (local === undefined) return;
+    const c = this.code.get(this.vp);
+    if (isWord(register)) c.memory(W.i64_load, register);
+    else c.vectorMemory(V.v128_load, register);
+    c.set(local);
   }
-  #storeRegister(field: number): void {
-    const local = this.#registers[field];
-    if (local !== undefined)
-      this.code
-        .get(this.vp)
-        .get(local)
-        .memory(W.i64_store, field * 8);
+  #storeRegister(register: number): void {
+    const local = this.#registers.get(register);
+    if (local === undefined) return;
+    const c = this.code.get(this.vp).get(local);
+    if (isWord(register)) c.memory(W.i64_store, register);
+    else c.vectorMemory(V.v128_store, register);
   }
+  /** From the record, where operands stand at the top of 64 bits. */
   loadFlags(): void {
-    flagFields.forEach((field, n) => {
-      this.code.get(this.vp).memory(W.i64_load, field).set(this.#flags[n]);
-    });
+    const c = this.code;
+    const [kind, a, b, carry] = this.#flags;
+    c.get(this.vp).memory(W.i64_load, at.CC_KIND).set(kind);
+    this.#pushShift();
+    c.set(this.#shift);
+    c.get(this.vp).memory(W.i64_load, at.CC_A).get(this.#shift).op(W.i64_shr_u).set(a);
+    c.get(this.vp).memory(W.i64_load, at.CC_B).get(this.#shift).op(W.i64_shr_u).set(b);
+    c.get(this.vp).memory(W.i64_load, at.CC_C).set(carry);
   }
   storeFlags(): void {
-    flagFields.forEach((field, n) => {
-      this.code.get(this.vp).get(this.#flags[n]).memory(W.i64_store, field);
-    });
+    const c = this.code;
+    const [kind, a, b, carry] = this.#flags;
+    this.#pushShift();
+    c.set(this.#shift);
+    c.get(this.vp).get(kind).memory(W.i64_store, at.CC_KIND);
+    c.get(this.vp).get(a).get(this.#shift).op(W.i64_shl).memory(W.i64_store, at.CC_A);
+    c.get(this.vp).get(b).get(this.#shift).op(W.i64_shl).memory(W.i64_store, at.CC_B);
+    c.get(this.vp).get(carry).memory(W.i64_store, at.CC_C);
+  }
+  /** Pushes by how much the record shifts the operands of the present kind: 64 less their width, nothing for EXPLICIT. */
+  #pushShift(): void {
+    const c = this.code;
+    const kind = this.#flags[0];
+    c.i64(64).i64(8).get(kind).i64(3).op(W.i64_and, W.i64_shl, W.i64_sub);
+    c.i64(0).get(kind).i64(4).op(W.i64_ge_u, W.select);
   }
   /** Around a helper: what it touches is written back before, and read again after. */
   syncBefore(touches: string): void {
-    for (const field of this.#written) if (touches.includes(field < 16 ? "g" : "t")) this.#storeRegister(field);
-    if (touches.includes("f") && this.flagsWritten) this.storeFlags();
+    for (const register of this.#written) if (touches.includes(letterOf(register))) this.#storeRegister(register);
+    if (touches.includes("f") && this.#flagsWritten) this.storeFlags();
   }
   syncAfter(touches: string): void {
-    this.#registers.forEach((_, field) => {
-      if (touches.includes(field < 16 ? "g" : "t")) this.#loadRegister(field);
-    });
+    for (const register of this.#registers.keys())
+      if (touches.includes(letterOf(register))) this.#loadRegister(register);
     if (touches.includes("f")) this.loadFlags();
   }
 
@@ -164,13 +208,14 @@ export class RegionEmitter implements OpEmitter {
     const c = this.code;
     if (type === "f32" || type === "f64") return this.#pushFloat(offset, type);
     if (offset === at.RIP) {
-      c.get(this.pageBase).i64(this.#blockOffset).op(W.i64_add);
+      c.get(this.base).i64(this.#blockDelta).op(W.i64_add);
       if (type !== "i64") c.op(W.i32_wrap_i64);
       return;
     }
-    const local = offset < registerFields * 8 ? this.#registers[offset >> 3] : undefined;
+    const local = this.#localOf(offset);
     if (local === undefined) return this.#pushFromRecord(offset, type);
     c.get(local);
+    if (isVector(offset)) return this.#extractLane(offset & 15, type);
     if (type === "i64") return;
     if (offset & 7) c.i64((offset & 7) * 8).op(W.i64_shr_u);
     c.op(W.i32_wrap_i64);
@@ -179,10 +224,65 @@ export class RegionEmitter implements OpEmitter {
   }
   #pushFloat(offset: number, type: FloatType): void {
     const c = this.code;
-    if (offset < registerFields * 8) {
-      this.#push(offset, type === "f64" ? "i64" : "w32");
-      c.op(type === "f64" ? W.f64_reinterpret_i64 : W.f32_reinterpret_i32);
-    } else c.get(this.vp).memory(type === "f64" ? W.f64_load : W.f32_load, offset);
+    const local = this.#localOf(offset);
+    const wide = type === "f64";
+    if (local === undefined) c.get(this.vp).memory(wide ? W.f64_load : W.f32_load, offset);
+    else if (isVector(offset)) {
+      c.get(local);
+      if (wide) c.vector(V.f64x2_extract_lane, (offset & 15) >> 3);
+      else c.vector(V.f32x4_extract_lane, (offset & 15) >> 2);
+    } else {
+      this.#push(offset, wide ? "i64" : "w32");
+      c.op(wide ? W.f64_reinterpret_i64 : W.f32_reinterpret_i32);
+    }
+  }
+  #localOf(offset: number): Local | undefined {
+    const register = registerOf(offset);
+    return register === undefined ? undefined : this.#registers.get(register);
+  }
+  /** Of the vector on the stack, the part that starts at `byte`. */
+  #extractLane(byte: number, type: FieldType): void {
+    const c = this.code;
+    switch (type) {
+      case "v128":
+        return;
+      case "i64":
+        c.vector(V.i64x2_extract_lane, byte >> 3);
+        return;
+      case "i32":
+      case "w32":
+        c.vector(V.i32x4_extract_lane, byte >> 2);
+        return;
+      case "i16":
+        c.vector(V.i16x8_extract_lane_u, byte >> 1);
+        return;
+      case "i8":
+        c.vector(V.i8x16_extract_lane_u, byte);
+    }
+  }
+  #writeLane(local: Local, byte: number, type: FieldType, value: () => void): void {
+    const c = this.code;
+    if (type !== "v128") c.get(local);
+    value();
+    switch (type) {
+      case "v128":
+        break;
+      case "i64":
+        c.vector(V.i64x2_replace_lane, byte >> 3);
+        break;
+      case "i32":
+        c.op(W.i64_extend_i32_u).vector(V.i64x2_replace_lane, byte >> 3);
+        break;
+      case "w32":
+        c.vector(V.i32x4_replace_lane, byte >> 2);
+        break;
+      case "i16":
+        c.vector(V.i16x8_replace_lane, byte >> 1);
+        break;
+      case "i8":
+        c.vector(V.i8x16_replace_lane, byte);
+    }
+    c.set(local);
   }
   #pushFromRecord(offset: number, type: FieldType): void {
     const c = this.code.get(this.vp);
@@ -207,8 +307,9 @@ export class RegionEmitter implements OpEmitter {
   #write(offset: number, type: PushType, value: () => void): void {
     const c = this.code;
     if (type === "f32" || type === "f64") return this.#writeFloat(offset, type, value);
-    const local = offset < registerFields * 8 ? this.#registers[offset >> 3] : undefined;
+    const local = this.#localOf(offset);
     if (local === undefined) return this.#writeToRecord(offset, type, value);
+    if (isVector(offset)) return this.#writeLane(local, offset & 15, type, value);
     const shift = (offset & 7) * 8;
     switch (type) {
       case "i64":
@@ -240,16 +341,24 @@ export class RegionEmitter implements OpEmitter {
   }
   #writeFloat(offset: number, type: FloatType, value: () => void): void {
     const c = this.code;
-    if (offset < registerFields * 8) {
-      this.#write(offset, type === "f64" ? "i64" : "w32", () => {
+    const local = this.#localOf(offset);
+    const wide = type === "f64";
+    if (local === undefined) {
+      c.get(this.vp);
+      value();
+      c.memory(wide ? W.f64_store : W.f32_store, offset);
+    } else if (isVector(offset)) {
+      c.get(local);
+      value();
+      if (wide) c.vector(V.f64x2_replace_lane, (offset & 15) >> 3);
+      else c.vector(V.f32x4_replace_lane, (offset & 15) >> 2);
+      c.set(local);
+    } else {
+      this.#write(offset, wide ? "i64" : "w32", () => {
         value();
-        c.op(type === "f64" ? W.i64_reinterpret_f64 : W.i32_reinterpret_f32);
+        c.op(wide ? W.i64_reinterpret_f64 : W.i32_reinterpret_f32);
       });
-      return;
     }
-    c.get(this.vp);
-    value();
-    c.memory(type === "f64" ? W.f64_store : W.f32_store, offset);
   }
   #writeToRecord(offset: number, type: FieldType, value: () => void): void {
     const c = this.code.get(this.vp);
@@ -303,31 +412,30 @@ export class RegionEmitter implements OpEmitter {
 
   setFlags(cls: FlagsClass, size: SizeLog2, a: () => void, b?: () => void, carry?: () => void): void {
     const c = this.code;
-    const set = (n: number, value: () => void, shifts: boolean): void => {
+    [a, b, carry].forEach((value, n) => {
+      if (value === undefined) return;
       value();
-      if (shifts && size < 3 && cls !== FlagsClass.EXPLICIT) c.i64(64 - (8 << size)).op(W.i64_shl);
-      c.set(this.#flags[n]);
-    };
-    set(1, a, true);
-    if (b) set(2, b, true);
-    if (carry) set(3, carry, false);
+      c.set(this.#flags[n + 1]);
+    });
     c.i64(flagsKind(cls, size)).set(this.#flags[0]);
   }
-  pushCondition(cc: number, known: "" | "sub" | "logic"): void {
-    const c = this.code;
-    pushKnownCondition(c, cc, known || this.known, {
-      a: () => c.get(this.#flags[1]),
-      b: () => c.get(this.#flags[2]),
-      c: () => c.get(this.#flags[3]),
-      generic: () => {
-        this.storeFlags();
-        c.get(this.vp).i32(cc);
-        this.callRuntime("condition");
-      },
-    });
+  get #operands(): FlagOperands {
+    const [, a, b, carry] = this.#flags;
+    return {
+      a: () => this.code.get(a),
+      b: () => this.code.get(b),
+      c: () => this.code.get(carry),
+      highProduct: () => this.callRuntime("mulhs64"),
+    };
+  }
+  pushCondition(cc: number): void {
+    if (this.origin !== undefined) return pushCondition(this.code, cc, this.origin, this.#operands);
+    this.storeFlags();
+    this.code.get(this.vp).i32(cc);
+    this.callRuntime("condition");
   }
   pushCarry(): void {
-    if (this.known !== "") return this.pushCondition(2, "");
+    if (this.origin !== undefined) return pushCarryOf(this.code, this.origin, this.#operands);
     this.storeFlags();
     this.code.get(this.vp);
     this.callRuntime("carry");
@@ -368,9 +476,9 @@ export class RegionEmitter implements OpEmitter {
       .op(W.i32_add)
       .tee(this.p);
     c.memory(W.i64_load, table).get(this.x).op(W.i64_xor).tee(this.z);
-    c.i64(4096 - bytes)
-      .op(W.i64_gt_u)
-      .if();
+    c.i64(4096 - bytes).op(W.i64_gt_u);
+    this.#unlikely();
+    c.if();
     c.get(this.vp).get(this.x).i32(bytes).i32(intent);
     this.callRuntime("tlb_fill");
     this.leaveIf();
@@ -399,8 +507,9 @@ export class RegionEmitter implements OpEmitter {
       c.get(this.x)
         .op(W.i32_wrap_i64)
         .i32(bytes - 1)
-        .op(W.i32_and)
-        .if();
+        .op(W.i32_and);
+      this.#unlikely();
+      c.if();
       c.get(this.vp);
       this.callRuntime("need_step");
       this.leaveIf();
@@ -409,9 +518,14 @@ export class RegionEmitter implements OpEmitter {
     this.store(bytes, update);
   }
   leaveIf(): void {
+    this.#unlikely();
     this.code.if();
     this.leaveHere();
     this.code.end();
+  }
+  /** The branch written next goes to a slow path. */
+  #unlikely(): void {
+    if (this.#hints) this.code.unlikely();
   }
   callRuntime(name: string): void {
     const index = this.#imports.get(name);

@@ -2,243 +2,457 @@
 /**
  * Regions to WebAssembly: one function for each region, a module for a batch of them.
  *
- *     entry k: state = k; goto dispatch
- *     loop dispatch:  br_table state → block k
- *       block 0 … block n in order of address; an edge forward branches straight to its block, an edge backward sets
- *       state and continues the loop; an edge out of the region writes RIP and returns
+ *     function (vp, entry)
+ *       what the guest maps is what the region was made from, or LEAVE = refused
+ *       registers and flags from the record
+ *       br_table entry → its block
+ *       blocks and loops as structure.ts arranges them; what leaves sets `delta` and `back` and branches to the end
+ *     end: RIP = base + delta, the count of instructions, registers and flags back to the record
  *
- * Laws: the budget is checked where a region is entered and at loop heads (with `exact`: at every block), EVENTS at loop heads,
- * so that no region runs for long unasked. Leaving in mid-block stands at an instruction's start with all state written back.
+ * Laws: the budget and EVENTS are looked at where a loop begins (with `exact`, the budget at every block), so that no region
+ * runs for long unasked. Leaving in mid-block stands at an instruction's start with all state written back.
+ *
+ * `left` counts down what is left of the budget; ICOUNT in the record is right only outside of regions and for helpers that
+ * ask for the time.
  */
-import { helperRows, type OpRow, opBytes, opRows } from "#ir";
+import { assert } from "#base";
+import { FlagsClass, helperRows, Op, type OpRow, opBytes, opRows } from "#ir";
+import { regionRecord } from "#memory";
 import { at, Leave } from "#vcpu";
 import { Code, type Label, type Local, ModuleBuilder, W } from "#wasm";
-import { isBranch, type Region } from "../hot/region.ts";
-import { type KnownFlags, knownFlagsAfter } from "./condition.ts";
+import { isBranch, type Region, type RegionBlock } from "../hot/region.ts";
+import type { Passes } from "../passes.ts";
+import { type FlagsOrigin, originOf } from "./native-flags.ts";
 import type { Semantics } from "./op-emitter.ts";
-import { RegionEmitter } from "./region-emitter.ts";
+import { RegionEmitter, type RegionRegisters, registerOf } from "./region-emitter.ts";
 import { runtimeCalls } from "./runtime-calls.ts";
 import { semanticsOf } from "./semantics.ts";
+import { type LoopShape, loopHeaders, nodesOf, type Shape, structure } from "./structure.ts";
 
 /** By operation number; undefined for control operations. */
-const semantics: readonly (Semantics | undefined)[] = opRows.map((row) => (isControl(row) ? undefined : semanticsOf(row.name)));
+const semantics: readonly (Semantics | undefined)[] = opRows.map((row) => (row.ends || row.name === "call" ? undefined : semanticsOf(row.name)));
 
-function isControl(row: OpRow): boolean {
-  return row.ends || row.name === "call";
+/** What a budget of one run may be at most: `left` is an i32. */
+const mostInstructions = 1 << 30;
+/** In `back`: the operation that leaves accesses the stack segment. */
+const stackBit = 1 << 30;
+
+export interface RegionCode {
+  readonly region: Region;
+  /** Arena offset of the region's record; 0 for a region of one page. */
+  readonly record: number;
 }
-
 export interface CompiledBatch {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Names of the exported functions, in the order of regions and of their entries. */
-  readonly exports: readonly (readonly string[])[];
+  /** Of each region: the exported function's name, and the blocks that its entries stand for. */
+  readonly functions: readonly { readonly name: string; readonly entries: readonly RegionBlock[] }[];
+}
+
+export interface EmitOptions {
+  /** The budget is exact: it is looked at before every block. */
+  readonly exact: boolean;
+  readonly passes: Passes;
 }
 
 /** `words`: the arena. */
-export function emitRegions(words: Int32Array, regions: readonly Region[], exact: boolean): CompiledBatch {
+export function emitRegions(words: Int32Array, regions: readonly RegionCode[], options: EmitOptions): CompiledBatch {
   const module = new ModuleBuilder();
   module.importMemory("env", "memory");
   module.importTable("env", "helpers");
   const imports = new Map<string, number>();
   for (const [name, type] of Object.entries(runtimeCalls)) imports.set(name, module.importFunction("runtime", name, type));
   const helperType = module.type({ parameters: ["i32", "i32", "i32", "i32"], results: ["i32"] });
-  const exports = regions.map((region, n) => {
-    const body = emitRegion(words, region, exact, imports, helperType);
-    const index = module.function({ parameters: ["i32", "i32"], results: [] }, body);
-    return region.entries.map((_, entry) => {
-      const name = `r${n}e${entry}`;
-      const wrapper = new Code(1);
-      wrapper.get(0).i32(region.entries[entry]).call(index);
-      module.function({ parameters: ["i32"], results: [] }, wrapper, name);
-      return name;
-    });
+  const functions = regions.map((each, n) => {
+    const name = `r${n}`;
+    const function_ = new RegionFunction(words, each, options, imports, helperType);
+    module.function({ parameters: ["i32", "i32"], results: [] }, function_.code, name);
+    return { name, entries: function_.entries.map((node) => each.region.blocks[node]) };
   });
-  return { bytes: module.finish(), exports };
+  return { bytes: module.finish(), functions };
 }
 
-function emitRegion(words: Int32Array, region: Region, exact: boolean, imports: ReadonlyMap<string, number>, helperType: number): Code {
-  const c = new Code(2);
-  const vp = 0;
-  const state: Local = 1;
-  const { used, written, flagsWritten } = registersOf(words, region);
-  const e = new RegionEmitter(c, imports, region.mode, used, written);
-  e.flagsWritten = flagsWritten;
-  const icount = c.local("i64");
-  const icountAtEntry = c.local("i64");
-  const limit = c.local("i64");
-  const index = new Map(region.blocks.map((block, n) => [block.offset, n]));
-  const heads = new Set(region.entries);
-  const knownAt = knownFlagsAt(words, region, index);
+/** Where a loop or a place behind blocks is, seen from code inside. */
+interface Scope {
+  readonly outer: Scope | undefined;
+  /** The loop around, when this is a loop's body. */
+  readonly loop: { readonly shape: LoopShape; readonly top: Label } | undefined;
+  /** For each node in this scope: the label in front of the shape that holds it. */
+  readonly labels: ReadonlyMap<number, Label>;
+  /** The shape of this scope that holds a node. */
+  readonly shapes: ReadonlyMap<number, Shape>;
+}
 
-  c.get(vp).memory(W.i64_load, at.ICOUNT).tee(icount).set(icountAtEntry);
-  c.get(vp).memory(W.i64_load, at.ICOUNT_LIMIT).set(limit);
-  // RIP is the address of the entry's block: of the page, without its low bits.
-  c.get(vp).memory(W.i64_load, at.RIP).i64(-4096).op(W.i64_and).set(e.pageBase);
-  e.loadState();
+class RegionFunction {
+  readonly code = new Code(2);
+  /** Indexes of the blocks that the region can be entered at. */
+  readonly entries: readonly number[];
+  readonly #words: Int32Array;
+  readonly #region: Region;
+  readonly #options: EmitOptions;
+  readonly #helperType: number;
+  readonly #e: RegionEmitter;
+  readonly #nodes: ReadonlyMap<number, number>;
+  readonly #origins: readonly (FlagsOrigin | undefined)[];
+  readonly #headers: ReadonlySet<number>;
+  // Parameters and locals.
+  readonly #vp: Local = 0;
+  /** The entry; later the node that a loop with several entries goes on at. */
+  readonly #state: Local = 1;
+  readonly #left: Local;
+  /** The count of instructions at which nothing is left. */
+  readonly #end: Local;
+  /** Where the guest goes on, from the base; and how many instructions of the block were not run. */
+  readonly #delta: Local;
+  readonly #back: Local;
+  /** Leaves with `delta` and `back` set; and with RIP written already. */
+  #out: Label | undefined;
+  #outAt: Label | undefined;
+  #scope: Scope | undefined;
 
-  const out = c.block();
-  const dispatch = c.loop();
-  const labels: Label[] = region.blocks.map(() => c.block()).reverse();
-  c.get(state).brTable(labels.slice(0, -1), labels[labels.length - 1]);
-
-  /** RIP = the position in the page; then out, LEAVE being set. */
-  const leaveAt = (offset: number): void => {
-    c.get(vp).get(e.pageBase).i64(offset).op(W.i64_add).memory(W.i64_store, at.RIP);
-    c.br(out);
-  };
-  const leaveFor = (reason: number, offset: number): void => {
-    c.get(vp).i32(reason).memory(W.i32_store, at.LEAVE);
-    leaveAt(offset);
-  };
-
-  region.blocks.forEach((block, n) => {
+  constructor(words: Int32Array, { region, record }: RegionCode, options: EmitOptions, imports: ReadonlyMap<string, number>, helperType: number) {
+    this.#words = words;
+    this.#region = region;
+    this.#options = options;
+    this.#helperType = helperType;
+    this.#nodes = new Map(region.blocks.map((block, n) => [block.delta, n]));
+    const successors = region.blocks.map((block) => block.targets.map((delta) => this.#nodes.get(delta)).filter((node) => node !== undefined));
+    this.entries = [...new Set([region.seed, ...loopHeaders(structure(successors, [region.seed]))])];
+    const shapes = structure(successors, this.entries);
+    this.#headers = new Set(loopHeaders(shapes));
+    this.#origins = originsAt(words, region, successors, this.entries);
+    const c = this.code;
+    this.#left = c.local("i32");
+    this.#end = c.local("i64");
+    this.#delta = c.local("i32");
+    this.#back = c.local("i32");
+    this.#e = new RegionEmitter(c, imports, region.mode, registersOf(words, region, options.passes), options.passes["branch-hints"]);
+    this.#prologue(record);
+    this.#outAt = c.block();
+    this.#out = c.block();
+    this.#dispatch(shapes);
     c.end();
-    e.known = knownAt[n];
+    c.get(this.#vp).get(this.#e.base).get(this.#delta).op(W.i64_extend_i32_s, W.i64_add).memory(W.i64_store, at.RIP);
+    c.get(this.#left).get(this.#back).i32(0xffff).op(W.i32_and, W.i32_add).set(this.#left);
+    c.get(this.#back).i32(stackBit).op(W.i32_and).if();
+    c.get(this.#vp);
+    this.#e.callRuntime("stack_fault");
+    c.end();
+    c.end();
+    this.#epilogue();
+  }
+
+  /** The base, from RIP and the entry; the mapping looked at; the state into locals. */
+  #prologue(record: number): void {
+    const c = this.code;
+    const vp = this.#vp;
+    const { base } = this.#e;
+    // RIP is the address of the entry's block.
+    this.entries.forEach((node, n) => {
+      c.i64(this.#region.blocks[node].delta);
+      if (n === 0) return;
+      c.get(this.#state).i32(n).op(W.i32_ne, W.select);
+    });
+    c.set(base);
+    c.get(vp).memory(W.i64_load, at.RIP).get(base).op(W.i64_sub).set(base);
+    if (record !== 0) {
+      c.i32(record).memory(W.i32_load, regionRecord.R_VP).get(vp).op(W.i32_ne);
+      c.i32(record).memory(W.i32_load, regionRecord.R_ASID).tee(this.#delta).get(vp).memory(W.i32_load, at.ASID).op(W.i32_ne);
+      c.get(this.#delta).get(vp).memory(W.i32_load, at.GLOBAL_ASID).op(W.i32_ne, W.i32_and, W.i32_or);
+      c.i32(record).memory(W.i64_load, regionRecord.R_BASE).get(base).op(W.i64_ne, W.i32_or).unlikely().if();
+      c.get(vp).i32(record).get(base);
+      this.#e.callRuntime("verify_region");
+      c.op(W.i32_eqz).unlikely().if();
+      c.get(vp).i32(Leave.refused).memory(W.i32_store, at.LEAVE).op(W.return).end().end();
+    }
+    c.get(vp).memory(W.i64_load, at.ICOUNT_LIMIT).get(vp).memory(W.i64_load, at.ICOUNT).op(W.i64_sub).set(this.#e.x);
+    c.get(this.#e.x).i64(mostInstructions).get(this.#e.x).i64(mostInstructions).op(W.i64_lt_s, W.select, W.i32_wrap_i64).set(this.#left);
+    c.get(vp).memory(W.i64_load, at.ICOUNT).get(this.#left).op(W.i64_extend_i32_s, W.i64_add).set(this.#end);
+    this.#e.loadState();
+  }
+  #epilogue(): void {
+    const c = this.code;
+    const vp = this.#vp;
+    this.#e.storeState();
+    c.get(vp).get(vp).memory(W.i64_load, at.COMPILED);
+    this.#pushCount();
+    c.op(W.i64_add).get(vp).memory(W.i64_load, at.ICOUNT).op(W.i64_sub).memory(W.i64_store, at.COMPILED);
+    this.#storeCount();
+  }
+  /** Pushes the count of retired instructions. */
+  #pushCount(): void {
+    this.code.get(this.#end).get(this.#left).op(W.i64_extend_i32_s, W.i64_sub);
+  }
+  #storeCount(): void {
+    this.code.get(this.#vp);
+    this.#pushCount();
+    this.code.memory(W.i64_store, at.ICOUNT);
+  }
+
+  /** All shapes, and the way from the region's entry to them. */
+  #dispatch(shapes: readonly Shape[]): void {
+    const c = this.code;
+    this.#open(shapes, undefined, () => {
+      if (this.entries.length === 1) return this.#goTo(this.entries[0]);
+      const stubs = this.entries.map(() => c.block()).reverse();
+      c.get(this.#state).brTable(stubs.slice(0, -1), stubs[stubs.length - 1]);
+      for (const node of this.entries) {
+        c.end();
+        this.#goTo(node);
+      }
+    });
+  }
+
+  /** Shapes one behind the other, with a label in front of each; `first` goes to one of them. */
+  #open(shapes: readonly Shape[], loop: Scope["loop"], first: () => void): void {
+    const c = this.code;
+    const labels = new Map<number, Label>();
+    const holders = new Map<number, Shape>();
+    for (const shape of [...shapes].reverse()) {
+      const label = c.block();
+      for (const node of nodesOf(shape)) {
+        labels.set(node, label);
+        holders.set(node, shape);
+      }
+    }
+    this.#scope = { outer: this.#scope, loop, labels, shapes: holders };
+    first();
+    for (const shape of shapes) {
+      c.end();
+      if (shape.kind === "node") this.#block(shape.node);
+      else this.#loop(shape);
+    }
+    this.#scope = this.#scope.outer;
+  }
+
+  #loop(shape: LoopShape): void {
+    const c = this.code;
+    const top = c.loop();
+    this.#open(shape.body, { shape, top }, () => {
+      for (const node of shape.entries) {
+        if (node === shape.header) continue;
+        c.get(this.#state).i32(node).op(W.i32_eq).if();
+        c.i32(-1).set(this.#state);
+        this.#goTo(node, true);
+        c.end();
+      }
+      this.#goTo(shape.header, true);
+    });
+    c.op(W.unreachable).end();
+  }
+
+  /** On at a node: around a loop, or forward. `entering`: from the top of the innermost loop, whose header is in front. */
+  #goTo(node: number, entering = false): void {
+    const c = this.code;
+    for (let scope = this.#scope; scope !== undefined; scope = scope.outer) {
+      if (scope.loop?.shape.header === node && !(entering && scope === this.#scope)) {
+        c.br(scope.loop.top);
+        return;
+      }
+      const label = scope.labels.get(node);
+      if (label === undefined) continue;
+      const shape = scope.shapes.get(node) as Shape;
+      if (shape.kind === "loop" && shape.entries.length > 1) c.i32(shape.header === node ? -1 : node).set(this.#state);
+      c.br(label);
+      return;
+    }
+    assert(false, "every block of a region has its place");
+  }
+
+  /** On at a position: in the region, or outside of it. */
+  #goOn(delta: number): void {
+    const node = this.#nodes.get(delta);
+    if (node === undefined) this.#leaveAt(delta, 0);
+    else this.#goTo(node);
+  }
+  #leaveAt(delta: number, back: number): void {
+    this.code.i32(delta).set(this.#delta).i32(back).set(this.#back).br(this.#out as Label);
+  }
+  #leaveFor(reason: number, delta: number): void {
+    this.code.get(this.#vp).i32(reason).memory(W.i32_store, at.LEAVE);
+    this.#leaveAt(delta, 0);
+  }
+
+  #block(node: number): void {
+    const c = this.code;
+    const e = this.#e;
+    const block = this.#region.blocks[node];
+    const words = this.#words;
+    const header = this.#headers.has(node);
+    e.origin = this.#origins[node];
     e.float.forget();
-    const goTo = (offset: number): void => {
-      const to = index.get(offset);
-      if (to === undefined) return leaveAt(offset);
-      if (to > n) c.br(labels[to]);
-      else c.i32(to).set(state).br(dispatch);
-    };
-    if (heads.has(n)) {
-      c.get(vp).memory(W.i32_load, at.EVENTS).if();
-      leaveFor(Leave.event, block.offset);
+    if (header) {
+      c.get(this.#vp).memory(W.i32_load, at.EVENTS).unlikely().if();
+      this.#leaveFor(Leave.event, block.delta);
       c.end();
     }
-    c.get(icount).i64(block.count).op(W.i64_add).set(icount);
-    if (exact || heads.has(n)) {
-      c.get(icount).get(limit).op(W.i64_gt_u).if();
-      c.get(icount).i64(block.count).op(W.i64_sub).set(icount);
-      leaveFor(Leave.limit, block.offset);
+    c.get(this.#left).i32(block.count).op(W.i32_sub);
+    if (this.#options.exact || header || this.entries.includes(node)) {
+      c.tee(this.#left).i32(0).op(W.i32_lt_s).unlikely().if();
+      c.get(this.#left).i32(block.count).op(W.i32_add).set(this.#left);
+      this.#leaveFor(Leave.limit, block.delta);
       c.end();
-    }
+    } else c.set(this.#left);
     const end = block.ir + (block.irBytes >> 2);
     for (let word = block.ir; word < end; ) {
       const op = words[word] & 0xffff;
       const row = opRows[op];
-      e.select(words, word, row.name, block.offset);
-      e.leaveHere = () => {
-        if (e.stackSegment) {
-          c.get(vp);
-          e.callRuntime("stack_fault");
-        }
-        c.get(icount).i64(block.count - e.count).op(W.i64_sub).set(icount);
-        leaveAt(block.offset + e.position);
-      };
+      e.select(words, word, row.name, block.delta);
+      e.leaveHere = () => this.#leaveAt(block.delta + e.position, (block.count - e.count) | (e.stackSegment ? stackBit : 0));
       const meaning = semantics[op];
       if (meaning !== undefined) meaning(e);
-      else if (row.name === "call") emitCall(e, helperType, icount);
-      else emitEnd(e, row, op, block.offset, goTo, leaveAt, out);
-      e.known = knownAfter(row, e.known);
+      else if (op === Op.call) this.#call();
+      else this.#blockEnd(row, op, block);
+      e.origin = originAfter(words, word, row, e.origin);
       word += opBytes(op) >> 2;
     }
-  });
-  c.end();
-  c.end();
-  e.storeState();
-  c.get(vp).get(icount).memory(W.i64_store, at.ICOUNT);
-  c.get(vp).get(vp).memory(W.i64_load, at.COMPILED).get(icount).op(W.i64_add).get(icountAtEntry).op(W.i64_sub).memory(W.i64_store, at.COMPILED);
-  return c;
-}
-
-function emitCall(e: RegionEmitter, helperType: number, icount: Local): void {
-  const c = e.code;
-  const touches = helperRows[e.d].touches;
-  if (touches.includes("i")) c.get(e.vp).get(icount).memory(W.i64_store, at.ICOUNT);
-  e.syncBefore(touches);
-  c.get(e.vp).i32(e.a).i32(e.b).i32(e.imm).i32(e.d).callIndirect(helperType, 0).set(e.q);
-  e.syncAfter(touches);
-  c.get(e.q);
-  e.leaveIf();
-}
-
-function emitEnd(
-  e: RegionEmitter, row: OpRow, op: number, offset: number, goTo: (offset: number) => void, leaveAt: (offset: number) => void, out: Label,
-): void {
-  const c = e.code;
-  switch (row.name) {
-    case "jmp":
-      return goTo(offset + e.imm);
-    case "sync":
-      return leaveAt(offset + e.imm);
-    case "dispatch":
-      c.br(out);
-      return;
-    case "jmpi":
-      c.get(e.vp);
-      e.pushA("i64");
-      c.memory(W.i64_store, at.RIP).br(out);
-      return;
   }
-  if (!isBranch(op)) throw new Error(`the operation ${row.name} ends no region's block`);
-  if (row.name === "jnz") e.pushD("i8");
-  else {
-    const [, known, cc] = /^jcc(sub|logic|)(\d+)$/.exec(row.name) as RegExpExecArray;
-    e.pushCondition(Number(cc), known as "" | "sub" | "logic");
-  }
-  c.if();
-  goTo(offset + e.imm);
-  c.end();
-  goTo(offset + e.fallthrough);
-}
 
-/** Which of GPR and TEMP a region reads or writes, by slot. */
-function registersOf(words: Int32Array, region: Region): { used: Set<number>; written: Set<number>; flagsWritten: boolean } {
-  const used = new Set<number>();
-  const written = new Set<number>();
-  let flagsWritten = false;
-  const touch = (offset: number, writes: boolean): void => {
-    if (offset >= at.RIP) return;
-    used.add(offset >> 3);
-    if (writes) written.add(offset >> 3);
-  };
-  for (const block of region.blocks) {
-    const end = block.ir + (block.irBytes >> 2);
-    for (let word = block.ir; word < end; ) {
-      const op = words[word] & 0xffff;
-      const row = opRows[op];
-      flagsWritten ||= row.writesFlags;
-      if (row.format === "call") flagsWritten ||= helperRows[words[word] >>> 16].touches.includes("f");
-      else {
-        if (row.d !== "" || row.name === "jnz") touch(words[word] >>> 16, row.dWritten);
-        if (row.a !== "" && row.format !== "branch") touch(words[word + 1] & 0xffff, isStackOp(row.name));
-        if (row.b !== "" && row.format !== "mem2") touch(words[word + 1] >>> 16, false);
-        if (row.format === "mem2") touch(words[word + 4] & 0xffff, false);
+  #call(): void {
+    const c = this.code;
+    const e = this.#e;
+    const touches = helperRows[e.d].touches;
+    if (touches.includes("i")) this.#storeCountOfCall();
+    e.syncBefore(touches);
+    c.get(e.vp).i32(e.a).i32(e.b).i32(e.imm).i32(e.d).callIndirect(this.#helperType, 0).set(e.q);
+    e.syncAfter(touches);
+    c.get(e.q);
+    e.leaveIf();
+  }
+  /** A helper that asks for the time sees the instructions of its block counted. */
+  #storeCountOfCall(): void {
+    const c = this.code;
+    c.get(this.#vp).get(this.#vp).memory(W.i64_load, at.COMPILED);
+    this.#pushCount();
+    c.op(W.i64_add).get(this.#vp).memory(W.i64_load, at.ICOUNT).op(W.i64_sub).memory(W.i64_store, at.COMPILED);
+    this.#storeCount();
+  }
+
+  #blockEnd(row: OpRow, op: number, block: RegionBlock): void {
+    const c = this.code;
+    const e = this.#e;
+    switch (op) {
+      case Op.jmp:
+        return this.#goOn(block.delta + e.imm);
+      case Op.sync:
+        return this.#leaveAt(block.delta + e.imm, 0);
+      case Op.dispatch:
+        c.br(this.#outAt as Label);
+        return;
+      case Op.jmpi:
+        return this.#jumpTo(block);
+    }
+    if (!isBranch(op)) throw new Error(`the operation ${row.name} ends no region's block`);
+    if (op === Op.jnz) e.pushD("i8");
+    else e.pushCondition(Number((/(\d+)$/.exec(row.name) as RegExpExecArray)[1]));
+    c.if();
+    this.#goOn(block.delta + e.imm);
+    c.end();
+    this.#goOn(block.delta + e.fallthrough);
+  }
+
+  /** An indirect jump: to where it went before, if that is in the region; else out. */
+  #jumpTo(block: RegionBlock): void {
+    const c = this.code;
+    const e = this.#e;
+    e.pushA("i64");
+    c.set(e.x);
+    const inside = block.targets.filter((delta) => this.#nodes.has(delta)).sort((a, b) => a - b);
+    if (inside.length > 0) c.get(e.x).get(e.base).op(W.i64_sub).set(e.y);
+    this.#search(inside);
+    c.get(this.#vp).get(e.x).memory(W.i64_store, at.RIP).br(this.#outAt as Label);
+  }
+
+  /** On at the one of these deltas, in order, that y is; past this where it is none of them. */
+  #search(deltas: readonly number[]): void {
+    const c = this.code;
+    if (deltas.length <= 3) {
+      for (const delta of deltas) {
+        c.get(this.#e.y).i64(delta).op(W.i64_eq).if();
+        this.#goOn(delta);
+        c.end();
       }
-      word += opBytes(op) >> 2;
+      return;
     }
+    const middle = deltas.length >> 1;
+    c.get(this.#e.y).i64(deltas[middle]).op(W.i64_lt_s).if();
+    this.#search(deltas.slice(0, middle));
+    c.else();
+    this.#search(deltas.slice(middle));
+    c.end();
   }
-  return { used, written, flagsWritten };
+}
+
+/** The fields of an operation's operands, with whether it writes them. */
+function eachOperand(words: Int32Array, word: number, row: OpRow, visit: (offset: number, writes: boolean) => void): void {
+  if (row.format === "call") return;
+  if (row.d !== "" || row.name === "jnz") visit(words[word] >>> 16, row.dWritten);
+  if (row.a !== "" && row.format !== "branch") visit(words[word + 1] & 0xffff, isStackOp(row.name));
+  if (row.b !== "" && row.format !== "mem2") visit(words[word + 1] >>> 16, false);
+  if (row.format === "mem2") visit(words[word + 4] & 0xffff, false);
 }
 const isStackOp = (name: string): boolean => name === "push64" || name === "pop64" || name === "pushpc";
 
-function knownAfter(row: OpRow, before: KnownFlags): KnownFlags {
-  if (row.name === "call") return "";
-  return row.writesFlags ? knownFlagsAfter(row.name) : before;
+/** The operations of a block. */
+function eachOperation(words: Int32Array, block: RegionBlock, visit: (row: OpRow, word: number) => void): void {
+  const end = block.ir + (block.irBytes >> 2);
+  for (let word = block.ir; word < end; ) {
+    const op = words[word] & 0xffff;
+    visit(opRows[op], word);
+    word += opBytes(op) >> 2;
+  }
 }
 
-/** What is known of the flags where each block starts: what all its predecessors agree on; nothing at entries. */
-function knownFlagsAt(words: Int32Array, region: Region, index: ReadonlyMap<number, number>): KnownFlags[] {
-  const entries = new Set(region.entries);
-  const known: (KnownFlags | undefined)[] = region.blocks.map((_, n) => (entries.has(n) ? "" : undefined));
+/** What a region keeps in locals. */
+function registersOf(words: Int32Array, region: Region, passes: Passes): RegionRegisters {
+  const used = new Set<number>();
+  const written = new Set<number>();
+  let flagsWritten = false;
+  for (const block of region.blocks) {
+    eachOperation(words, block, (row, word) => {
+      flagsWritten ||= row.writesFlags || (row.format === "call" && helperRows[words[word] >>> 16].touches.includes("f"));
+      eachOperand(words, word, row, (offset, writes) => {
+        const register = registerOf(offset);
+        if (register === undefined || (register >= at.XMM && !passes["vector-locals"])) return;
+        used.add(register);
+        if (writes) written.add(register);
+      });
+    });
+  }
+  return { used, written, flagsWritten };
+}
+
+function originAfter(words: Int32Array, word: number, row: OpRow, before: FlagsOrigin | undefined): FlagsOrigin | undefined {
+  if (row.name === "call") return undefined;
+  if (!row.writesFlags) return before;
+  const origin = originOf(row.name);
+  // A shift by zero leaves the flags as they are.
+  const shifts = origin !== undefined && origin.cls >= FlagsClass.SHL && origin.cls <= FlagsClass.SAR;
+  return shifts && (words[word + 2] & (origin.size === 3 ? 63 : 31)) === 0 ? before : origin;
+}
+
+/** Which operation set the flags where each block starts: what all its predecessors agree on; unknown at entries. */
+function originsAt(words: Int32Array, region: Region, successors: readonly (readonly number[])[], entries: readonly number[]): (FlagsOrigin | undefined)[] {
+  /** Unvisited blocks have no value; "mixed" is known not to be known. */
+  const known: (FlagsOrigin | "mixed" | undefined)[] = region.blocks.map((_, n) => (entries.includes(n) ? "mixed" : undefined));
+  const same = (a: FlagsOrigin | "mixed", b: FlagsOrigin | "mixed"): boolean => a === b || (a !== "mixed" && b !== "mixed" && a.cls === b.cls && a.size === b.size);
   for (let changed = true; changed; ) {
     changed = false;
     region.blocks.forEach((block, n) => {
       const start = known[n];
       if (start === undefined) return;
-      let now: KnownFlags = start;
-      const end = block.ir + (block.irBytes >> 2);
-      for (let word = block.ir; word < end; word += opBytes(words[word] & 0xffff) >> 2) now = knownAfter(opRows[words[word] & 0xffff], now);
-      for (const target of block.targets) {
-        const to = index.get(target);
-        if (to === undefined) continue;
-        const merged: KnownFlags = known[to] === undefined || known[to] === now ? now : "";
-        if (merged !== known[to]) {
-          known[to] = merged;
-          changed = true;
-        }
+      let now = start === "mixed" ? undefined : start;
+      eachOperation(words, block, (row, word) => {
+        now = originAfter(words, word, row, now);
+      });
+      const leaving = now ?? "mixed";
+      for (const to of successors[n]) {
+        const before = known[to];
+        const merged = before === undefined || same(before, leaving) ? leaving : "mixed";
+        if (before !== undefined && same(before, merged)) continue;
+        known[to] = merged;
+        changed = true;
       }
     });
   }
-  return known.map((k) => k ?? "");
+  return known.map((each) => (each === "mixed" ? undefined : each));
 }

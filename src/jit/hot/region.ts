@@ -1,96 +1,168 @@
 /**
- * The shape of a region: blocks of one page that lead to each other, grown from a hot one.
+ * The shape of a region: blocks that lead to each other, grown from a hot one by what was seen to run.
  *
- * Positions are byte offsets in the page, so that a region belongs to a frame and not to an address. Law: every block of a
- * region was lifted for the same mode and is valid; edges that leave the page, or that nobody has run yet, leave the region.
+ * Positions are *deltas*: distances from the page of the seed as the guest sees it, so that a region belongs to frames and
+ * not to addresses. Edges are direct jumps and branches, calls, the instruction behind a call for a return that was seen to
+ * go there, and targets that indirect jumps were seen to take.
+ *
+ * Laws: every block of a region was lifted for the same mode and is valid; `pages` names the frame of each page that holds
+ * one, and the region may run only where the guest maps all of them so; edges to anything else leave the region.
  */
 import { Op, opBytes } from "#ir";
 import { blockHeader } from "#memory";
+import { targetSlots } from "#vcpu";
+import type { Passes } from "../passes.ts";
 
 export interface RegionBlock {
   /** Arena offset of the block. */
   readonly block: number;
-  /** Offset in the page of its first instruction. */
-  readonly offset: number;
+  /** Distance of its first instruction from the seed's page. */
+  readonly delta: number;
   readonly count: number;
   /** Word index of its IR in the arena, and bytes of it. */
   readonly ir: number;
   readonly irBytes: number;
-  /** Positions that its last operation can go to within the page; taken first. */
+  /** Deltas that its last operation can go to: the taken one first, or those that an indirect jump was seen to take. */
   readonly targets: readonly number[];
 }
 
+export interface RegionPage {
+  /** Pages from the seed's. */
+  readonly page: number;
+  /** HPA of its frame. */
+  readonly frame: number;
+}
+
 export interface Region {
-  /** In order of their offsets. */
+  /** In order of their deltas. */
   readonly blocks: readonly RegionBlock[];
-  /** Indexes of blocks where the region can be entered: the hot one and the heads of loops. */
-  readonly entries: readonly number[];
+  /** Index of the block it was grown from. */
+  readonly seed: number;
+  readonly pages: readonly RegionPage[];
   readonly mode: number;
   readonly instructions: number;
 }
 
-const maxBlocks = 64;
-const maxInstructions = 500;
-
-/** Grows a region from the block at `seed`. `blockAt` finds the valid block at an offset of the same page, or 0. */
-export function growRegion(words: Int32Array, seed: number, blockAt: (offset: number) => number): Region {
-  const mode = words[(seed + blockHeader.B_MODE) >> 2];
-  const found = new Map<number, RegionBlock>();
-  const queue: number[] = [seed];
-  let instructions = 0;
-  while (queue.length > 0 && found.size < maxBlocks && instructions < maxInstructions) {
-    const block = queue.shift() as number;
-    const read = readBlock(words, block);
-    if (found.has(read.offset)) continue;
-    found.set(read.offset, read);
-    instructions += read.count;
-    for (const target of read.targets) {
-      const next = blockAt(target);
-      if (next !== 0) queue.push(next);
-    }
-  }
-  const blocks = [...found.values()].sort((a, b) => a.offset - b.offset);
-  const index = new Map(blocks.map((block, n) => [block.offset, n]));
-  const entries = new Set([index.get(readBlock(words, seed).offset) as number]);
-  blocks.forEach((block, n) => {
-    for (const target of block.targets) {
-      const to = index.get(target);
-      if (to !== undefined && to <= n) entries.add(to);
-    }
-  });
-  return { blocks, entries: [...entries].sort((a, b) => a - b), mode, instructions };
+/** What growing asks of the world. */
+export interface RegionGround {
+  /** HPA of the frame that the guest runs code from at a page, counted from the seed's; 0 where that is not known. */
+  frameOf(page: number): number;
+  /** The valid block at an HPA, lifted for this mode; or 0. */
+  blockAt(hpa: number, mode: number): number;
+  /** Entries of a block before it is hot: blocks that ran much less than the seed stay out. */
+  readonly hotThreshold: number;
+  readonly passes: Passes;
 }
 
-function readBlock(words: Int32Array, block: number): RegionBlock {
-  const header = block >> 2;
-  const offset = words[header + (blockHeader.B_HPA >> 2)] & 0xfff;
-  const ir = header + (blockHeader.B_IR >> 2);
-  const irBytes = words[header + (blockHeader.B_IR_BYTES >> 2)];
+const maxBlocks = 96;
+const maxInstructions = 600;
+const maxPages = 12;
+/** A block belongs to the region when it ran at least this part of what makes a block hot. */
+const coldShare = 1 / 64;
+
+/** Grows a region from the block at `seed`. */
+export function growRegion(words: Int32Array, seed: number, ground: RegionGround): Region {
+  const field = (block: number, name: number): number => words[(block + name) >> 2];
+  const mode = field(seed, blockHeader.B_MODE);
+  const found = new Map<number, RegionBlock>();
+  const frames = new Map<number, number>();
+  const queue: { block: number; delta: number; runs: number }[] = [];
+  const wanted = new Set<number>();
+  let instructions = 0;
+
+  const runsOf = (block: number): number => {
+    const left = field(block, blockHeader.B_COUNTER);
+    return left > 0 && left <= ground.hotThreshold ? ground.hotThreshold - left : ground.hotThreshold;
+  };
+  /** The frame of a page that the region may have, or 0. */
+  const frameOf = (page: number): number => {
+    const known = frames.get(page);
+    if (known !== undefined) return known;
+    if (frames.size >= maxPages || (page !== 0 && !ground.passes["cross-page"])) return 0;
+    return ground.frameOf(page);
+  };
+  const consider = (delta: number): void => {
+    if (wanted.has(delta)) return;
+    wanted.add(delta);
+    const frame = frameOf(delta >> 12);
+    if (frame === 0) return;
+    const block = ground.blockAt((frame | (delta & 0xfff)) >>> 0, mode);
+    if (block === 0) return;
+    const second = field(block, blockHeader.B_HPA2);
+    if (second !== 0 && frameOf((delta >> 12) + 1) !== second >>> 0) return;
+    const runs = runsOf(block);
+    if (runs >= ground.hotThreshold * coldShare) queue.push({ block, delta, runs });
+  };
+
+  consider(field(seed, blockHeader.B_HPA) & 0xfff);
+  while (queue.length > 0 && found.size < maxBlocks && instructions < maxInstructions) {
+    // The one that ran most goes first, the eldest of equals.
+    let best = 0;
+    queue.forEach((each, n) => {
+      if (each.runs > queue[best].runs) best = n;
+    });
+    const [{ block, delta }] = queue.splice(best, 1);
+    const page = delta >> 12;
+    const second = field(block, blockHeader.B_HPA2);
+    const pages = second === 0 ? [page] : [page, page + 1];
+    if (frames.size + pages.filter((each) => !frames.has(each)).length > maxPages) continue;
+    for (const each of pages)
+      frames.set(each, each === page ? (field(block, blockHeader.B_HPA) & ~0xfff) >>> 0 : second >>> 0);
+    const { read, returnPoint, returns } = readBlock(words, block, delta, ground.passes);
+    found.set(delta, read);
+    instructions += read.count;
+    if (returns) continue;
+    for (const target of read.targets) consider(target);
+    // A call comes back, if what is called belongs to the region.
+    if (returnPoint !== undefined && read.targets.some((target) => wanted.has(target))) consider(returnPoint);
+  }
+  const blocks = [...found.values()].sort((a, b) => a.delta - b.delta);
   return {
-    block,
-    offset,
-    count: words[header + (blockHeader.B_COUNT >> 2)],
-    ir,
-    irBytes,
-    targets: targetsOf(words, ir, irBytes, offset),
+    blocks,
+    seed: blocks.findIndex((each) => each.block === seed),
+    pages: [...frames].map(([page, frame]) => ({ page, frame })).sort((a, b) => a.page - b.page),
+    mode,
+    instructions,
   };
 }
 
-/** Where the last operation goes, as far as that is in the page. */
-function targetsOf(words: Int32Array, ir: number, irBytes: number, offset: number): number[] {
-  let at = ir;
+interface ReadBlock {
+  readonly read: RegionBlock;
+  /** Where the call at its end comes back to. */
+  readonly returnPoint: number | undefined;
+  /** It ends with a return: its targets are wanted only as what calls come back to. */
+  readonly returns: boolean;
+}
+
+function readBlock(words: Int32Array, block: number, delta: number, passes: Passes): ReadBlock {
+  const ir = (block + blockHeader.B_IR) >> 2;
+  const irBytes = words[(block + blockHeader.B_IR_BYTES) >> 2];
   const end = ir + (irBytes >> 2);
-  let op = 0;
-  for (;;) {
-    op = words[at] & 0xffff;
-    const next = at + (opBytes(op) >> 2);
-    if (next >= end) break;
-    at = next;
+  let last = ir;
+  let call: number | undefined;
+  for (let word = ir; word < end; word += opBytes(words[word] & 0xffff) >> 2) {
+    if ((words[word] & 0xffff) === Op.pushpc) call = words[word + 2];
+    last = word;
   }
-  const inPage = (delta: number): boolean => offset + delta >= 0 && offset + delta < 4096;
-  if (op === Op.jmp) return [words[at + 2]].filter(inPage).map((delta) => offset + delta);
-  if (isBranch(op)) return [words[at + 2], words[at + 3]].filter(inPage).map((delta) => offset + delta);
-  return [];
+  const op = words[last] & 0xffff;
+  const returns = op === Op.jmpi && words[last + 1] >>> 16 !== 0;
+  const followed = passes.calls || (call === undefined && !returns);
+  const targets = (followed ? distancesOf(words, last, passes) : []).map((distance) => delta + distance);
+  return {
+    read: { block, delta, count: words[(block + blockHeader.B_COUNT) >> 2], ir, irBytes, targets },
+    returnPoint: call === undefined ? undefined : delta + call,
+    returns,
+  };
+}
+
+/** Where the block's last operation goes, from the block's start. */
+function distancesOf(words: Int32Array, last: number, passes: Passes): readonly number[] {
+  const op = words[last] & 0xffff;
+  if (op === Op.jmp) return [words[last + 2]];
+  if (isBranch(op)) return [words[last + 2], words[last + 3]];
+  if (op !== Op.jmpi) return [];
+  if (!passes.indirect && words[last + 1] >>> 16 === 0) return [];
+  return [...words.subarray(last + 2, last + 2 + targetSlots)].filter((distance) => distance !== 0);
 }
 
 export const isBranch = (op: number): boolean => (op >= Op.jcc0 && op <= Op.jcclogic15) || op === Op.jnz;

@@ -7,6 +7,7 @@ import { IrBuilder, Op } from "#ir";
 import { Mode } from "#vcpu";
 import { DECODED, decode, Instruction, TOO_LONG, TRUNCATED } from "#x86";
 import { removeDeadFlags } from "../opt/dead-flags.ts";
+import { type Passes, passesWithout } from "../passes.ts";
 import { Lifter } from "./lifter.ts";
 import { raise } from "./raise.ts";
 import { ruleOfRow } from "./rules.ts";
@@ -28,10 +29,12 @@ export class BlockLifter {
   readonly #instruction = new Instruction();
   readonly #lifter = new Lifter(this.ir, this.#instruction);
   readonly #onMissing: (mnemonic: string, code: string) => void;
+  readonly #removesDeadFlags: boolean;
   readonly result: LiftedBlock = { count: 0, bytes: 0, crosses: false };
 
-  constructor(onMissing: (mnemonic: string, code: string) => void) {
+  constructor(onMissing: (mnemonic: string, code: string) => void, passes: Passes = passesWithout()) {
     this.#onMissing = onMissing;
+    this.#removesDeadFlags = passes["dead-flags"];
   }
 
   /**
@@ -70,7 +73,7 @@ export class BlockLifter {
     if (!l.ended) l.jump(at - offset);
     result.count = count;
     result.bytes = Math.min(at + seen, end) - offset;
-    removeDeadFlags(this.ir);
+    if (this.#removesDeadFlags) removeDeadFlags(this.ir);
     return result;
   }
 }

@@ -91,7 +91,7 @@ const ret: Rule = (l, i) => {
   const target = peek(l, size);
   if (size === 8) l.ir.pos(Op.canonical, 0, target, 0);
   adjust(l, size + release);
-  l.jumpTo(target);
+  l.jumpTo(target, true);
 };
 
 /** d = 1 where rCX of the address size is not zero, else 0. */

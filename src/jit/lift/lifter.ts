@@ -416,9 +416,10 @@ export class Lifter {
     this.ended = true;
     this.ir.branch(Op.jnz, target, this.next, field);
   }
-  jumpTo(field: number): void {
+  /** `returns`: this is the end of a call. */
+  jumpTo(field: number, returns = false): void {
     this.ended = true;
-    this.ir.rrr(Op.jmpi, 0, field);
+    this.ir.indirect(Op.jmpi, field, returns);
   }
   /** Goes on after this instruction, by a full look-up: for what changes mode, mappings or events. */
   sync(target = this.next): void {

@@ -1,0 +1,28 @@
+/**
+ * The optimisations of the translator that can be turned off, each by itself: to measure what it buys, and to find out
+ * whether it is to blame. The guest sees no difference.
+ */
+export const passNames = [
+  /** Flag writes that nobody sees are taken away (opt/dead-flags.ts). */
+  "dead-flags",
+  /** Regions go on into other pages. */
+  "cross-page",
+  /** Regions follow direct calls, and returns to what called. */
+  "calls",
+  /** Regions follow indirect jumps and calls to targets that were seen. */
+  "indirect",
+  /** XMM registers live in locals. */
+  "vector-locals",
+  /** An access near an earlier one uses what the earlier one found in the TLB. */
+  "reuse-translations",
+  /** Slow paths are marked as unlikely. */
+  "branch-hints",
+] as const;
+
+export type PassName = (typeof passNames)[number];
+export type Passes = Readonly<Record<PassName, boolean>>;
+
+/** All passes but those named. */
+export function passesWithout(...off: readonly PassName[]): Passes {
+  return Object.fromEntries(passNames.map((name) => [name, !off.includes(name)])) as Record<PassName, boolean>;
+}
