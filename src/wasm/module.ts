@@ -12,17 +12,31 @@ export interface FunctionType {
   readonly results: readonly WasmType[];
 }
 
+/** Equal for equal types; the same few objects come with every module. */
+const keys = new WeakMap<FunctionType, string>();
+function keyOf(type: FunctionType): string {
+  let key = keys.get(type);
+  if (key === undefined) {
+    key = `${type.parameters.join(" ")}:${type.results.join(" ")}`;
+    keys.set(type, key);
+  }
+  return key;
+}
+
 export class ModuleBuilder {
   readonly #types: FunctionType[] = [];
+  readonly #typeIndexes = new Map<string, number>();
   readonly #imports: { module: string; name: string; write: (out: Bytes) => void }[] = [];
   readonly #functions: { type: number; code: Code }[] = [];
   readonly #exports: { name: string; index: number }[] = [];
   #importedFunctions = 0;
 
   type(type: FunctionType): number {
-    const key = JSON.stringify(type);
-    const known = this.#types.findIndex((t) => JSON.stringify(t) === key);
-    return known >= 0 ? known : this.#types.push(type) - 1;
+    const key = keyOf(type);
+    const known = this.#typeIndexes.get(key);
+    if (known !== undefined) return known;
+    this.#typeIndexes.set(key, this.#types.length);
+    return this.#types.push(type) - 1;
   }
 
   /** A shared memory32 of up to 4 GiB. */

@@ -96,6 +96,43 @@ describe("memory protection", () => {
     );
     expect(w.vcpu.register(1)).toBe(0x2222n);
   });
+  test("with PCIDs a context keeps where its code lies, until it is flushed or INVPCID says so", () => {
+    const movEaxAndReturn = (value: number): Uint8Array => Uint8Array.of(0xb8, value, 0, 0, 0, 0xc3);
+    w.write(0x61000, movEaxAndReturn(1));
+    w.write(0x62000, movEaxAndReturn(2));
+    const enter = (pcid: number, flush: boolean): void => {
+      const high = flush ? "00" : "80";
+      w.system(/* movabs $CR3, %rax; mov %rax, %cr3; hlt */ `48 b8 0${pcid} 10 00 00 00 00 00 ${high} 0f 22 d8 f4`);
+    };
+    const call = (): bigint => {
+      w.system(/* mov $0x60000, %eax; call *%rax; hlt */ "b8 00 00 06 00 ff d0 f4");
+      return w.vcpu.register(0);
+    };
+    /** Maps the page to another frame in context 2, and calls again what `back` leads to. */
+    const changeWhileAway = (frame: number, back: () => void): bigint => {
+      enter(2, true);
+      w.map(0x60000, frame | 3);
+      back();
+      return call();
+    };
+    cr4(0x20000n);
+    enter(1, true);
+    w.map(0x60000, 0x61003);
+    expect(call()).toBe(1n);
+    expect(changeWhileAway(0x62000, () => enter(1, false))).toBe(1n);
+    expect(changeWhileAway(0x62000, () => enter(1, true))).toBe(2n);
+    const invpcid = (): void => {
+      w.writeWords(0x64000, 1, 0x60000);
+      w.system(/* mov $1, %eax; invpcid 0x64000, %rax; hlt */ "b8 01 00 00 00 66 0f 38 82 04 25 00 40 06 00 f4");
+      enter(1, false);
+    };
+    expect(changeWhileAway(0x61000, invpcid)).toBe(1n);
+    const invlpg = (): void => {
+      enter(1, false);
+      w.system(/* invlpg 0x60000; hlt */ "0f 01 3c 25 00 00 06 00 f4");
+    };
+    expect(changeWhileAway(0x62000, invlpg)).toBe(2n);
+  });
   test("accessed and dirty bits are set as pages are used", () => {
     w.system(/* mov 0xa0000, %eax; mov %eax, 0xa1000; hlt */ "8b 04 25 00 00 0a 00 89 04 25 00 10 0a 00 f4");
     expect([w.word(0x4500) & 0x60n, w.word(0x4508) & 0x60n]).toEqual([0x20n, 0x60n]);

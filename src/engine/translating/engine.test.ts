@@ -73,6 +73,69 @@ for (const [name, options] of [
     expect(g.vcpu.register(0)).toBe(64n);
   });
 
+  test(`${name}: data beside code costs no translations`, () => {
+    const g = guest(
+      hex(`
+        b9 10270000             ; mov ecx, 10000
+        ff 05 00040000          ; inc dword [rip+1024]
+        48 83 2d 00040000 01    ; sub qword [rip+1024], 1: 8 bytes further
+        ff c9                   ; dec ecx
+        75 ee                   ; jnz to the inc
+        0f 0b                   ; ud2
+      `),
+      options,
+    );
+    expect(g.run()).toMatchObject({ reason: "fault", vector: 6 });
+    const counters = new BigInt64Array(2);
+    g.memory.read(gpa(codeBase + 11 + 1024), new Uint8Array(counters.buffer));
+    expect(counters).toEqual(BigInt64Array.of(10_000n, -10_000n));
+    expect(g.engine.stats.lifted).toBeLessThan(20);
+  });
+
+  test(`${name}: a function whose constant is changed before each call gives the new one`, () => {
+    const g = guest(
+      hex(`
+        b9 d0070000             ; mov ecx, 2000
+        89 0d 0e000000          ; mov [rip+14], ecx: the constant
+        e8 08000000             ; call the function
+        01 c2                   ; add edx, eax
+        ff c9                   ; dec ecx
+        75 ef                   ; jnz to the store
+        0f 0b                   ; ud2
+        b8 00000000             ; mov eax, 0
+        c3                      ; ret
+      `),
+      options,
+    );
+    expect(g.run()).toMatchObject({ reason: "fault", vector: 6 });
+    expect(g.vcpu.register(2)).toBe(BigInt((2000 * 2001) / 2));
+  });
+
+  test(`${name}: code in two pages is seen to change by one store across them`, () => {
+    const g = guest(
+      hex(`
+        b9 20000000             ; mov ecx, 32
+        89 ca                   ; mov edx, ecx
+        c1 e2 10                ; shl edx, 16
+        81 c2 c031c031          ; add edx, 0x31c031c0
+        ff d6                   ; call rsi
+        01 c3                   ; add ebx, eax
+        88 4e 0f                ; mov [rsi+15], cl: the constant's first byte, the last of the page
+        66 89 4e 0f             ; mov [rsi+15], cx: its first two bytes
+        ff c9                   ; dec ecx
+        75 e8                   ; jnz to the second instruction
+        0f 0b                   ; ud2
+      `),
+      options,
+    );
+    // 14 times NOP, then mov eax, imm32, whose constant begins with the page's last byte; then ret.
+    g.memory.write(gpa(dataBase + 4080), hex("9090909090909090909090909090 b8 00000000 c3"));
+    g.vcpu.setRegister(6, BigInt(dataBase + 4080));
+    expect(g.run()).toMatchObject({ reason: "fault", vector: 6 });
+    // The calls see 0, 32, 31 … 2.
+    expect(g.vcpu.register(3)).toBe(BigInt((32 * 33) / 2 - 1));
+  });
+
   test(`${name}: a fault leaves the state of its instruction's start`, () => {
     const g = guest(
       hex(`
