@@ -92,12 +92,16 @@ export function resultOf(serial: string): bigint {
 }
 
 const countsBoth = `
+  f0ff042548003000      ; lock incl 0x300048
+  f390                  ; pause
+  833c254800300002      ; cmpl $0x2,0x300048
+  75f4                  ; jne 0x8
   b800060001            ; mov $0x1000600,%eax
   ffd0                  ; call *%rax
   f0ff042540003000      ; lock incl 0x300040
   f390                  ; pause
   833c254000300002      ; cmpl $0x2,0x300040
-  75f4                  ; jne 0xf
+  75f4                  ; jne 0x23
   488b1c2500003000      ; mov 0x300000,%rbx
   baf8030000            ; mov $0x3f8,%edx
   b908000000            ; mov $0x8,%ecx
@@ -105,19 +109,23 @@ const countsBoth = `
   ee                    ; out %al,(%dx)
   48c1eb08              ; shr $0x8,%rbx
   ffc9                  ; dec %ecx
-  75f5                  ; jne 0x2d
+  75f5                  ; jne 0x41
   baf90c0000            ; mov $0xcf9,%edx
   b006                  ; mov $0x6,%al
   ee                    ; out %al,(%dx)
   f4                    ; hlt
-  ebfd                  ; jmp 0x40
+  ebfd                  ; jmp 0x54
 `;
 const countsToo = `
+  f0ff042548003000      ; lock incl 0x300048
+  f390                  ; pause
+  833c254800300002      ; cmpl $0x2,0x300048
+  75f4                  ; jne 0x8
   b800060001            ; mov $0x1000600,%eax
   ffd0                  ; call *%rax
   f0ff042540003000      ; lock incl 0x300040
   f4                    ; hlt
-  ebfd                  ; jmp 0xf
+  ebfd                  ; jmp 0x23
 `;
 
 /** Both do the same, and then vCPU 0 has what lies at 0x300000. */

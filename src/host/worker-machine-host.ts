@@ -16,6 +16,9 @@ const longestWaitMs = 1000;
 /** Nanoseconds of a clock that all threads share: each thread's `performance.now()` begins at another moment. */
 export const hostNow = (): number => Number(process.hrtime.bigint());
 
+/** What a vCPU's thread allots in JavaScript is small and soon forgotten. */
+const youngGenerationMb = 8;
+
 /** Hosts on which WebAssembly's plain loads and stores have x86's memory order. */
 const hasX86MemoryOrder = process.arch === "x64";
 
@@ -39,7 +42,11 @@ export class WorkerMachineHost implements MachineHost {
     if (hasX86MemoryOrder) {
       this.startVcpu = (setup) => {
         const workerData = { setup, words: start.words } satisfies VcpuStart;
-        new Worker(hostModule("vcpu-worker"), { workerData, name: `memvisor vCPU ${setup.cpu}` });
+        new Worker(hostModule("vcpu-worker"), {
+          workerData,
+          name: `memvisor vCPU ${setup.cpu}`,
+          resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
+        });
       };
     }
   }

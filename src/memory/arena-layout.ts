@@ -93,6 +93,8 @@ export const processFields = {
   P_LIFTING: 384,
   /** The area of the vCPU that wants to be the only one running, or 0 (runtime/memory/exclusive.ts). */
   P_EXCLUSIVE: 512,
+  /** vCPUs that wait until nobody is alone. */
+  P_WAITING: 536,
   /** Locks of the runtime: 1 is taken. */
   P_FRAME_LOCK: 516,
   P_WIDE_LOCK: 520,

@@ -39,13 +39,24 @@ export function isExclusive(): bool {
 
 /** Not before nobody is alone. */
 export function resume(vp: u32): void {
+  const lock = L.PROCESS + L.P_EXCLUSIVE;
+  let waited = false;
   for (;;) {
     atomic.store<u32>(vp + L.RUNNING, 1);
-    const holder = atomic.load<u32>(L.PROCESS + L.P_EXCLUSIVE);
-    if (holder == 0 || holder == vp) return;
+    const holder = atomic.load<u32>(lock);
+    if (holder == 0 || holder == vp) break;
     park(vp);
-    atomic.wait<i32>(L.PROCESS + L.P_EXCLUSIVE, holder, NAP_NS);
+    if (!waited) atomic.add<u32>(L.PROCESS + L.P_WAITING, 1);
+    waited = true;
+    if (!changes(lock, holder)) atomic.wait<i32>(lock, holder, NAP_NS);
   }
+  if (waited) atomic.sub<u32>(L.PROCESS + L.P_WAITING, 1);
+}
+
+/** Looks for a while whether a word is still what it was. */
+function changes(at: u32, value: u32): bool {
+  for (let n: u32 = 0; n < SPINS; n++) if (atomic.load<u32>(at) != value) return true;
+  return false;
 }
 
 export function park(vp: u32): void {
@@ -77,7 +88,7 @@ export function beginExclusive(): void {
 function awaitParked(vp: u32): void {
   if (atomic.load<u32>(vp + L.RUNNING) == 0) return;
   atomic.or<u32>(vp + L.EVENTS, EVENT_PARK);
-  for (let n: u32 = 0; n < SPINS; n++) if (atomic.load<u32>(vp + L.RUNNING) == 0) return;
+  if (changes(vp + L.RUNNING, 1)) return;
   while (atomic.load<u32>(vp + L.RUNNING) != 0) atomic.wait<i32>(vp + L.RUNNING, 1, NAP_NS);
 }
 
@@ -85,14 +96,15 @@ export function endExclusive(): void {
   if (self == 0 || --depth != 0) return;
   atomic.store<u32>(L.PROCESS + L.P_EXCLUSIVE, 0);
   atomic.notify(L.PROCESS + L.P_EXCLUSIVE, -1);
+  // Who is alone again and again lets the others run in between.
+  for (let n: u32 = 0; n < SPINS; n++) if (atomic.load<u32>(L.PROCESS + L.P_WAITING) == 0) return;
 }
 
 /** A lock for a few instructions of the runtime, never held across anything that waits. */
 export function lock(at: u32): void {
   if (self == 0) return;
   while (atomic.cmpxchg<u32>(at, 0, 1) != 0) {
-    for (let n: u32 = 0; n < SPINS; n++) if (atomic.load<u32>(at) == 0) break;
-    if (atomic.load<u32>(at) != 0) atomic.wait<i32>(at, 1, LOCK_NAP_NS);
+    if (!changes(at, 1)) atomic.wait<i32>(at, 1, LOCK_NAP_NS);
   }
 }
 
