@@ -8,13 +8,14 @@
  * Compiled blocks keep a local, `fast`: 3 when MXCSR rounds to nearest and PE is masked and already set, 1 when not. Law: while
  * `fast` is not 0, each lane that is known to hold a number holds one. It is taken from MXCSR where a block first needs it; when an
  * operation done by the runtime has or gives anything but numbers it becomes 0, and what follows in the block goes to the runtime.
+ * Where a block is only come to from blocks before it, what they all know goes on, and `fast` with it.
  *
  * The interpreter knows nothing of this kind (`tracks` false): it looks at MXCSR and at every operand.
  */
 import { formatUnits, type OpRow, opRows } from "#ir";
 import { at } from "#vcpu";
 import { type Code, type Local, V, W, type WasmType } from "#wasm";
-import { X87Stack } from "./x87-stack.ts";
+import { type X87Knowledge, X87Stack } from "./x87-stack.ts";
 
 /** What a four-byte slot of the record holds: a single, one half of a double, a part of a zero of any format. */
 const Slot = { single: 1, low: 2, high: 3, zero: 4 } as const;
@@ -23,6 +24,13 @@ const bytesOf: Record<string, number> = { i8: 1, i16: 2, i32: 8, w32: 4, i64: 8,
 export type FloatType = "f32" | "f64";
 /** What vectors are compared with: the smallest number well above the denormals, that of singles, infinity, 0, 2^31. */
 export type Bound = "smallest" | "singles" | "infinity" | "zero" | "two31";
+
+/** What is known at one place. */
+export interface FloatKnowledge {
+  readonly slots: ReadonlyMap<number, number>;
+  readonly written: ReadonlySet<string>;
+  readonly x87: X87Knowledge | undefined;
+}
 
 const topBits = {
   f32: { smallest: 0x0100_0000, singles: 0x0100_0000, infinity: 0x7f80_0000, zero: 0, two31: 0x4f00_0000 },
@@ -51,6 +59,23 @@ export class FloatState {
     this.#vp = vp;
     this.#tracks = tracks;
     this.x87 = tracks ? new X87Stack(code, vp) : undefined;
+  }
+
+  /** A block begins; what was known at the ends of all blocks before it, or nothing where that is open. */
+  enterBlock(before: readonly (FloatKnowledge | undefined)[]): void {
+    this.forget();
+    const [first, ...others] = before;
+    if (first === undefined || others.includes(undefined)) return;
+    for (const name of first.written) if (others.every((other) => other?.written.has(name))) this.#written.add(name);
+    // Without `fast` from all sides nothing is true.
+    if (!this.#written.has("fast")) return;
+    for (const [offset, slot] of first.slots) if (others.every((other) => other?.slots.get(offset) === slot)) this.#slots.set(offset, slot);
+    if (others.length === 0) this.x87?.restore(first.x87);
+  }
+  /** What is known where a block ends. */
+  leaveBlock(): FloatKnowledge {
+    this.#settle();
+    return { slots: new Map(this.#slots), written: new Set(this.#written), x87: this.x87?.save() };
   }
 
   /** A block begins, or a helper was called: nothing is known. */

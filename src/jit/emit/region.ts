@@ -23,6 +23,7 @@ import { Code, type Label, type Local, ModuleBuilder, W } from "#wasm";
 import { isBranch, type Region, type RegionBlock } from "../hot/region.ts";
 import type { Passes } from "../passes.ts";
 import { type FlagsOrigin, originOf } from "./native-flags.ts";
+import type { FloatKnowledge } from "./float-state.ts";
 import type { Semantics } from "./op-emitter.ts";
 import { RegionEmitter, type RegionRegisters, registerOf } from "./region-emitter.ts";
 import { runtimeCalls } from "./runtime-calls.ts";
@@ -92,6 +93,9 @@ class RegionFunction {
   readonly #helperType: number;
   readonly #e: RegionEmitter;
   readonly #nodes: ReadonlyMap<number, number>;
+  readonly #predecessors: readonly (readonly number[])[];
+  /** What is known of floating point at the ends of blocks that were written. */
+  readonly #floats = new Map<number, FloatKnowledge>();
   readonly #origins: readonly (FlagsOrigin | undefined)[];
   readonly #headers: ReadonlySet<number>;
   // Parameters and locals.
@@ -119,6 +123,7 @@ class RegionFunction {
     this.entries = [...new Set([region.seed, ...loopHeaders(structure(successors, [region.seed]))])];
     const shapes = structure(successors, this.entries);
     this.#headers = new Set(loopHeaders(shapes));
+    this.#predecessors = region.blocks.map((_, node) => successors.flatMap((to, from) => (to.includes(node) ? [from] : [])));
     this.#origins = originsAt(words, region, successors, this.entries);
     const c = this.code;
     this.#left = c.local("i32");
@@ -279,7 +284,7 @@ class RegionFunction {
     const words = this.#words;
     const header = this.#headers.has(node);
     e.origin = this.#origins[node];
-    e.float.forget();
+    e.float.enterBlock(this.entries.includes(node) ? [] : this.#predecessors[node].map((before) => this.#floats.get(before)));
     if (header) {
       c.get(this.#vp).memory(W.i32_load, at.EVENTS).unlikely().if();
       this.#leaveFor(Leave.event, block.delta);
@@ -305,6 +310,7 @@ class RegionFunction {
       e.origin = originAfter(words, word, row, e.origin);
       word += opBytes(op) >> 2;
     }
+    this.#floats.set(node, e.float.leaveBlock());
   }
 
   #call(): void {

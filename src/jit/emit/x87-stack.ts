@@ -27,6 +27,13 @@ interface Slot {
   empty?: boolean;
 }
 
+export interface X87Knowledge {
+  readonly moved: number;
+  readonly slots: readonly Slot[];
+  readonly addressed: ReadonlySet<number>;
+}
+const copyOf = (slot: Slot): Slot => ({ ...slot, ...(slot.value !== undefined && { value: { ...slot.value } }) });
+
 export const C1 = 0x200;
 
 export class X87Stack {
@@ -50,6 +57,23 @@ export class X87Stack {
   /** A block begins, or a helper was called. */
   forget(): void {
     this.#begun = false;
+  }
+
+  /** What is known here, for a block that is only come to from here. */
+  save(): X87Knowledge | undefined {
+    if (!this.#begun) return undefined;
+    return { moved: this.#moved, slots: this.#slots.map((slot) => copyOf(slot)), addressed: new Set(this.#addressed) };
+  }
+  restore(knowledge: X87Knowledge | undefined): void {
+    if (knowledge === undefined) return this.forget();
+    this.#begun = true;
+    this.#moved = knowledge.moved;
+    this.#slots = knowledge.slots.map((slot) => copyOf(slot));
+    // Pairs that others made since are free as well.
+    const taken = new Set(this.#slots.map((slot) => slot.value?.m));
+    this.#free = this.#pairs.filter(({ m }) => !taken.has(m));
+    this.#addressed.clear();
+    for (const n of knowledge.addressed) this.#addressed.add(n);
   }
 
   /** Whether this block has looked at the x87's state. */
