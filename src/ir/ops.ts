@@ -141,6 +141,7 @@ const loads = [
   ["ld8", "i8"], ["ld16", "i16"], ["ld32", "i32"], ["ld64", "i64"], ["ldm8", "i8"], ["ldm16", "i16"], ["ldm32", "i32"], ["ldm64", "i64"],
   ["ldw32", "w32"], ["ldv", "v128"], ["ldva", "v128"], ["ldz8_16", "i16"], ["ldz8_32", "i32"], ["ldz16_32", "i32"],
   ["lds8_16", "i16"], ["lds8_32", "i32"], ["lds8_64", "i64"], ["lds16_32", "i32"], ["lds16_64", "i64"], ["lds32_64", "i64"],
+  ["ldz32_128", "v128"], ["ldz64_128", "v128"],
 ] as const;
 for (const [name, type] of loads) {
   add(name, "mem", { ...put(type), a: "i64", leaves: true });

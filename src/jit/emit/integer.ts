@@ -619,6 +619,12 @@ function meansLoad(name: string, type: FieldType, bytes: number, intent: Intent,
 }
 for (const [name, type, bytes, op] of loadOps) meansLoad(name, type, bytes, Intent.read, op);
 for (const log of logs) meansLoad(`ldm${sizes[log]}`, types[log], 1 << log, Intent.modify, [W.i32_load8_u, W.i32_load16_u, W.i32_load, W.i64_load][log]);
+for (const [bits, op] of [[32, V.v128_load32_zero], [64, V.v128_load64_zero]] as const) {
+  meansBoth(`ldz${bits}_128`, (e) => {
+    e.address();
+    e.write("v128", () => e.load(bits / 8, Intent.read, () => e.code.vectorMemory(op, 0)));
+  });
+}
 for (const aligned of [false, true]) {
   const a = aligned ? "a" : "";
   meansBoth(`ldv${a}`, (e) => {

@@ -25,11 +25,8 @@ function scalarMove(size: 4 | 8): Rule {
   return sse((l) => {
     if (l.isMemory(0)) return l.store(size === 8 ? Op.st64 : Op.st32, xmmOf(l, 1));
     const d = xmmOf(l, 0);
-    if (l.isMemory(1)) {
-      // A 32-bit load clears its 64-bit slot.
-      l.load(size === 8 ? Op.ld64 : Op.ld32, d);
-      clearUpper(l, d);
-    } else l.ir.rrr(size === 8 ? Op.mov64 : Op.movw32, d, xmmOf(l, 1));
+    if (l.isMemory(1)) l.load(size === 8 ? Op.ldz64_128 : Op.ldz32_128, d);
+    else l.ir.rrr(size === 8 ? Op.mov64 : Op.movw32, d, xmmOf(l, 1));
   });
 }
 
@@ -37,8 +34,8 @@ function scalarMove(size: 4 | 8): Rule {
 const movq = sse((l) => {
   if (l.isMemory(0)) return l.store(Op.st64, xmmOf(l, 1));
   const d = xmmOf(l, 0);
-  if (l.isMemory(1)) l.load(Op.ld64, d);
-  else l.ir.rrr(Op.mov64, d, xmmOf(l, 1));
+  if (l.isMemory(1)) return l.load(Op.ldz64_128, d);
+  l.ir.rrr(Op.mov64, d, xmmOf(l, 1));
   clearUpper(l, d);
 });
 
@@ -47,8 +44,8 @@ export const movdXmm = sse((l) => {
   if (l.shape(0).place === "xmm-reg") {
     const d = xmmOf(l, 0);
     const wide = l.size(1) === 8;
-    if (l.isMemory(1)) l.load(wide ? Op.ld64 : Op.ld32, d);
-    else l.ir.rrr(wide ? Op.mov64 : Op.mov32, d, l.registerOf(1));
+    if (l.isMemory(1)) return l.load(wide ? Op.ldz64_128 : Op.ldz32_128, d);
+    l.ir.rrr(wide ? Op.mov64 : Op.mov32, d, l.registerOf(1));
     clearUpper(l, d);
   } else l.write(0, xmmOf(l, 1));
 });
