@@ -11,6 +11,7 @@
  *   LOGIC     flags of result CC_A; CF = OF = AF = 0
  *   RESULT    ZF SF PF from CC_A (a result); CF OF AF from CC_C, at their places in EFLAGS
  *   SHL SHR SAR  flags of CC_A shifted by CC_C, which is 1 to 63; OF as for a shift by one; AF = 0
+ *   FLOAT     flags of UCOMISD of the doubles CC_A and CC_B, of which no denormal counts as zero
  *   MUL       flags of the signed product of a and b: CF = OF = it does not fit; AF = 0
  */
 export const FlagsClass = {
@@ -25,6 +26,7 @@ export const FlagsClass = {
   SHR: 8,
   SAR: 9,
   MUL: 10,
+  FLOAT: 11,
 } as const;
 export type FlagsClass = (typeof FlagsClass)[keyof typeof FlagsClass];
 

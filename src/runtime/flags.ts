@@ -46,6 +46,16 @@ function lazyCarry(vp: u32, kind: u32): u32 {
   }
 }
 
+/** ZF PF CF of two doubles: all three where one is a NaN. */
+function floatFlags(vp: u32): u32 {
+  const a = load<f64>(vp, L.CC_A);
+  const b = load<f64>(vp, L.CC_B);
+  if (a < b) return CF;
+  if (a > b) return 0;
+  return a == b ? ZF : ZF | PF | CF;
+}
+const FLOAT: u32 = 11;
+
 /** The six flags at their places in EFLAGS. */
 export function flags(vp: u32): u32 {
   const kind = <u32>load<u64>(vp, L.CC_KIND);
@@ -53,6 +63,7 @@ export function flags(vp: u32): u32 {
   const cls = kind >> 2;
   if (cls == 0) return <u32>a;
   const shift = <u64>(64 - (8 << (kind & 3)));
+  if (cls == FLOAT) return floatFlags(vp);
   if (cls >= 7) {
     const carryAndOverflow = lazyCarry(vp, kind);
     return carryAndOverflow | (lazyResult == 0 ? ZF : 0) | (<i64>lazyResult < 0 ? SF : 0) | parity(<u32>(lazyResult >> shift));
@@ -97,13 +108,14 @@ export function carry(vp: u32): u32 {
     case 0:
     case 3:
     case 4:
+    case 11:
       return flags(vp) & CF;
     default:
       return lazyCarry(vp, <u32>load<u64>(vp, L.CC_KIND)) & CF;
   }
 }
 
-/** What ZF and SF are told from: 0 for ZF, negative for SF. Not for EXPLICIT. */
+/** What ZF and SF are told from: 0 for ZF, negative for SF. Not for EXPLICIT and FLOAT. */
 function resultOf(vp: u32, cls: u32): u64 {
   if (cls >= 7) {
     lazyCarry(vp, <u32>load<u64>(vp, L.CC_KIND));
@@ -124,7 +136,7 @@ export function condition(vp: u32, cc: u32): u32 {
   const negated = cc & 1;
   const which = cc >> 1;
   if (which == 1) return carry(vp) ^ negated;
-  if (cls != 0) {
+  if (cls != 0 && cls != FLOAT) {
     if (which == 2) return (resultOf(vp, cls) == 0 ? 1 : 0) ^ negated;
     if (which == 4) return (<i64>resultOf(vp, cls) < 0 ? 1 : 0) ^ negated;
   }

@@ -25,7 +25,8 @@ const origins: readonly (readonly [RegExp, FlagsClass])[] = [
   [/^shr(\d+)if$/, FlagsClass.SHR],
   [/^sar(\d+)if$/, FlagsClass.SAR],
   [/^imul(\d+)f$/, FlagsClass.MUL],
-  [/^(?:setcarry|setflags|popcnt\d+f|f(?:64|32)_comi|v_ptest)$/, FlagsClass.EXPLICIT],
+  [/^(?:setcarry|setflags|popcnt\d+f|v_ptest)$/, FlagsClass.EXPLICIT],
+  [/^f(?:64|32)_comi$/, FlagsClass.FLOAT],
 ];
 
 /** What is known after an operation with this name, which writes flags; of a shift by an immediate, which is not 0. */
@@ -33,6 +34,7 @@ export function originOf(name: string): FlagsOrigin | undefined {
   for (const [pattern, cls] of origins) {
     const match = pattern.exec(name);
     if (match === null) continue;
+    if (cls === FlagsClass.FLOAT) return { cls, size: 3 };
     const bits = match.slice(1).find((each) => each !== undefined);
     return { cls, size: bits === undefined ? 0 : ({ "8": 0, "16": 1, "32": 2, "64": 3 } as const)[bits as "8"] };
   }
@@ -61,6 +63,7 @@ const place = { carry: 0, parity: 2, zero: 6, sign: 7, overflow: 11 } as const;
 export function pushCondition(c: Code, cc: number, origin: FlagsOrigin, operands: FlagOperands): void {
   const one = new Conditions(c, origin, operands);
   const comparison = comparisons[cc];
+  if (origin.cls === FlagsClass.FLOAT) return one.compareFloats(cc);
   if (origin.cls === FlagsClass.SUB && comparison !== undefined) return one.compare(comparison);
   if (origin.cls === FlagsClass.LOGIC && comparison !== undefined) return one.compareWithZero(cc, comparison);
   one.push(cc >> 1);
@@ -69,7 +72,9 @@ export function pushCondition(c: Code, cc: number, origin: FlagsOrigin, operands
 
 /** Pushes CF, 0 or 1. */
 export function pushCarryOf(c: Code, origin: FlagsOrigin, operands: FlagOperands): void {
-  new Conditions(c, origin, operands).push(which.carry);
+  const one = new Conditions(c, origin, operands);
+  if (origin.cls === FlagsClass.FLOAT) one.compareFloats(2 * which.carry);
+  else one.push(which.carry);
 }
 
 class Conditions {
@@ -104,6 +109,42 @@ class Conditions {
     this.#a();
     this.#zero();
     this.#c.op(this.#wide ? wide : narrow);
+  }
+
+  /** The condition is about the order of two doubles; unordered is less and equal at once, with even parity. */
+  compareFloats(cc: number): void {
+    const c = this.#c;
+    const compare = (op: number): void => {
+      this.#operands.a().op(W.f64_reinterpret_i64);
+      this.#operands.b().op(W.f64_reinterpret_i64, op);
+    };
+    let negate = (cc & 1) !== 0;
+    switch (cc >> 1) {
+      case which.carry:
+        compare(W.f64_ge);
+        negate = !negate;
+        break;
+      case which.belowOrEqual:
+        compare(W.f64_gt);
+        negate = !negate;
+        break;
+      case which.zero:
+      case which.lessOrEqual:
+        compare(W.f64_lt);
+        compare(W.f64_gt);
+        c.op(W.i32_or);
+        negate = !negate;
+        break;
+      case which.parity:
+        this.#operands.a().op(W.f64_reinterpret_i64);
+        this.#operands.a().op(W.f64_reinterpret_i64, W.f64_ne);
+        this.#operands.b().op(W.f64_reinterpret_i64);
+        this.#operands.b().op(W.f64_reinterpret_i64, W.f64_ne, W.i32_or);
+        break;
+      default:
+        c.i32(0);
+    }
+    if (negate) c.op(W.i32_eqz);
   }
 
   push(condition: number): void {

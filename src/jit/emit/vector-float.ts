@@ -184,12 +184,15 @@ for (const f of [single, double]) {
     });
   }
 
+  // The flags are those of two doubles, kept as they are; after the runtime, of two that have the same.
   means(`${f.name}_comi`, (e) => {
     const { a, b } = operands(e, f);
     const c = e.code;
-    // CF where less, ZF where equal.
-    c.get(a).get(b).op(lt).get(a).get(b).op(eq).i32(6).op(W.i32_shl, W.i32_or).set(e.r);
-    orElse(e, (slow) => unlessNumbers(e, f, { a, b }, slow), () => {
+    const [x, y] = f.wide ? [a, b] : [e.float.scratch("f64", "a"), e.float.scratch("f64", "b")];
+    orElse(e, (slow) => {
+      unlessNumbers(e, f, { a, b }, slow);
+      if (!f.wide) c.get(a).op(W.f64_promote_f32).set(x).get(b).op(W.f64_promote_f32).set(y);
+    }, () => {
       c.get(e.vp);
       pushBits(e, f, a);
       pushBits(e, f, b);
@@ -197,8 +200,11 @@ for (const f of [single, double]) {
       e.callRuntime(`sse_comi_${f.name}`);
       c.set(e.r);
       settleScalar(e, f, a, b, b);
+      // CF: 0 and 1; ZF: 0 and 0; none: 1 and 0; PF: a NaN.
+      c.get(e.r).i32(1).op(W.i32_and, W.f64_convert_i32_s).set(y);
+      c.i64(0, 0x7ff80000).op(W.f64_reinterpret_i64).get(e.r).op(W.i32_eqz, W.f64_convert_i32_s).get(e.r).i32(4).op(W.i32_and, W.select).set(x);
     });
-    e.setFlags(FlagsClass.EXPLICIT, 0, () => c.get(e.r).op(W.i64_extend_i32_u));
+    e.setFlags(FlagsClass.FLOAT, 3, () => c.get(x).op(W.i64_reinterpret_f64), () => c.get(y).op(W.i64_reinterpret_f64));
     e.float.holdsNumbers("a", f.name);
     e.float.holdsNumbers("b", f.name);
   });
