@@ -8,13 +8,15 @@
  * Compiled blocks keep a local, `fast`: 3 when MXCSR rounds to nearest and PE is masked and already set, 1 when not. Law: while
  * `fast` is not 0, each lane that is known to hold a number holds one. It is taken from MXCSR where a block first needs it; when an
  * operation done by the runtime has or gives anything but numbers it becomes 0, and what follows in the block goes to the runtime.
- * Where a block is only come to from blocks before it, what they all know goes on, and `fast` with it.
+ * Where a block is only come to from blocks before it, what they all know goes on, and `fast` with it. A loop begins with what holds
+ * wherever it is come round to (region.ts writes it twice to find out); where it is entered that is looked at.
  *
  * The interpreter knows nothing of this kind (`tracks` false): it looks at MXCSR and at every operand.
  */
 import { formatUnits, type OpRow, opRows } from "#ir";
 import { at } from "#vcpu";
 import { type Code, type Local, V, W, type WasmType } from "#wasm";
+import type { OpEmitter } from "./op-emitter.ts";
 import { type X87Knowledge, X87Stack } from "./x87-stack.ts";
 
 /** What a four-byte slot of the record holds: a single, one half of a double, a part of a zero of any format. */
@@ -30,6 +32,25 @@ export interface FloatKnowledge {
   readonly slots: ReadonlyMap<number, number>;
   readonly written: ReadonlySet<string>;
   readonly x87: X87Knowledge | undefined;
+}
+
+/** Lanes of XMM registers that hold numbers at all of these places. */
+export function lanesKnownAt(places: readonly (FloatKnowledge | undefined)[]): Lane[] {
+  const [first, ...others] = places;
+  if (first === undefined || !places.every((place) => place?.written.has("fast"))) return [];
+  const everywhere = (offset: number, slot: number): boolean => first.slots.get(offset) === slot && others.every((other) => other?.slots.get(offset) === slot);
+  const lanes: Lane[] = [];
+  for (const offset of first.slots.keys()) {
+    if (offset >= at.VTEMP) continue;
+    if (everywhere(offset, Slot.single)) lanes.push({ offset, type: "f32" });
+    else if (everywhere(offset, Slot.low) && everywhere(offset + 4, Slot.high)) lanes.push({ offset, type: "f64" });
+  }
+  return lanes;
+}
+/** A lane by its place in the record. */
+export interface Lane {
+  readonly offset: number;
+  readonly type: FloatType;
 }
 
 const topBits = {
@@ -72,6 +93,36 @@ export class FloatState {
     for (const [offset, slot] of first.slots) if (others.every((other) => other?.slots.get(offset) === slot)) this.#slots.set(offset, slot);
     if (others.length === 0) this.x87?.restore(first.x87);
   }
+  /**
+   * A loop begins, with what holds wherever it is come round to. Where it is entered `fast` is 0; then, and as long as MXCSR is not as
+   * it should be, MXCSR and all lanes are looked at here.
+   */
+  enterLoop(e: OpEmitter, lanes: readonly Lane[]): void {
+    this.forget();
+    for (const { offset, type } of lanes) this.#know(offset, type);
+    this.#written.add("fast");
+    const c = this.#code;
+    const fast = this.scratch("i32", "fast");
+    c.get(fast).i32(3).op(W.i32_ne).unlikely().if();
+    this.#pushControl();
+    c.set(fast);
+    for (const { offset, type } of lanes) {
+      c.get(this.#vp);
+      for (let n = 0; n < 3; n++) {
+        e.pushLane(offset, type);
+        c.op(type === "f64" ? W.i64_reinterpret_f64 : W.i32_reinterpret_f32);
+      }
+      e.callRuntime(`sse_settle_${type}`);
+      this.lowerFast();
+    }
+    c.end();
+  }
+  /** A loop is entered from here, whose beginning takes these lanes for numbers. */
+  beforeLoop(lanes: readonly Lane[]): void {
+    if (this.#written.has("fast") && lanes.every(({ offset, type }) => this.#holds(offset, type))) return;
+    this.#code.i32(0).set(this.scratch("i32", "fast"));
+  }
+
   /** What is known where a block ends. */
   leaveBlock(): FloatKnowledge {
     this.#settle();
@@ -105,7 +156,9 @@ export class FloatState {
 
   /** Whether the lane of the operand at `from` bytes in it holds a number of this format, as long as `fast` is not 0. */
   isNumber(operand: "a" | "b", type: FloatType, from = 0): boolean {
-    const offset = (operand === "a" ? this.#a : this.#b) + from;
+    return this.#holds((operand === "a" ? this.#a : this.#b) + from, type);
+  }
+  #holds(offset: number, type: FloatType): boolean {
     const slot = this.#slots.get(offset);
     if (type === "f32") return slot === Slot.single || slot === Slot.zero;
     const next = this.#slots.get(offset + 4);
@@ -120,8 +173,11 @@ export class FloatState {
     const offset = operand === "a" ? this.#a : operand === "b" ? this.#b : this.#d;
     if (operand === "d") this.#settle();
     if (!this.#tracks || offset < at.XMM) return;
-    const bytes = lanes * (type === "f64" ? 8 : 4);
-    this.#put(offset, bytes, (n) => (type === "f32" ? Slot.single : (n & 4) === 0 ? Slot.low : Slot.high));
+    for (let n = 0; n < lanes; n++) this.#know(offset + n * (type === "f64" ? 8 : 4), type);
+  }
+  #know(offset: number, type: FloatType): void {
+    this.#slots.set(offset, type === "f64" ? Slot.low : Slot.single);
+    if (type === "f64") this.#slots.set(offset + 4, Slot.high);
   }
 
   #copy(bytes: number): void {
@@ -171,9 +227,10 @@ export class FloatState {
 
   /** Requires, as `bound`: no conditional code around; so these come first in the meaning of an operation. */
   fast(): Local {
-    return this.#held("i32", "fast", () => {
-      this.#code.get(this.#vp).memory(W.i32_load, at.MXCSR).i32(0x7020).op(W.i32_and).i32(0x1020).op(W.i32_eq).i32(1).op(W.i32_shl).i32(1).op(W.i32_or);
-    });
+    return this.#held("i32", "fast", () => this.#pushControl());
+  }
+  #pushControl(): void {
+    this.#code.get(this.#vp).memory(W.i32_load, at.MXCSR).i32(0x7020).op(W.i32_and).i32(0x1020).op(W.i32_eq).i32(1).op(W.i32_shl).i32(1).op(W.i32_or);
   }
   bound(type: FloatType, which: Bound): Local {
     return this.#held("v128", `${type} ${which}`, () => {

@@ -13,7 +13,7 @@ import { blockHeader } from "#memory";
 import { area, at, jumpCacheEntries, Leave, tlbBytes, tlbEntries } from "#vcpu";
 import { Code, type FunctionType, type Label, type Local, ModuleBuilder, V, W } from "#wasm";
 import { pushKnownCondition } from "./condition.ts";
-import { FloatState } from "./float-state.ts";
+import { FloatState, type FloatType } from "./float-state.ts";
 import { Intent, type OpEmitter, type PushType } from "./op-emitter.ts";
 import { runtimeCalls } from "./runtime-calls.ts";
 import { semanticsOf } from "./semantics.ts";
@@ -82,6 +82,9 @@ class InterpreterEmitter implements OpEmitter {
   }
   pushB(type: PushType): void {
     this.#push("b", type);
+  }
+  pushLane(offset: number, type: FloatType): void {
+    this.code.get(this.vp).memory(loadOf[type], offset);
   }
   pushD(type: FieldType): void {
     this.#push("d", type);

@@ -38,6 +38,8 @@ export interface OpEmitter {
 
   pushA(type: PushType): void;
   pushB(type: PushType): void;
+  /** A lane of the vector registers, by its offset in the record. */
+  pushLane(offset: number, type: FloatType): void;
   /** The destination's old value. */
   pushD(type: FieldType): void;
   /** The extra operand of mem2. */

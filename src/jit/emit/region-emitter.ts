@@ -389,6 +389,9 @@ export class RegionEmitter implements OpEmitter {
   pushB(type: PushType): void {
     this.#push(this.b, type);
   }
+  pushLane(offset: number, type: FloatType): void {
+    this.#pushFloat(offset, type);
+  }
   pushD(type: FieldType): void {
     this.#push(this.d, type);
   }

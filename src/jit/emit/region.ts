@@ -22,7 +22,7 @@ import { at, Leave } from "#vcpu";
 import { Code, type Label, type Local, ModuleBuilder, W } from "#wasm";
 import { isBranch, type Region, type RegionBlock } from "../hot/region.ts";
 import type { Passes } from "../passes.ts";
-import type { FloatKnowledge } from "./float-state.ts";
+import { type FloatKnowledge, type Lane, lanesKnownAt } from "./float-state.ts";
 import { type FlagsOrigin, originOf } from "./native-flags.ts";
 import type { Semantics } from "./op-emitter.ts";
 import { RegionEmitter, type RegionRegisters, registerOf } from "./region-emitter.ts";
@@ -65,7 +65,7 @@ export function emitRegions(words: Int32Array, regions: readonly RegionCode[], o
   const helperType = module.type({ parameters: ["i32", "i32", "i32", "i32"], results: ["i32"] });
   const functions = regions.map((each, n) => {
     const name = `r${n}`;
-    const function_ = new RegionFunction(words, each, options, imports, helperType);
+    const function_ = RegionFunction.write(words, each, options, imports, helperType);
     module.function({ parameters: ["i32", "i32"], results: [] }, function_.code, name);
     return { name, entries: function_.entries.map((node) => each.region.blocks[node]) };
   });
@@ -94,6 +94,9 @@ class RegionFunction {
   readonly #e: RegionEmitter;
   readonly #nodes: ReadonlyMap<number, number>;
   readonly #predecessors: readonly (readonly number[])[];
+  readonly #shapes: readonly Shape[];
+  /** By the headers of loops: lanes that hold numbers where the loop begins. */
+  readonly #lanes: ReadonlyMap<number, readonly Lane[]>;
   /** What is known of floating point at the ends of blocks that were written. */
   readonly #floats = new Map<number, FloatKnowledge>();
   readonly #origins: readonly (FlagsOrigin | undefined)[];
@@ -113,7 +116,23 @@ class RegionFunction {
   #outAt: Label | undefined;
   #scope: Scope | undefined;
 
-  constructor(words: Int32Array, { region, record }: RegionCode, options: EmitOptions, imports: ReadonlyMap<string, number>, helperType: number) {
+  /** Writes the function; once more where loops turn out to keep numbers in vector registers, so that they need not be looked at. */
+  static write(words: Int32Array, code: RegionCode, options: EmitOptions, imports: ReadonlyMap<string, number>, helperType: number): RegionFunction {
+    const first = new RegionFunction(words, code, options, imports, helperType, new Map());
+    const lanes = first.#lanesOfLoops();
+    if (lanes.size === 0) return first;
+    const second = new RegionFunction(words, code, options, imports, helperType, lanes);
+    // Who knows more at the beginning knows no less at the end.
+    const after = second.#lanesOfLoops();
+    const holds = [...lanes].every(([header, known]) => known.every(({ offset, type }) => after.get(header)?.some((lane) => lane.offset === offset && lane.type === type)));
+    return holds ? second : first;
+  }
+
+  private constructor(
+    words: Int32Array, { region, record }: RegionCode, options: EmitOptions, imports: ReadonlyMap<string, number>, helperType: number,
+    lanes: ReadonlyMap<number, readonly Lane[]>,
+  ) {
+    this.#lanes = lanes;
     this.#words = words;
     this.#region = region;
     this.#options = options;
@@ -123,6 +142,7 @@ class RegionFunction {
     this.entries = [...new Set([region.seed, ...loopHeaders(structure(successors, [region.seed]))])];
     const shapes = structure(successors, this.entries);
     this.#headers = new Set(loopHeaders(shapes));
+    this.#shapes = shapes;
     this.#predecessors = region.blocks.map((_, node) => successors.flatMap((to, from) => (to.includes(node) ? [from] : [])));
     this.#origins = originsAt(words, region, successors, this.entries);
     const c = this.code;
@@ -256,6 +276,8 @@ class RegionFunction {
       const label = scope.labels.get(node);
       if (label === undefined) continue;
       const shape = scope.shapes.get(node) as Shape;
+      const lanes = this.#lanes.get(node);
+      if (lanes !== undefined && !entering) this.#e.float.beforeLoop(lanes);
       if (shape.kind === "loop" && shape.entries.length > 1) c.i32(shape.header === node ? -1 : node).set(this.#state);
       c.br(label);
       return;
@@ -284,7 +306,8 @@ class RegionFunction {
     const words = this.#words;
     const header = this.#headers.has(node);
     e.origin = this.#origins[node];
-    e.float.enterBlock(this.entries.includes(node) ? [] : this.#predecessors[node].map((before) => this.#floats.get(before)));
+    const lanes = this.#lanes.get(node);
+    if (lanes === undefined) e.float.enterBlock(this.entries.includes(node) ? [] : this.#predecessors[node].map((before) => this.#floats.get(before)));
     if (header) {
       c.get(this.#vp).memory(W.i32_load, at.EVENTS).unlikely().if();
       this.#leaveFor(Leave.event, block.delta);
@@ -297,6 +320,7 @@ class RegionFunction {
       this.#leaveFor(Leave.limit, block.delta);
       c.end();
     } else c.set(this.#left);
+    if (lanes !== undefined) e.float.enterLoop(e, lanes);
     const end = block.ir + (block.irBytes >> 2);
     for (let word = block.ir; word < end; ) {
       const op = words[word] & 0xffff;
@@ -311,6 +335,17 @@ class RegionFunction {
       word += opBytes(op) >> 2;
     }
     this.#floats.set(node, e.float.leaveBlock());
+  }
+
+  /** Lanes that hold numbers wherever a loop is come round to, by the loops' headers. */
+  #lanesOfLoops(): Map<number, Lane[]> {
+    const found = new Map<number, Lane[]>();
+    for (const loop of loopsOf(this.#shapes)) {
+      const inside = new Set(nodesOf(loop));
+      const lanes = lanesKnownAt(this.#predecessors[loop.header].filter((node) => inside.has(node)).map((node) => this.#floats.get(node)));
+      if (lanes.length > 0) found.set(loop.header, lanes);
+    }
+    return found;
   }
 
   #call(): void {
@@ -386,6 +421,11 @@ class RegionFunction {
     this.#search(deltas.slice(middle));
     c.end();
   }
+}
+
+/** All loops, outer ones first. */
+function loopsOf(shapes: readonly Shape[]): LoopShape[] {
+  return shapes.flatMap((shape) => (shape.kind === "loop" ? [shape, ...loopsOf(shape.body)] : []));
 }
 
 /** The fields of an operation's operands, with whether it writes them. */
