@@ -177,6 +177,8 @@ add("canonical", "pos", { a: "i64", leaves: true });
 add("jmpi", "target", { ends: true, a: "i64" });
 /** RIP += delta, then on by a full look-up: whatever the instruction changed (mode, mappings, events) is seen. */
 add("sync", "jump", { ends: true });
+// As jmp, unless EVENTS has something: for what may let an interrupt in.
+add("poll", "jump", { ends: true });
 /** RIP was written by a helper; on by a full look-up. */
 add("dispatch", "rrr", { ends: true });
 /** Sets Event.stop, so that what runs is left at the next boundary: the first operation of an instruction run alone. */
@@ -196,7 +198,7 @@ export type IntegerOp =
   | `${"cond" | "jcc"}${"" | "sub" | "logic"}${(typeof conditions)[number]}` | `select${Size}`
   | `${(typeof loads)[number][0] | (typeof stores)[number][0] | "lea32" | "lea64"}${"" | "x"}`
   | "push64" | "pop64" | "pushpc" | `atomic_${(typeof atomics)[number] | "cmpxchg"}${Size}`
-  | "jmp" | "jnz" | "canonical" | "jmpi" | "sync" | "dispatch" | "stop" | "call";
+  | "jmp" | "jnz" | "canonical" | "jmpi" | "sync" | "poll" | "dispatch" | "stop" | "call";
 
 // Vector and floating-point operations: see vector-ops.ts for what each means.
 for (const [name, signature] of Object.entries<VectorSignature>(vectorOps)) {

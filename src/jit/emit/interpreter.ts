@@ -343,9 +343,6 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
   const enter = c.loop();
   {
     const cold = c.block();
-    c.get(block).get(block).memory(W.i32_load, B.B_COUNTER).i32(1).op(W.i32_sub).tee(e.p).memory(W.i32_store, B.B_COUNTER);
-    c.get(e.p).i32(0).op(W.i32_ge_s).brIf(cold);
-    c.get(block).i32(0).memory(W.i32_store, B.B_COUNTER);
     // Compiled?
     c.get(block).memory(W.i32_load, B.B_REGION).tee(e.p).if();
     setLeave(Leave.none);
@@ -365,6 +362,9 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
     c.get(vp);
     e.callRuntime("deliver_fault");
     c.brIf(exit).br(find).end();
+    c.get(block).get(block).memory(W.i32_load, B.B_COUNTER).i32(1).op(W.i32_sub).tee(e.p).memory(W.i32_store, B.B_COUNTER);
+    c.get(e.p).i32(0).op(W.i32_ge_s).brIf(cold);
+    c.get(block).i32(0).memory(W.i32_store, B.B_COUNTER);
     // Forgotten?
     c.get(block).memory(W.i32_load, B.B_VALID).op(W.i32_eqz).if();
     c.get(vp);
@@ -418,6 +418,7 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
     c.end();
     switch (row.name) {
       case "jmp":
+      case "poll":
         return follow(8, 4);
       case "sync":
         c.get(vp).get(vp).memory(W.i64_load, at.RIP).get(pc).memory(W.i64_load32_s, 8).op(W.i64_add).memory(W.i64_store, at.RIP);

@@ -374,6 +374,11 @@ class RegionFunction {
     switch (op) {
       case Op.jmp:
         return this.#goOn(block.delta + e.imm);
+      case Op.poll:
+        c.get(this.#vp).memory(W.i32_load, at.EVENTS).unlikely().if();
+        this.#leaveFor(Leave.event, block.delta + e.imm);
+        c.end();
+        return this.#goOn(block.delta + e.imm);
       case Op.sync:
         return this.#leaveAt(block.delta + e.imm, 0);
       case Op.dispatch:

@@ -158,7 +158,7 @@ function readBlock(words: Int32Array, block: number, delta: number, passes: Pass
 /** Where the block's last operation goes, from the block's start. */
 function distancesOf(words: Int32Array, last: number, passes: Passes): readonly number[] {
   const op = words[last] & 0xffff;
-  if (op === Op.jmp) return [words[last + 2]];
+  if (op === Op.jmp || op === Op.poll) return [words[last + 2]];
   if (isBranch(op)) return [words[last + 2], words[last + 3]];
   if (op !== Op.jmpi) return [];
   if (!passes.indirect && words[last + 1] >>> 16 === 0) return [];

@@ -421,6 +421,11 @@ export class Lifter {
     this.ended = true;
     this.ir.indirect(Op.jmpi, field, returns);
   }
+  /** Goes on after this instruction, which may have let an interrupt in. */
+  poll(): void {
+    this.ended = true;
+    this.ir.jump(Op.poll, this.next);
+  }
   /** Goes on after this instruction, by a full look-up: for what changes mode, mappings or events. */
   sync(target = this.next): void {
     this.ended = true;

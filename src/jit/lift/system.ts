@@ -352,7 +352,7 @@ const cli: Rule = (l) => {
 
 const sti: Rule = (l) => {
   l.ir.call(Helper.sys_interrupt_flag, 0, 0, 1);
-  l.sync();
+  l.poll();
 };
 
 function accessCheck(set: number): Rule {
