@@ -15,6 +15,8 @@ export const passNames = [
   "vector-locals",
   /** An access near an earlier one uses what the earlier one found in the TLB. */
   "reuse-translations",
+  /** Blocks remember which lanes hold numbers and what MXCSR says, and keep x87 registers in locals (emit/float-state.ts). */
+  "float-knowledge",
   /** Slow paths are marked as unlikely. */
   "branch-hints",
 ] as const;

@@ -53,6 +53,11 @@ export interface Lane {
   readonly type: FloatType;
 }
 
+const rangeName = (type: FloatType): string => `range ${type}`;
+/** From the smallest exponent but one up to infinity's, sign shifted out. */
+export const smallestInside = { f32: 0x0200_0000, f64: 0x0040_0000 } as const;
+const rangeOf = { f32: 0xff00_0000 - smallestInside.f32, f64: 0xffe0_0000 - smallestInside.f64 } as const;
+
 const topBits = {
   f32: { smallest: 0x0100_0000, singles: 0x0100_0000, infinity: 0x7f80_0000, zero: 0, two31: 0x4f00_0000 },
   f64: { smallest: 0x0020_0000, singles: 0x3820_0000, infinity: 0x7ff0_0000, zero: 0, two31: 0x41e0_0000 },
@@ -103,9 +108,12 @@ export class FloatState {
     this.#written.add("fast");
     const c = this.#code;
     const fast = this.scratch("i32", "fast");
+    const types = new Set(lanes.map(({ type }) => type));
+    for (const type of types) this.#written.add(rangeName(type));
     c.get(fast).i32(3).op(W.i32_ne).unlikely().if();
     this.#pushControl();
     c.set(fast);
+    for (const type of types) this.#computeRange(type);
     for (const { offset, type } of lanes) {
       c.get(this.#vp);
       for (let n = 0; n < 3; n++) {
@@ -119,7 +127,8 @@ export class FloatState {
   }
   /** A loop is entered from here, whose beginning takes these lanes for numbers. */
   beforeLoop(lanes: readonly Lane[]): void {
-    if (this.#written.has("fast") && lanes.every(({ offset, type }) => this.#holds(offset, type))) return;
+    const begun = (type: FloatType): boolean => this.#written.has("fast") && this.#written.has(rangeName(type));
+    if (lanes.every(({ type }) => begun(type)) && lanes.every(({ offset, type }) => this.#holds(offset, type))) return;
     this.#code.i32(0).set(this.scratch("i32", "fast"));
   }
 
@@ -229,6 +238,22 @@ export class FloatState {
   fast(): Local {
     return this.#held("i32", "fast", () => this.#pushControl());
   }
+  /**
+   * How far apart the exponents of results may be, as `unlessInside` of vector-float.ts compares them; 0 unless `fast` is 3, so that one
+   * comparison asks for both.
+   */
+  range(type: FloatType): Local {
+    const name = rangeName(type);
+    const local = this.scratch("i32", name);
+    this.fast();
+    if (this.#tracks && this.#written.has(name)) return local;
+    this.#written.add(name);
+    this.#computeRange(type);
+    return local;
+  }
+  #computeRange(type: FloatType): void {
+    this.#code.i32(rangeOf[type]).i32(0).get(this.scratch("i32", "fast")).i32(3).op(W.i32_eq, W.select).set(this.scratch("i32", rangeName(type)));
+  }
   #pushControl(): void {
     this.#code.get(this.#vp).memory(W.i32_load, at.MXCSR).i32(0x7020).op(W.i32_and).i32(0x1020).op(W.i32_eq).i32(1).op(W.i32_shl).i32(1).op(W.i32_or);
   }
@@ -241,8 +266,14 @@ export class FloatState {
   }
   /** The i32 on the stack is 0 when the runtime met anything but numbers, else 1. */
   lowerFast(): void {
-    const fast = this.scratch("i32", "fast");
-    this.#code.get(fast).op(W.i32_mul).set(fast);
+    const c = this.#code;
+    const numbers = this.scratch("i32", "numbers");
+    c.set(numbers);
+    for (const name of ["fast", rangeName("f32"), rangeName("f64")]) {
+      if (!this.#written.has(name)) continue;
+      const local = this.scratch("i32", name);
+      c.get(local).get(numbers).op(W.i32_mul).set(local);
+    }
   }
   /** False in the interpreter. */
   get tracks(): boolean {

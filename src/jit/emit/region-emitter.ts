@@ -8,6 +8,7 @@
 import { type FieldType, type FlagsClass, flagsKind, type SizeLog2 } from "#ir";
 import { area, at, Mode, tlbBytes, tlbEntries } from "#vcpu";
 import { type Code, type Local, V, W } from "#wasm";
+import type { Passes } from "../passes.ts";
 import { FloatState, type FloatType } from "./float-state.ts";
 import { type FlagOperands, type FlagsOrigin, pushCarryOf, pushCondition } from "./native-flags.ts";
 import { Intent, type OpEmitter, type PushType } from "./op-emitter.ts";
@@ -77,11 +78,11 @@ export class RegionEmitter implements OpEmitter {
     imports: ReadonlyMap<string, number>,
     mode: number,
     registers: RegionRegisters,
-    hints: boolean,
+    passes: Passes,
   ) {
     this.code = code;
     this.#imports = imports;
-    this.#hints = hints;
+    this.#hints = passes["branch-hints"];
     this.#tlb = area.tlb + (mode & Mode.tlbMask) * 2 * tlbBytes;
     this.p = code.local("i32");
     this.q = code.local("i32");
@@ -97,7 +98,7 @@ export class RegionEmitter implements OpEmitter {
     for (const register of registers.used) this.#registers.set(register, code.local(isWord(register) ? "i64" : "v128"));
     this.u = code.local("v128");
     this.v = code.local("v128");
-    this.float = new FloatState(code, this.vp, true);
+    this.float = new FloatState(code, this.vp, passes["float-knowledge"]);
   }
 
   /** The operation whose words start at `at` is emitted next. */

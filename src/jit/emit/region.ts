@@ -150,7 +150,7 @@ class RegionFunction {
     this.#end = c.local("i64");
     this.#delta = c.local("i32");
     this.#back = c.local("i32");
-    this.#e = new RegionEmitter(c, imports, region.mode, registersOf(words, region, options.passes), options.passes["branch-hints"]);
+    this.#e = new RegionEmitter(c, imports, region.mode, registersOf(words, region, options.passes), options.passes);
     this.#prologue(record);
     this.#outAt = c.block();
     this.#out = c.block();

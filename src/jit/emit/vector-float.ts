@@ -9,7 +9,7 @@
 import { FlagsClass } from "#ir";
 import { at } from "#vcpu";
 import { type Code, type Label, type Local, W } from "#wasm";
-import type { FloatType } from "./float-state.ts";
+import { type FloatType, smallestInside } from "./float-state.ts";
 import type { OpEmitter, Semantics } from "./op-emitter.ts";
 
 export const scalarFloatSemantics = new Map<string, Semantics>();
@@ -63,11 +63,9 @@ function pushTop(e: OpEmitter, f: Format, local: Local): Code {
 function unlessNormal(e: OpEmitter, f: Format, local: Local, slow: Label): void {
   pushTop(e, f, local).i32(f.wide ? 0x7ff00000 : 0x7f800000).op(W.i32_and, W.i32_eqz).unlikely().brIf(slow);
 }
-/** A local is finite, and above the smallest normal number, where rounding may hide an underflow. */
-function unlessInside(e: OpEmitter, f: Format, local: Local, slow: Label): void {
-  const smallest = f.wide ? 0x400000 : 0x2000000;
-  const endless = f.wide ? 0xffe00000 : 0xff000000;
-  pushTop(e, f, local).i32(1).op(W.i32_shl).i32(smallest).op(W.i32_sub).i32(endless - smallest).op(W.i32_ge_u).unlikely().brIf(slow);
+/** MXCSR is as it has to be, and a local finite, and above the smallest normal number, where rounding may hide an underflow. */
+function unlessInside(e: OpEmitter, f: Format, local: Local, range: Local, slow: Label): void {
+  pushTop(e, f, local).i32(1).op(W.i32_shl).i32(smallestInside[f.name]).op(W.i32_sub).get(range).op(W.i32_ge_u).unlikely().brIf(slow);
 }
 /** A local is a number. */
 function unlessNumber(e: OpEmitter, f: Format, local: Local, slow: Label): void {
@@ -142,11 +140,11 @@ for (const f of [single, double]) {
       c.get(a);
       if (!unary) c.get(b);
       c.op(op).set(r);
+      const range = e.float.range(f.name);
       orElse(e, (slow) => {
-        unlessFast(e, slow);
         if (!e.float.isNumber("a", f.name)) unlessNormal(e, f, a, slow);
         if (b !== a && !e.float.isNumber("b", f.name)) unlessNormal(e, f, b, slow);
-        unlessInside(e, f, r, slow);
+        unlessInside(e, f, r, range, slow);
       }, () => {
         c.get(e.vp);
         pushBits(e, f, a);
@@ -341,10 +339,10 @@ means("f64_to_f32", (e) => {
   const { a } = operands(e, double, true);
   const r = e.float.scratch("f32", "r");
   c.get(a).op(W.f32_demote_f64).set(r);
+  const range = e.float.range("f32");
   orElse(e, (slow) => {
-    unlessFast(e, slow);
     // A denormal becomes zero here.
-    unlessInside(e, single, r, slow);
+    unlessInside(e, single, r, range, slow);
   }, () => {
     c.get(e.vp);
     pushBits(e, double, a);
