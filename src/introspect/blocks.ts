@@ -106,7 +106,7 @@ export function printRegion(
   address: bigint,
   exact: boolean,
 ): string {
-  const region = engine.regions.grow(vcpu, facts.block, address, 0);
+  const region = engine.regions.grow(vcpu, facts.block, address, 0, "large");
   const title = `region of ${region.blocks.length} blocks in ${region.pages.length} pages, ${region.instructions} instructions`;
   if (region.blocks.length === 0) return title;
   const { bytes, functions } = emitRegions(vcpu.arena.i32, [{ region, record: 0 }], { exact, passes: passesWithout() });

@@ -160,7 +160,9 @@ export const blockHeader = {
   B_ENTRY: 48,
   /** Entries that the region refused. */
   B_REFUSALS: 52,
-  B_IR: 56,
+  /** Entries into the region that starts here until it is made anew, larger. */
+  B_HEAT: 56,
+  B_IR: 64,
 } as const;
 
 /**

@@ -55,7 +55,7 @@ const spareFrameBytes = 16 << 20;
 const longestVirtualSlice = 4_000_000;
 const serialChunk = 64;
 /** Entries of a block before it is compiled: chosen by the time of a boot. */
-const defaultHotThreshold = 4000;
+const defaultHotThreshold = 10_000;
 
 const lastInstruction = 2n ** 63n - 1n;
 

@@ -439,9 +439,8 @@ export class TranslatingEngine implements Engine {
 
   /** The block at RIP became hot: its region is grown now, while what the guest maps is known, and waits for the next batch. */
   #hot(vcpu: Vcpu, block: number): void {
-    this.#arena.i32[(block + blockHeader.B_COUNTER) >> 2] = 0x7fffffff;
     this.#regions.request(vcpu, block, this.#threshold);
-    if (this.#threshold === 0) this.#regions.compile();
+    if (this.#threshold === 0) this.#regions.compileNow();
   }
 
   /** Lifts the block at RIP into the cache. A fault on the way is the guest's: it is delivered. */

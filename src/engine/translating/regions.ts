@@ -5,12 +5,22 @@
  * of its entries this is. When the bytes of one of its frames change, all of a region is forgotten and its place used again.
  */
 import { assert } from "#base";
-import { type EmitOptions, emitRegions, growRegion, type Region, type RegionBlock, type RegionCode } from "#jit";
+import {
+  type EmitOptions,
+  emitRegions,
+  growRegion,
+  type Region,
+  type RegionBlock,
+  type RegionCode,
+  type RegionSize,
+} from "#jit";
 import { type Arena, blockHeader, regionRecord, regionRecords, type Translations } from "#memory";
 import { Mode, type Vcpu } from "#vcpu";
 import type { WasmRuntime } from "./runtime.ts";
 
 const batchSize = 32;
+/** Runs for which a region may wait for others to be compiled with. */
+const mostWaits = 4;
 /** Entries of a block whose region was forgotten until it gets another one. */
 const entriesUntilAgain = 500;
 /** B_VALID of a block that some region holds. */
@@ -19,6 +29,15 @@ const compiledBlock = 3;
 const evictedShare = 1 / 4;
 /** Code whose linear addresses are not RIP. */
 const segmentedModes = Mode.code32 | Mode.code16;
+
+/** Entries of a small region until it is made anew as a large one. */
+const entriesUntilLarge = 20_000;
+const neverHot = 0x7fffffff;
+
+interface Waiting {
+  readonly region: Region;
+  readonly large: boolean;
+}
 
 /** A region that can run. */
 interface Compiled {
@@ -36,7 +55,9 @@ export class RegionCompiler {
   readonly #options: EmitOptions;
   /** The hash table of blocks. */
   readonly #hash: number;
-  #queue: Region[] = [];
+  #queue: Waiting[] = [];
+  /** Runs since the last batch, with something in the queue. */
+  #waited = 0;
   #nextPlace = 1;
   readonly #freePlaces: number[] = [];
   readonly #freeRecords: number[] = [];
@@ -54,14 +75,17 @@ export class RegionCompiler {
     for (let n = regionRecords - 1; n >= 0; n--) this.#freeRecords.push(records + n * regionRecord.R_BYTES);
   }
 
-  /** Grows the region of the block at RIP, which became hot, and lets it wait for the next batch. */
+  /** Grows a region of the block at RIP, which became hot, and lets it wait for the next batch; a larger one than it has. */
   request(vcpu: Vcpu, block: number, hotThreshold: number): void {
-    const region = this.grow(vcpu, block, vcpu.u64("RIP"), hotThreshold);
-    if (region.blocks.length > 0) this.#queue.push(region);
+    const words = this.#arena.i32;
+    const compiled = words[(block + blockHeader.B_REGION) >> 2] !== 0;
+    if (!compiled) words[(block + blockHeader.B_COUNTER) >> 2] = neverHot;
+    const region = this.grow(vcpu, block, vcpu.u64("RIP"), hotThreshold, compiled ? "large" : "small");
+    if (region.blocks.length > 0) this.#queue.push({ region, large: compiled });
   }
 
   /** The region that the block at `rip` would have now; without blocks where it can have none. */
-  grow(vcpu: Vcpu, block: number, rip: bigint, hotThreshold: number): Region {
+  grow(vcpu: Vcpu, block: number, rip: bigint, hotThreshold: number, size: RegionSize): Region {
     const words = this.#arena.i32;
     const { code_frame } = this.#wasm.exports;
     const segmented = (words[(block + blockHeader.B_MODE) >> 2] & segmentedModes) !== 0;
@@ -73,12 +97,20 @@ export class RegionCompiler {
       },
       blockAt: (hpa, mode) => this.#blockAt(words, hpa, mode),
       hotThreshold,
+      size,
       passes: this.#options.passes,
     });
   }
 
-  /** Compiles what waits. */
+  /** Compiles what waits, once that is enough for a module or has waited for some runs. */
   compile(): void {
+    if (this.#queue.length === 0) return;
+    if (this.#queue.length < batchSize && ++this.#waited < mostWaits) return;
+    this.compileNow();
+  }
+
+  compileNow(): void {
+    this.#waited = 0;
     while (this.#queue.length > 0) this.#compileBatch(this.#queue.splice(0, batchSize));
   }
 
@@ -116,22 +148,23 @@ export class RegionCompiler {
     }
   }
 
-  #compileBatch(waiting: readonly Region[]): void {
+  #compileBatch(waiting: readonly Waiting[]): void {
     const words = this.#arena.i32;
     const places = this.#wasm.regions.length - this.#nextPlace + this.#freePlaces.length;
     if (Math.min(places, this.#freeRecords.length) < batchSize) this.#evict();
     const covered = new Set<number>();
-    const codes: RegionCode[] = [];
-    for (const region of waiting) {
+    const codes: (RegionCode & Waiting)[] = [];
+    for (const { region, large } of waiting) {
       const seed = region.blocks[region.seed].block;
       const valid = ({ block }: RegionBlock): boolean => words[(block + blockHeader.B_VALID) >> 2] !== 0;
       if (!region.blocks.every(valid) || covered.has(seed)) {
         // Some of it changed meanwhile: it gets hot again. (A counter of 0 keeps a forgotten block from being run.)
-        if (valid(region.blocks[region.seed])) words[(seed + blockHeader.B_COUNTER) >> 2] = 1;
+        if (valid(region.blocks[region.seed]))
+          words[(seed + (large ? blockHeader.B_HEAT : blockHeader.B_COUNTER)) >> 2] = 1;
         continue;
       }
       covered.add(seed);
-      codes.push({ region, record: region.pages.length > 1 ? this.#describe(region) : 0 });
+      codes.push({ region, large, record: region.pages.length > 1 ? this.#describe(region) : 0 });
     }
     if (codes.length === 0) return;
     const batch = emitRegions(words, codes, this.#options);
@@ -149,7 +182,7 @@ export class RegionCompiler {
   }
 
   /** Puts a compiled region into the table, and makes the blocks that it can be entered at know it. */
-  #enter({ region, record }: RegionCode, code: unknown, entries: readonly number[]): void {
+  #enter({ region, record, large }: RegionCode & Waiting, code: unknown, entries: readonly number[]): void {
     const words = this.#arena.i32;
     const place = this.#freePlaces.pop() ?? this.#nextPlace++;
     const { instructions } = region;
@@ -170,6 +203,7 @@ export class RegionCompiler {
       words[field(blockHeader.B_REGION)] = place;
       words[field(blockHeader.B_ENTRY)] = n;
       words[field(blockHeader.B_COUNTER)] = 0;
+      words[field(blockHeader.B_HEAT)] = large ? neverHot : entriesUntilLarge;
     });
     this.stats.regions++;
     this.stats.instructions += instructions;

@@ -345,6 +345,12 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
     const cold = c.block();
     // Compiled?
     c.get(block).memory(W.i32_load, B.B_REGION).tee(e.p).if();
+    // So hot that it deserves a larger one?
+    c.get(block).get(block).memory(W.i32_load, B.B_HEAT).i32(1).op(W.i32_sub).tee(e.q).memory(W.i32_store, B.B_HEAT);
+    c.get(e.q).op(W.i32_eqz).if();
+    setLeave(Leave.hot);
+    c.get(vp).get(block).memory(W.i32_store, at.LEAVE_ARG);
+    c.br(exit).end();
     setLeave(Leave.none);
     c.get(vp).get(block).memory(W.i32_load, B.B_ENTRY).get(e.p).callIndirect(regionTypeIndex, 1);
     c.get(vp).memory(W.i32_load, at.LEAVE).tee(e.p).i32(Leave.refused).op(W.i32_eq).if();

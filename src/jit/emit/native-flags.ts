@@ -5,7 +5,7 @@
  * Regions keep the operands of lazy flags as they came, not shifted to the top of 64 bits as the record has them: comparisons
  * are of the operation's own width, and the shift is made where a region is left.
  */
-import { FlagsClass, type SizeLog2 } from "#ir";
+import { FlagsClass, opRows, type SizeLog2 } from "#ir";
 import { type Code, W } from "#wasm";
 
 /** Which operation set the flags: undefined where several may have. */
@@ -29,8 +29,7 @@ const origins: readonly (readonly [RegExp, FlagsClass])[] = [
   [/^f(?:64|32)_comi$/, FlagsClass.FLOAT],
 ];
 
-/** What is known after an operation with this name, which writes flags; of a shift by an immediate, which is not 0. */
-export function originOf(name: string): FlagsOrigin | undefined {
+function originOfName(name: string): FlagsOrigin | undefined {
   for (const [pattern, cls] of origins) {
     const match = pattern.exec(name);
     if (match === null) continue;
@@ -40,6 +39,9 @@ export function originOf(name: string): FlagsOrigin | undefined {
   }
   return undefined;
 }
+
+/** By operation number: what is known after it, if it writes flags; of a shift by an immediate, if that is not 0. */
+export const originOf: readonly (FlagsOrigin | undefined)[] = opRows.map((row) => originOfName(row.name));
 
 /** The operands, each pushed as an i64 whose low bits count. */
 export interface FlagOperands {

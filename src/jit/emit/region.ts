@@ -475,7 +475,7 @@ function registersOf(words: Int32Array, region: Region, passes: Passes): RegionR
 function originAfter(words: Int32Array, word: number, row: OpRow, before: FlagsOrigin | undefined): FlagsOrigin | undefined {
   if (row.name === "call") return undefined;
   if (!row.writesFlags) return before;
-  const origin = originOf(row.name);
+  const origin = originOf[words[word] & 0xffff];
   // A shift by zero leaves the flags as they are.
   const shifts = origin !== undefined && origin.cls >= FlagsClass.SHL && origin.cls <= FlagsClass.SAR;
   return shifts && (words[word + 2] & (origin.size === 3 ? 63 : 31)) === 0 ? before : origin;

@@ -51,11 +51,18 @@ export interface RegionGround {
   blockAt(hpa: number, mode: number): number;
   /** Entries of a block before it is hot: blocks that ran much less than the seed stay out. */
   readonly hotThreshold: number;
+  readonly size: RegionSize;
   readonly passes: Passes;
 }
+export type RegionSize = "small" | "large";
 
-const maxBlocks = 96;
-const maxInstructions = 600;
+/** How large a region may become. */
+const limits = {
+  /** The first one of a block, which stops at what is compiled already: most code is never so hot that more would pay. */
+  small: { blocks: 48, instructions: 200 },
+  /** What a region is made into that is entered again and again: with all that it leads to, loops, calls and all. */
+  large: { blocks: 96, instructions: 600 },
+} as const;
 const maxPages = 12;
 /** A block belongs to the region when it ran at least this part of what makes a block hot. */
 const coldShare = 1 / 64;
@@ -66,6 +73,7 @@ export function growRegion(words: Int32Array, seed: number, ground: RegionGround
   const mode = field(seed, blockHeader.B_MODE);
   const found = new Map<number, RegionBlock>();
   const frames = new Map<number, number>();
+  const { blocks: maxBlocks, instructions: maxInstructions } = limits[ground.size];
   const queue: { block: number; delta: number; runs: number }[] = [];
   const wanted = new Set<number>();
   let instructions = 0;
@@ -90,6 +98,7 @@ export function growRegion(words: Int32Array, seed: number, ground: RegionGround
     if (block === 0) return;
     const second = field(block, blockHeader.B_HPA2);
     if (second !== 0 && frameOf((delta >> 12) + 1) !== second >>> 0) return;
+    if (ground.size === "small" && block !== seed && field(block, blockHeader.B_REGION) !== 0) return;
     const runs = runsOf(block);
     if (runs >= ground.hotThreshold * coldShare) queue.push({ block, delta, runs });
   };
