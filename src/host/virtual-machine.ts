@@ -21,10 +21,17 @@ export class VirtualMachine extends MachineHandle {
   }
 }
 
+/** What a machine's thread makes lives for a moment or for good: collecting more often costs nothing and saves 20 MiB. */
+const maxYoungGenerationSizeMb = 8;
+
 /** Machines on worker threads that begin at `entry`. */
 export function workerThread(entry: URL): StartThread {
   return (start: MachineStart): MachineThread => {
-    const worker = new Worker(entry, { workerData: start, name: "memvisor machine" });
+    const worker = new Worker(entry, {
+      workerData: start,
+      name: "memvisor machine",
+      resourceLimits: { maxYoungGenerationSizeMb },
+    });
     return {
       onMessage: (receive) => void worker.on("message", (message: MachineMessage) => receive(message)),
       onEnd: (receive) => {
