@@ -34,11 +34,14 @@ export interface X87Knowledge {
 }
 const copyOf = (slot: Slot): Slot => ({ ...slot, ...(slot.value !== undefined && { value: { ...slot.value } }) });
 
+const mostInlined = 120;
+
 export const C1 = 0x200;
 
 export class X87Stack {
   readonly #code: Code;
   readonly #vp: Local;
+  inlined = 0;
   #begun = false;
   #moved = 0;
   #slots: Slot[] = [];
@@ -74,6 +77,11 @@ export class X87Stack {
     this.#free = this.#pairs.filter(({ m }) => !taken.has(m));
     this.#addressed.clear();
     for (const n of knowledge.addressed) this.#addressed.add(n);
+  }
+
+  /** False when the function has so many operations inline that compiling it would take long: some 400 bytes each. */
+  get hasRoom(): boolean {
+    return this.inlined < mostInlined;
   }
 
   /** Whether this block has looked at the x87's state. */
@@ -259,6 +267,7 @@ export function x87OrElse(e: OpEmitter, stack: X87Stack, common: (slow: Label) =
   const done = c.block();
   const slow = c.block();
   stack.unlessOk(slow);
+  stack.inlined++;
   common(slow);
   c.br(done).end();
   c.i32(0).set(stack.local("ok"));

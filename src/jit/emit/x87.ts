@@ -52,7 +52,7 @@ for (const [name, signature] of Object.entries(vectorOps)) {
   x87Semantics.set(name, (e) => {
     const { x87 } = e.float;
     const common = inline.get(name);
-    if (x87 === undefined || common === undefined) {
+    if (x87 === undefined || common === undefined || !x87.hasRoom) {
       x87?.forget();
       if (d === "") return ask(e, name);
       return e.write(d, () => ask(e, name));
