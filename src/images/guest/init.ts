@@ -99,7 +99,8 @@ run() {
   out=$!
   cat <$pipes/err >&5 &
   err=$!
-  sh -c "$command" <$pipes/in >$pipes/out 2>$pipes/err 3>&- 4>&- 5>&-
+  # In a shell of its own: this one opens a command's pipes itself, and the end of a child interrupts that for good.
+  (exec sh -c "$command" <$pipes/in >$pipes/out 2>$pipes/err 3>&- 4>&- 5>&-)
   status=$?
   wait $out $err
   # Setting a terminal's modes waits for its output to leave (TCSADRAIN).
