@@ -5,7 +5,7 @@ import { agentPath, agentScript, guestFiles, initScript, moduleOrderPath } from 
 import { bootOrder, type ModuleSet, modulesAlias, modulesDep } from "./modules.ts";
 
 /** Raise it when anything that this folder writes into an image changes: prepared images are then made anew. */
-export const builderVersion = 2;
+export const builderVersion = 3;
 
 export function startTree(tree: FileTree, image: string): void {
   for (const path of ["dev", "proc", "sys", "run", "mnt", "var", "etc"]) tree.directory(path);

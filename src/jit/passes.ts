@@ -13,7 +13,7 @@ export const passNames = [
   "indirect",
   /** XMM registers live in locals. */
   "vector-locals",
-  /** An access near an earlier one uses what the earlier one found in the TLB. */
+  /** An instruction that modifies memory asks the TLB once, for reading and writing. */
   "reuse-translations",
   /** Blocks remember which lanes hold numbers and what MXCSR says, and keep x87 registers in locals (emit/float-state.ts). */
   "float-knowledge",

@@ -1,5 +1,6 @@
 /** The image store's doors: prepare, list, open and remove images. */
 import {
+  builderVersion,
   buildImage,
   type DebianArchive,
   ImageError,
@@ -68,6 +69,11 @@ export async function openImage(name: string, options: { cache?: string } = {}):
   const reference = parseReference(name);
   const cache = new ImageCache(options.cache ?? cacheFolder());
   const image = await cache.readImage(reference.name);
+  if (image !== undefined && image.builderVersion !== builderVersion)
+    throw new ImageError(
+      "not-prepared",
+      `${name} was prepared by another version: run "memvisor image prepare ${name}"`,
+    );
   if (image?.unpacked) return image;
   if (image) return (await unpacked(cache, reference.name)) ?? image;
   throw new ImageError("not-prepared", `the image ${name} is not here yet: run "memvisor image prepare ${name}"`);

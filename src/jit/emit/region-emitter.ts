@@ -57,7 +57,10 @@ export class RegionEmitter implements OpEmitter {
   readonly base: Local;
   readonly #imports: ReadonlyMap<string, number>;
   readonly #tlb: number;
-  readonly #hints: boolean;
+  readonly #passes: Passes;
+  /** Arena address of what this instruction has read to modify, and its operand: what is stored there goes by it. */
+  readonly #modified: Local;
+  #modifies = "";
   readonly #registers = new Map<number, Local>();
   readonly #written: ReadonlySet<number>;
   readonly #flags: readonly Local[];
@@ -82,7 +85,8 @@ export class RegionEmitter implements OpEmitter {
   ) {
     this.code = code;
     this.#imports = imports;
-    this.#hints = passes["branch-hints"];
+    this.#passes = passes;
+    this.#modified = code.local("i32");
     this.#tlb = area.tlb + (mode & Mode.tlbMask) * 2 * tlbBytes;
     this.p = code.local("i32");
     this.q = code.local("i32");
@@ -108,6 +112,7 @@ export class RegionEmitter implements OpEmitter {
     this.#indexed = name.endsWith("x") && /^(ld|st|lea)/.test(name);
     this.#blockDelta = blockDelta;
     this.float.select(words, at);
+    if (name === "call") this.#modifies = "";
   }
 
   get d(): number {
@@ -496,13 +501,24 @@ export class RegionEmitter implements OpEmitter {
   }
   load(bytes: number, intent: Intent, load: () => void): void {
     this.#translate(bytes, intent);
+    if (intent === Intent.modify && this.#passes["reuse-translations"]) {
+      this.code.get(this.p).set(this.#modified);
+      this.#modifies = this.#operand(bytes);
+    }
     this.code.get(this.p);
     load();
   }
   store(bytes: number, store: () => void): void {
-    this.#translate(bytes, Intent.write);
-    this.code.get(this.p);
+    if (this.#modifies === this.#operand(bytes)) this.code.get(this.#modified);
+    else {
+      this.#translate(bytes, Intent.write);
+      this.code.get(this.p);
+    }
     store();
+  }
+  /** The memory operand of this operation and the instruction it belongs to. */
+  #operand(bytes: number): string {
+    return `${this.#words[this.#at + 1]} ${this.imm} ${this.#words[this.#at + 3]} ${this.#blockDelta} ${bytes}`;
   }
   exclusive(bytes: number, update: () => void): void {
     const c = this.code;
@@ -529,7 +545,7 @@ export class RegionEmitter implements OpEmitter {
   }
   /** The branch written next goes to a slow path. */
   #unlikely(): void {
-    if (this.#hints) this.code.unlikely();
+    if (this.#passes["branch-hints"]) this.code.unlikely();
   }
   callRuntime(name: string): void {
     const index = this.#imports.get(name);

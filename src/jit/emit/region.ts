@@ -285,9 +285,9 @@ class RegionFunction {
     assert(false, "every block of a region has its place");
   }
 
-  /** On at a position: in the region, or outside of it. */
-  #goOn(delta: number): void {
-    const node = this.#nodes.get(delta);
+  /** On from a block at a position: in the region, if the block's edges say so, or outside of it. */
+  #goOn(block: RegionBlock, delta: number): void {
+    const node = block.targets.includes(delta) ? this.#nodes.get(delta) : undefined;
     if (node === undefined) this.#leaveAt(delta, 0);
     else this.#goTo(node);
   }
@@ -373,12 +373,12 @@ class RegionFunction {
     const e = this.#e;
     switch (op) {
       case Op.jmp:
-        return this.#goOn(block.delta + e.imm);
+        return this.#goOn(block, block.delta + e.imm);
       case Op.poll:
         c.get(this.#vp).memory(W.i32_load, at.EVENTS).unlikely().if();
         this.#leaveFor(Leave.event, block.delta + e.imm);
         c.end();
-        return this.#goOn(block.delta + e.imm);
+        return this.#goOn(block, block.delta + e.imm);
       case Op.sync:
         return this.#leaveAt(block.delta + e.imm, 0);
       case Op.dispatch:
@@ -391,9 +391,9 @@ class RegionFunction {
     if (op === Op.jnz) e.pushD("i8");
     else e.pushCondition(Number((/(\d+)$/.exec(row.name) as RegExpExecArray)[1]));
     c.if();
-    this.#goOn(block.delta + e.imm);
+    this.#goOn(block, block.delta + e.imm);
     c.end();
-    this.#goOn(block.delta + e.fallthrough);
+    this.#goOn(block, block.delta + e.fallthrough);
   }
 
   /** An indirect jump: to where it went before, if that is in the region; else out. */
@@ -404,26 +404,26 @@ class RegionFunction {
     c.set(e.x);
     const inside = block.targets.filter((delta) => this.#nodes.has(delta)).sort((a, b) => a - b);
     if (inside.length > 0) c.get(e.x).get(e.base).op(W.i64_sub).set(e.y);
-    this.#search(inside);
+    this.#search(block, inside);
     c.get(this.#vp).get(e.x).memory(W.i64_store, at.RIP).br(this.#outAt as Label);
   }
 
   /** On at the one of these deltas, in order, that y is; past this where it is none of them. */
-  #search(deltas: readonly number[]): void {
+  #search(block: RegionBlock, deltas: readonly number[]): void {
     const c = this.code;
     if (deltas.length <= 3) {
       for (const delta of deltas) {
         c.get(this.#e.y).i64(delta).op(W.i64_eq).if();
-        this.#goOn(delta);
+        this.#goOn(block, delta);
         c.end();
       }
       return;
     }
     const middle = deltas.length >> 1;
     c.get(this.#e.y).i64(deltas[middle]).op(W.i64_lt_s).if();
-    this.#search(deltas.slice(0, middle));
+    this.#search(block, deltas.slice(0, middle));
     c.else();
-    this.#search(deltas.slice(middle));
+    this.#search(block, deltas.slice(middle));
     c.end();
   }
 }
