@@ -66,6 +66,7 @@ async function optionsFor(imageName: string | undefined, values: RunValues): Pro
     ...(seed !== undefined && { seed }),
     ...(interpreter && { interpreterOnly: true }),
     ...(chaos !== undefined && { chaosSeed: chaos }),
+    ...(values.without && { without: values.without }),
     ...(values.profile !== undefined && { profile: true }),
     ...(values.trace && {
       trace: {

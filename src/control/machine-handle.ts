@@ -250,7 +250,7 @@ function filesOf({ kernel, setupHeader, initrd }: VmOptions): BootFiles {
 }
 
 function configOf(options: VmOptions): MachineStart["config"] {
-  const { cpus, seed, digestEvery, trace, profile, interpreterOnly, chaosSeed } = options;
+  const { cpus, seed, digestEvery, trace, profile, interpreterOnly, chaosSeed, without } = options;
   return {
     commandLine: options.commandLine ?? defaultCommandLine,
     memoryBytes: options.memoryBytes ?? defaultMemoryBytes,
@@ -260,7 +260,11 @@ function configOf(options: VmOptions): MachineStart["config"] {
     ...(digestEvery !== undefined && { digestEvery }),
     ...(trace && { trace }),
     ...(profile && { profile }),
-    engine: { ...(interpreterOnly && { interpreterOnly }), ...(chaosSeed !== undefined && { chaosSeed }) },
+    engine: {
+      ...(interpreterOnly && { interpreterOnly }),
+      ...(chaosSeed !== undefined && { chaosSeed }),
+      ...(without && { without }),
+    },
   };
 }
 

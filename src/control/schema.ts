@@ -3,7 +3,7 @@
  *
  * An option's kind says what text it takes and what value that is; `parse` gives the value or says what is wrong.
  */
-import type { TraceEvent } from "#vm";
+import type { PassName, TraceEvent } from "#vm";
 import { VmError } from "./vm-api.ts";
 
 export interface Option<T> {
@@ -143,6 +143,27 @@ export const traceList = (help: string): Option<readonly TraceEvent[]> => ({
         (name) =>
           traceEvents.find((event) => event === name) ?? wrong(`"${name}" is none of ${traceEvents.join(", ")}`),
       ),
+});
+
+const passes = Object.keys({
+  "dead-flags": true,
+  "cross-page": true,
+  calls: true,
+  indirect: true,
+  "vector-locals": true,
+  "reuse-translations": true,
+  "float-knowledge": true,
+  "branch-hints": true,
+} satisfies Record<PassName, true>) as PassName[];
+
+export const passList = (help: string): Option<readonly PassName[]> => ({
+  placeholder: "PASSES",
+  help: `${help}: ${passes.join(", ")}`,
+  many: true,
+  parse: (value) =>
+    value
+      .split(",")
+      .map((name) => passes.find((pass) => pass === name) ?? wrong(`"${name}" is none of ${passes.join(", ")}`)),
 });
 
 /** A 64-bit address, in hexadecimal with 0x or decimal. */

@@ -8,6 +8,7 @@ export type {
   MachineHost,
   MachineOutcome,
   MachineStats,
+  PassName,
   ReportKind,
   RunnableMachine,
   TierStats,

@@ -5,6 +5,10 @@
  * comes from outside (bytes on a serial line, a wish to stop) waits in shared memory until the loop looks.
  */
 
+import type { PassName } from "#jit";
+
+export type { PassName };
+
 import type { VcpuThreadSetup } from "./vcpu-thread.ts";
 
 /** What `--trace` can show; each is a line of text an event. */
@@ -25,6 +29,8 @@ export interface EngineOptions {
   readonly hotThreshold?: number;
   /** Flush the TLB, drop regions and so on at random moments of this seed; the guest must see nothing of it. */
   readonly chaosSeed?: number;
+  /** Optimisations that are left out (jit/passes.ts). */
+  readonly without?: readonly PassName[];
 }
 
 /** A machine as plain data: it can be sent to a thread. */

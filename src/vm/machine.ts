@@ -20,6 +20,7 @@ import {
   type VcpuSignals,
 } from "#devices";
 import { type EngineHost, TranslatingEngine, type VmExit } from "#engine";
+import { passesWithout } from "#jit";
 import { AddressSpace, Arena } from "#memory";
 import {
   Event,
@@ -126,6 +127,7 @@ export class Machine implements RunnableMachine {
       exact: this.#virtual,
       observer: this.#tracer,
       chaosSeed: config.engine.chaosSeed,
+      passes: passesWithout(...(config.engine.without ?? [])),
       ...(config.profile && { now: () => host.now() }),
       hotThreshold: this.#hotThreshold,
       ...(this.#threaded && { thread: 0 }),

@@ -8,6 +8,7 @@ import { gpa } from "#address";
 import { assertNever } from "#base";
 import { ApicBus, deliveryMode, KvmClock, Lapic, lapicPage, ramRanges } from "#devices";
 import { type EngineHost, TranslatingEngine } from "#engine";
+import { passesWithout } from "#jit";
 import { AddressSpace, Arena } from "#memory";
 import { Event, MsrFile, postInit, postNmi, postStartup, sleep, takePosted, type Vcpu, wake, wakeCount } from "#vcpu";
 import { cpuid } from "#x86";
@@ -76,6 +77,7 @@ class VcpuThread {
       exact: false,
       chaosSeed: chaosSeed === undefined ? undefined : chaosSeed + setup.cpu,
       hotThreshold: setup.hotThreshold,
+      passes: passesWithout(...(setup.engine.without ?? [])),
       thread: setup.cpu,
     });
     const vcpus = setup.vcpus.map((vp, cpu) => this.#engine.attachVcpu(cpu, vp));

@@ -1,6 +1,7 @@
 /** The executors by name. Each is made when it is asked for; an entry may say that it is not available. */
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { type Passes, passesWithout, passNames } from "#jit";
 import type { EndState, Executor, OracleCase } from "./case.ts";
 import { Memvisor } from "./memvisor.ts";
 import { NativeCpu } from "./native.ts";
@@ -23,11 +24,16 @@ class BrokenCpu implements Executor {
   }
 }
 
-function memvisor(name: string, hotThreshold?: number): Executor {
+function memvisor(name: string, hotThreshold?: number, passes?: Passes): Executor {
   const path = fileURLToPath(new URL("../../dist/runtime.wasm", import.meta.url));
   if (!existsSync(path)) throw new Error("dist/runtime.wasm is missing: npm run build:runtime");
   const runtimeWasm = new Uint8Array(readFileSync(path));
-  return new Memvisor({ name, runtimeWasm, ...(hotThreshold !== undefined && { hotThreshold }) });
+  return new Memvisor({
+    name,
+    runtimeWasm,
+    ...(hotThreshold !== undefined && { hotThreshold }),
+    ...(passes && { passes }),
+  });
 }
 
 export const executors: Readonly<Record<string, () => Promise<Executor>>> = {
@@ -35,6 +41,9 @@ export const executors: Readonly<Record<string, () => Promise<Executor>>> = {
   broken: async () => new BrokenCpu(),
   interpreter: async () => memvisor("interpreter"),
   compiled: async () => memvisor("compiled", 0),
+  ...Object.fromEntries(
+    passNames.map((pass) => [`without-${pass}`, async () => memvisor(`without-${pass}`, 0, passesWithout(pass))]),
+  ),
 };
 
 /** The executors that are memvisor: what is judged. */

@@ -7,6 +7,7 @@
  */
 import { type Gpa, gfnOf, pageSize } from "#address";
 import { type EngineHost, TranslatingEngine, type VmExit } from "#engine";
+import type { Passes } from "#jit";
 import { AddressSpace, Arena, entryFlags } from "#memory";
 import { at, Event, vcpuRecordBytes } from "#vcpu";
 import { DECODED, DF, decode, exceptionAt, Instruction, STATUS_FLAGS, TF } from "#x86";
@@ -36,6 +37,7 @@ export interface MemvisorOptions {
   readonly runtimeWasm: Uint8Array<ArrayBuffer>;
   /** Entries of a block before it is compiled; absent: everything is interpreted. */
   readonly hotThreshold?: number;
+  readonly passes?: Passes;
 }
 
 const formName = (mnemonic: string, code: string): string => `${mnemonic} (${code})`;
@@ -92,6 +94,7 @@ export class Memvisor implements Executor {
       exact: true,
       catchFaults: true,
       ...(options.hotThreshold !== undefined && { hotThreshold: options.hotThreshold }),
+      ...(options.passes && { passes: options.passes }),
     });
     const space = new AddressSpace(this.#arena, this.engine.runtime, [{ gpa: 0 as Gpa, sizeBytes: guestBytes }]);
     furnish(space);

@@ -1,5 +1,17 @@
 /** `run`: starts a machine and gives it this terminal, or runs one command in it. */
-import { choice, command, count, flag, list, negatedFlag, seconds, size, text, traceList } from "../schema.ts";
+import {
+  choice,
+  command,
+  count,
+  flag,
+  list,
+  negatedFlag,
+  passList,
+  seconds,
+  size,
+  text,
+  traceList,
+} from "../schema.ts";
 import { maxCpus, maxMemoryBytes, minMemoryBytes, type VmEnd } from "../vm-api.ts";
 
 /** How the command ends, by what ended the machine. */
@@ -57,6 +69,7 @@ export const runCommand = command({
     seed: count("N", 0, "where the machine's random numbers come from; 1 with --clock virtual"),
     interpreter: flag("compile nothing, interpret everything"),
     chaos: count("SEED", 0, "flush the TLB, drop regions and so on at random; the guest must not notice"),
+    without: passList("leave out optimisations of the translator"),
     consoleLog: text("FILE", "write what the guest prints on its console to FILE too"),
     mirror: text("URL", "when the image is prepared: Debian mirror"),
     keyring: text("FILE", "when the image is prepared: the archive's public keys"),
