@@ -58,7 +58,7 @@ function reach(vp: u32, va: u64, intent: u32): bool {
 /** a = field with the linear address, b = with that of the last byte, which faults first, as on AMD's processors. */
 export function sys_fxsave(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const va = load<u64>(vp + a);
-  if (!canonical(va) || !canonical(load<u64>(vp + b))) {
+  if (!canonical(va) || !canonical(va + 15)) {
     raiseNonCanonical(vp);
     return 1;
   }
@@ -70,7 +70,7 @@ export function sys_fxsave(vp: u32, a: u32, b: u32, imm: u32): u32 {
 
 export function sys_fxrstor(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const va = load<u64>(vp + a);
-  if (!canonical(va) || !canonical(load<u64>(vp + b))) {
+  if (!canonical(va) || !canonical(va + 15)) {
     raiseNonCanonical(vp);
     return 1;
   }
