@@ -132,18 +132,22 @@ export const size = (byDefault: string, least: number, most: number, help: strin
   },
 });
 
-export const traceList = (help: string): Option<readonly TraceEvent[]> => ({
-  placeholder: "EVENTS",
-  help: `${help}: ${traceEvents.join(", ")}`,
+/** Some of these names, separated by commas. */
+const names = <Name extends string>(
+  placeholder: string,
+  all: readonly Name[],
+  help: string,
+): Option<readonly Name[]> => ({
+  placeholder,
+  help: `${help}: ${all.join(", ")}`,
   many: true,
   parse: (value) =>
     value
       .split(",")
-      .map(
-        (name) =>
-          traceEvents.find((event) => event === name) ?? wrong(`"${name}" is none of ${traceEvents.join(", ")}`),
-      ),
+      .map((name) => all.find((each) => each === name) ?? wrong(`"${name}" is none of ${all.join(", ")}`)),
 });
+
+export const traceList = (help: string): Option<readonly TraceEvent[]> => names("EVENTS", traceEvents, help);
 
 const passes = Object.keys({
   "dead-flags": true,
@@ -156,15 +160,7 @@ const passes = Object.keys({
   "branch-hints": true,
 } satisfies Record<PassName, true>) as PassName[];
 
-export const passList = (help: string): Option<readonly PassName[]> => ({
-  placeholder: "PASSES",
-  help: `${help}: ${passes.join(", ")}`,
-  many: true,
-  parse: (value) =>
-    value
-      .split(",")
-      .map((name) => passes.find((pass) => pass === name) ?? wrong(`"${name}" is none of ${passes.join(", ")}`)),
-});
+export const passList = (help: string): Option<readonly PassName[]> => names("PASSES", passes, help);
 
 /** A 64-bit address, in hexadecimal with 0x or decimal. */
 export const address = (help: string): Option<bigint> => ({

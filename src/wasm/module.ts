@@ -74,7 +74,8 @@ export class ModuleBuilder {
     return index;
   }
 
-  finish(): Uint8Array<ArrayBuffer> {
+  /** `hints`: with what is known of its branches, if anything is. */
+  finish({ hints }: { hints: boolean } = { hints: true }): Uint8Array<ArrayBuffer> {
     const out = new Bytes(65536);
     for (const b of [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]) out.byte(b);
     section(out, 1, this.#types, (s, type) => {
@@ -95,7 +96,7 @@ export class ModuleBuilder {
       s.byte(0);
       s.u32(e.index);
     });
-    this.#writeHints(out);
+    if (hints) this.#writeHints(out);
     section(out, 10, this.#functions, (s, f) => s.append(f.code.finish()));
     return out.view();
   }

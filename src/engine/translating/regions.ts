@@ -34,11 +34,6 @@ const segmentedModes = Mode.code32 | Mode.code16;
 const entriesUntilLarge = 20_000;
 const neverHot = 0x7fffffff;
 
-interface Waiting {
-  readonly region: Region;
-  readonly large: boolean;
-}
-
 /** A region that can run. */
 interface Compiled {
   readonly place: number;
@@ -55,7 +50,7 @@ export class RegionCompiler {
   readonly #options: EmitOptions;
   /** The hash table of blocks. */
   readonly #hash: number;
-  #queue: Waiting[] = [];
+  #queue: Region[] = [];
   /** Runs since the last batch, with something in the queue. */
   #waited = 0;
   #nextPlace = 1;
@@ -64,7 +59,7 @@ export class RegionCompiler {
   readonly #ofFrame = new Map<number, Set<Compiled>>();
   /** By place in the table; the eldest first. */
   readonly #byPlace = new Map<number, Compiled>();
-  readonly stats = { regions: 0, wasmBytes: 0, modules: 0, compileMs: 0, instructions: 0 };
+  readonly stats = { regions: 0, wasmBytes: 0 };
 
   constructor(arena: Arena, wasm: WasmRuntime, translations: Translations, options: EmitOptions) {
     this.#hash = translations.hash;
@@ -81,7 +76,7 @@ export class RegionCompiler {
     const compiled = words[(block + blockHeader.B_REGION) >> 2] !== 0;
     if (!compiled) words[(block + blockHeader.B_COUNTER) >> 2] = neverHot;
     const region = this.grow(vcpu, block, vcpu.u64("RIP"), hotThreshold, compiled ? "large" : "small");
-    if (region.blocks.length > 0) this.#queue.push({ region, large: compiled });
+    if (region.blocks.length > 0) this.#queue.push(region);
   }
 
   /** The region that the block at `rip` would have now; without blocks where it can have none. */
@@ -148,23 +143,23 @@ export class RegionCompiler {
     }
   }
 
-  #compileBatch(waiting: readonly Waiting[]): void {
+  #compileBatch(waiting: readonly Region[]): void {
     const words = this.#arena.i32;
     const places = this.#wasm.regions.length - this.#nextPlace + this.#freePlaces.length;
     if (Math.min(places, this.#freeRecords.length) < batchSize) this.#evict();
     const covered = new Set<number>();
-    const codes: (RegionCode & Waiting)[] = [];
-    for (const { region, large } of waiting) {
+    const codes: RegionCode[] = [];
+    for (const region of waiting) {
       const seed = region.blocks[region.seed].block;
       const valid = ({ block }: RegionBlock): boolean => words[(block + blockHeader.B_VALID) >> 2] !== 0;
       if (!region.blocks.every(valid) || covered.has(seed)) {
         // Some of it changed meanwhile: it gets hot again. (A counter of 0 keeps a forgotten block from being run.)
         if (valid(region.blocks[region.seed]))
-          words[(seed + (large ? blockHeader.B_HEAT : blockHeader.B_COUNTER)) >> 2] = 1;
+          words[(seed + (region.size === "large" ? blockHeader.B_HEAT : blockHeader.B_COUNTER)) >> 2] = 1;
         continue;
       }
       covered.add(seed);
-      codes.push({ region, large, record: region.pages.length > 1 ? this.#describe(region) : 0 });
+      codes.push({ region, record: region.pages.length > 1 ? this.#describe(region) : 0 });
     }
     if (codes.length === 0) return;
     const batch = emitRegions(words, codes, this.#options);
@@ -177,12 +172,11 @@ export class RegionCompiler {
         entries.map(({ block }) => block),
       );
     });
-    this.stats.modules++;
     this.stats.wasmBytes += batch.bytes.length;
   }
 
   /** Puts a compiled region into the table, and makes the blocks that it can be entered at know it. */
-  #enter({ region, record, large }: RegionCode & Waiting, code: unknown, entries: readonly number[]): void {
+  #enter({ region, record }: RegionCode, code: unknown, entries: readonly number[]): void {
     const words = this.#arena.i32;
     const place = this.#freePlaces.pop() ?? this.#nextPlace++;
     const { instructions } = region;
@@ -203,10 +197,9 @@ export class RegionCompiler {
       words[field(blockHeader.B_REGION)] = place;
       words[field(blockHeader.B_ENTRY)] = n;
       words[field(blockHeader.B_COUNTER)] = 0;
-      words[field(blockHeader.B_HEAT)] = large ? neverHot : entriesUntilLarge;
+      words[field(blockHeader.B_HEAT)] = region.size === "large" ? neverHot : entriesUntilLarge;
     });
     this.stats.regions++;
-    this.stats.instructions += instructions;
   }
 
   /** Writes the record of what a region was made from. */

@@ -12,8 +12,8 @@ import { type FieldType, FlagsClass, flagsKind, innerOps, opBytes, opRows, type 
 import { blockHeader } from "#memory";
 import { area, at, jumpCacheEntries, Leave, tlbBytes, tlbEntries } from "#vcpu";
 import { Code, type FunctionType, type Label, type Local, ModuleBuilder, V, W } from "#wasm";
-import { pushKnownCondition } from "./condition.ts";
 import { FloatState, type FloatType } from "./float-state.ts";
+import { pushCondition } from "./native-flags.ts";
 import { Intent, type OpEmitter, type PushType } from "./op-emitter.ts";
 import { runtimeCalls } from "./runtime-calls.ts";
 import { semanticsOf } from "./semantics.ts";
@@ -150,13 +150,18 @@ class InterpreterEmitter implements OpEmitter {
   }
   pushCondition(cc: number, known: "" | "sub" | "logic"): void {
     const c = this.code;
-    pushKnownCondition(c, cc, known, {
+    // Parity needs the low byte, which stands elsewhere in the record.
+    if (known === "" || cc >> 1 === 5) {
+      c.get(this.vp).i32(cc);
+      this.callRuntime("condition");
+      return;
+    }
+    // At the top of 64 bits operands of any width compare as those of 64.
+    pushCondition(c, cc, { cls: known === "sub" ? FlagsClass.SUB : FlagsClass.LOGIC, size: 3 }, {
       a: () => c.get(this.vp).memory(W.i64_load, at.CC_A),
       b: () => c.get(this.vp).memory(W.i64_load, at.CC_B),
-      generic: () => {
-        c.get(this.vp).i32(cc);
-        this.callRuntime("condition");
-      },
+      c: () => c.get(this.vp).memory(W.i64_load, at.CC_C),
+      highProduct: () => this.callRuntime("mulhs64"),
     });
   }
   pushCarry(): void {

@@ -485,9 +485,10 @@ export class RegionEmitter implements OpEmitter {
       .op(W.i32_add)
       .tee(this.p);
     c.memory(W.i64_load, table).get(this.x).op(W.i64_xor).tee(this.z);
-    c.i64(4096 - bytes).op(W.i64_gt_u);
-    this.#unlikely();
-    c.if();
+    c.i64(4096 - bytes)
+      .op(W.i64_gt_u)
+      .unlikely()
+      .if();
     c.get(this.vp).get(this.x).i32(bytes).i32(intent);
     this.callRuntime("tlb_fill");
     this.leaveIf();
@@ -527,9 +528,9 @@ export class RegionEmitter implements OpEmitter {
       c.get(this.x)
         .op(W.i32_wrap_i64)
         .i32(bytes - 1)
-        .op(W.i32_and);
-      this.#unlikely();
-      c.if();
+        .op(W.i32_and)
+        .unlikely()
+        .if();
       c.get(this.vp);
       this.callRuntime("need_step");
       this.leaveIf();
@@ -538,14 +539,9 @@ export class RegionEmitter implements OpEmitter {
     this.store(bytes, update);
   }
   leaveIf(): void {
-    this.#unlikely();
-    this.code.if();
+    this.code.unlikely().if();
     this.leaveHere();
     this.code.end();
-  }
-  /** The branch written next goes to a slow path. */
-  #unlikely(): void {
-    if (this.#passes["branch-hints"]) this.code.unlikely();
   }
   callRuntime(name: string): void {
     const index = this.#imports.get(name);

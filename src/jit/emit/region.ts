@@ -28,7 +28,7 @@ import type { Semantics } from "./op-emitter.ts";
 import { RegionEmitter, type RegionRegisters, registerOf } from "./region-emitter.ts";
 import { runtimeCalls } from "./runtime-calls.ts";
 import { semanticsOf } from "./semantics.ts";
-import { type LoopShape, loopHeaders, nodesOf, type Shape, structure } from "./structure.ts";
+import { type LoopShape, loopsOf, nodesOf, type Shape, structure } from "./structure.ts";
 
 /** By operation number; undefined for control operations. */
 const semantics: readonly (Semantics | undefined)[] = opRows.map((row) => (row.ends || row.name === "call" ? undefined : semanticsOf(row.name)));
@@ -69,7 +69,7 @@ export function emitRegions(words: Int32Array, regions: readonly RegionCode[], o
     module.function({ parameters: ["i32", "i32"], results: [] }, function_.code, name);
     return { name, entries: function_.entries.map((node) => each.region.blocks[node]) };
   });
-  return { bytes: module.finish(), functions };
+  return { bytes: module.finish({ hints: options.passes["branch-hints"] }), functions };
 }
 
 /** Where a loop or a place behind blocks is, seen from code inside. */
@@ -139,9 +139,9 @@ class RegionFunction {
     this.#helperType = helperType;
     this.#nodes = new Map(region.blocks.map((block, n) => [block.delta, n]));
     const successors = region.blocks.map((block) => block.targets.map((delta) => this.#nodes.get(delta)).filter((node) => node !== undefined));
-    this.entries = [...new Set([region.seed, ...loopHeaders(structure(successors, [region.seed]))])];
+    this.entries = [...new Set([region.seed, ...headersOf(structure(successors, [region.seed]))])];
     const shapes = structure(successors, this.entries);
-    this.#headers = new Set(loopHeaders(shapes));
+    this.#headers = new Set(headersOf(shapes));
     this.#shapes = shapes;
     this.#predecessors = region.blocks.map((_, node) => successors.flatMap((to, from) => (to.includes(node) ? [from] : [])));
     this.#origins = originsAt(words, region, successors, this.entries);
@@ -163,7 +163,8 @@ class RegionFunction {
     this.#e.callRuntime("stack_fault");
     c.end();
     c.end();
-    this.#epilogue();
+    this.#e.storeState();
+    this.#storeCount();
   }
 
   /** The base, from RIP and the entry; the mapping looked at; the state into locals. */
@@ -194,23 +195,20 @@ class RegionFunction {
     c.get(vp).memory(W.i64_load, at.ICOUNT).get(this.#left).op(W.i64_extend_i32_s, W.i64_add).set(this.#end);
     this.#e.loadState();
   }
-  #epilogue(): void {
-    const c = this.code;
-    const vp = this.#vp;
-    this.#e.storeState();
-    c.get(vp).get(vp).memory(W.i64_load, at.COMPILED);
-    this.#pushCount();
-    c.op(W.i64_add).get(vp).memory(W.i64_load, at.ICOUNT).op(W.i64_sub).memory(W.i64_store, at.COMPILED);
-    this.#storeCount();
-  }
   /** Pushes the count of retired instructions. */
   #pushCount(): void {
     this.code.get(this.#end).get(this.#left).op(W.i64_extend_i32_s, W.i64_sub);
   }
+  /** ICOUNT, and what it grows by to COMPILED. */
   #storeCount(): void {
-    this.code.get(this.#vp);
+    const c = this.code;
+    const vp = this.#vp;
+    c.get(vp).get(vp).memory(W.i64_load, at.COMPILED);
     this.#pushCount();
-    this.code.memory(W.i64_store, at.ICOUNT);
+    c.op(W.i64_add).get(vp).memory(W.i64_load, at.ICOUNT).op(W.i64_sub).memory(W.i64_store, at.COMPILED);
+    c.get(vp);
+    this.#pushCount();
+    c.memory(W.i64_store, at.ICOUNT);
   }
 
   /** All shapes, and the way from the region's entry to them. */
@@ -352,20 +350,13 @@ class RegionFunction {
     const c = this.code;
     const e = this.#e;
     const touches = helperRows[e.d].touches;
-    if (touches.includes("i")) this.#storeCountOfCall();
+    // Who asks for the time sees the instructions of its block counted.
+    if (touches.includes("i")) this.#storeCount();
     e.syncBefore(touches);
     c.get(e.vp).i32(e.a).i32(e.b).i32(e.imm).i32(e.d).callIndirect(this.#helperType, 0).set(e.q);
     e.syncAfter(touches);
     c.get(e.q);
     e.leaveIf();
-  }
-  /** A helper that asks for the time sees the instructions of its block counted. */
-  #storeCountOfCall(): void {
-    const c = this.code;
-    c.get(this.#vp).get(this.#vp).memory(W.i64_load, at.COMPILED);
-    this.#pushCount();
-    c.op(W.i64_add).get(this.#vp).memory(W.i64_load, at.ICOUNT).op(W.i64_sub).memory(W.i64_store, at.COMPILED);
-    this.#storeCount();
   }
 
   #blockEnd(row: OpRow, op: number, block: RegionBlock): void {
@@ -428,10 +419,7 @@ class RegionFunction {
   }
 }
 
-/** All loops, outer ones first. */
-function loopsOf(shapes: readonly Shape[]): LoopShape[] {
-  return shapes.flatMap((shape) => (shape.kind === "loop" ? [shape, ...loopsOf(shape.body)] : []));
-}
+const headersOf = (shapes: readonly Shape[]): number[] => loopsOf(shapes).map(({ header }) => header);
 
 /** The fields of an operation's operands, with whether it writes them. */
 function eachOperand(words: Int32Array, word: number, row: OpRow, visit: (offset: number, writes: boolean) => void): void {

@@ -27,9 +27,9 @@ export function structure(successors: readonly (readonly number[])[], entries: r
   return arrange(successors, reachable(successors, entries), new Set(entries), new Set());
 }
 
-/** Headers of all loops, outer ones first. */
-export function loopHeaders(shapes: readonly Shape[]): number[] {
-  return shapes.flatMap((shape) => (shape.kind === "loop" ? [shape.header, ...loopHeaders(shape.body)] : []));
+/** All loops, outer ones first. */
+export function loopsOf(shapes: readonly Shape[]): LoopShape[] {
+  return shapes.flatMap((shape) => (shape.kind === "loop" ? [shape, ...loopsOf(shape.body)] : []));
 }
 
 /** All nodes of a shape. */

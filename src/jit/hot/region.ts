@@ -40,6 +40,7 @@ export interface Region {
   readonly seed: number;
   readonly pages: readonly RegionPage[];
   readonly mode: number;
+  readonly size: RegionSize;
   readonly instructions: number;
 }
 
@@ -131,6 +132,7 @@ export function growRegion(words: Int32Array, seed: number, ground: RegionGround
     seed: blocks.findIndex((each) => each.block === seed),
     pages: [...frames].map(([page, frame]) => ({ page, frame })).sort((a, b) => a.page - b.page),
     mode,
+    size: ground.size,
     instructions,
   };
 }
