@@ -8,7 +8,6 @@
 import { type Gpa, gpa } from "#address";
 import { assertNever } from "#base";
 import {
-  type AccessSize,
   buildAcpiTables,
   deliveryMode,
   ecam,
@@ -34,27 +33,26 @@ import {
   powerOnRegisters,
   takePosted,
   type Vcpu,
-  wake,
 } from "#vcpu";
 import { cpuid } from "#x86";
 import { BootError, E820_RESERVED, prepareLinuxBoot } from "./boot/index.ts";
-import { answerCall, type DeviceCall, deviceCall, stopThreads } from "./device-calls.ts";
 import { digestMachine, type MachineDigest } from "./digest.ts";
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
 import type { MachineConfig, MachineHost, MachineOutcome, MachineStats, RunnableMachine } from "./machine-host.ts";
 import { Profiler, type Sample } from "./profiler.ts";
 import { seededRandom } from "./random.ts";
-import { publishApic, publishResetApic, RemoteApic } from "./remote-apic.ts";
+import { publishApic } from "./remote-apic.ts";
+import { SerialInput } from "./serial-input.ts";
 import { SliceSizer, sliceNs } from "./slice-sizer.ts";
 import { TierTimes } from "./tier-times.ts";
 import { Tracer } from "./tracer.ts";
 import { Turns } from "./turns.ts";
+import { VcpuThreads } from "./vcpu-threads.ts";
 
 /** Frames besides the guest's RAM, where the arena cannot grow. */
 const spareFrameBytes = 16 << 20;
 /** Virtual time without an alarm in sight: the loop still looks up once in a while. */
 const longestVirtualSlice = 4_000_000;
-const serialChunk = 64;
 /** Entries of a block before it is compiled: chosen by the time of a boot. */
 const defaultHotThreshold = 10_000;
 
@@ -86,13 +84,12 @@ export class Machine implements RunnableMachine {
   readonly #tracer: Tracer | undefined;
   readonly #fillRandom: (target: Uint8Array) => void;
   readonly #reported = new Set<string>();
-  /** Taken from the host, not yet by the UART. */
-  readonly #unreceived: Uint8Array[] = Array.from({ length: 4 }, () => new Uint8Array(0));
+  readonly #serialInput: readonly SerialInput[];
   #outcome: MachineOutcome | undefined;
   /** The running vCPU has signalled another one. */
   #gaveWay = false;
-  /** Whether each vCPU has a thread of its own, this one the first. */
-  readonly #threaded: boolean;
+  /** The others, where each vCPU has a thread of its own, this one the first. */
+  readonly #threads: VcpuThreads | undefined;
   /** The host's time at guest time 0. */
   readonly #startNs: number;
   readonly #sizer = new SliceSizer();
@@ -112,10 +109,10 @@ export class Machine implements RunnableMachine {
     this.#nextDigest = BigInt(config.digestEvery ?? 0);
     const cpus = config.cpus ?? 1;
     const watched = config.trace !== undefined || config.profile === true;
-    this.#threaded = cpus > 1 && !this.#virtual && !watched && host.startVcpu !== undefined;
+    const threaded = cpus > 1 && !this.#virtual && !watched && host.startVcpu !== undefined;
     this.#startNs = host.now();
     this.#arena = new Arena({
-      threads: this.#threaded ? cpus : 1,
+      threads: threaded ? cpus : 1,
       frameBytes: config.memoryBytes + spareFrameBytes,
     });
     if (config.trace) this.#tracer = new Tracer(config.trace, (line) => host.report("trace", line));
@@ -130,26 +127,39 @@ export class Machine implements RunnableMachine {
       passes: passesWithout(...(config.engine.without ?? [])),
       ...(config.profile && { now: () => host.now() }),
       hotThreshold: this.#hotThreshold,
-      ...(this.#threaded && { thread: 0 }),
+      ...(threaded && { thread: 0 }),
     });
     const ranges = ramRanges(config.memoryBytes).map(({ base, size }) => ({ gpa: gpa(base), sizeBytes: size }));
     this.#space = new AddressSpace(this.#arena, this.#engine.runtime, ranges);
     this.#vcpus = Array.from({ length: cpus }, (_, cpu) => this.#engine.createVcpu(cpu, this.#space.header));
-    if (this.#threaded) this.#engine.runAs(this.#vcpus[0]);
+    if (threaded) {
+      this.#engine.runAs(this.#vcpus[0]);
+      this.#threads = new VcpuThreads(this.#vcpus, {
+        notice: (line) => this.#reportOnce(line),
+        tripleFault: () => void this.#end("reset", "the guest caused a triple fault"),
+      });
+    }
     this.#turns = new Turns(
-      this.#vcpus.slice(0, this.#localCpus),
+      this.#localVcpus,
       this.#virtual,
       (cpu) => this.#vcpus[cpu].u32("SIGNALS") !== 0 || this.#platform.lapics[cpu].pendingVector() >= 0,
     );
     this.#tracer?.attach(this.#engine.runtime);
     this.#clock = new MachineClock(this.#timeSource(), () => this.#turns.vcpu.raiseEvent(Event.host));
+    this.#serialInput = host.serialInput.map((source, n) => new SerialInput(source, () => this.#platform.serial[n]));
     this.#platform = this.#buildPlatform();
-    this.#msrs = this.#vcpus.slice(0, this.#localCpus).map((vcpu) => this.#buildMsrs(vcpu));
+    this.#msrs = this.#localVcpus.map((vcpu) => this.#buildMsrs(vcpu));
     this.#platform.powerOn();
     this.#boot();
-    if (config.profile)
-      this.#profiler = new Profiler(host, this.#vcpus.slice(0, this.#localCpus), () => this.#engine.stats);
-    if (this.#threaded) this.#startThreads();
+    if (config.profile) this.#profiler = new Profiler(host, this.#localVcpus, () => this.#engine.stats);
+    this.#threads?.start(host, {
+      memory: this.#arena.memory,
+      space: this.#space.header,
+      memoryBytes: config.memoryBytes,
+      engine: config.engine,
+      hotThreshold: this.#hotThreshold,
+      startNs: this.#startNs,
+    });
   }
 
   run(): MachineOutcome {
@@ -166,8 +176,8 @@ export class Machine implements RunnableMachine {
       if (this.#sum("ICOUNT") >= icount) return undefined;
       this.#clock.ringDue();
       if (this.#host.poll()) return this.#end("stopped", "");
-      this.#receive();
-      if (this.#threaded) this.#answerCalls();
+      for (const input of this.#serialInput) input.feed();
+      this.#threads?.answer(this.#platform);
       const vcpu = this.#turns.vcpu;
       this.#gaveWay = false;
       const from = vcpu.u64("ICOUNT");
@@ -198,7 +208,7 @@ export class Machine implements RunnableMachine {
           assertNever(exit);
       }
     }
-    this.#endThreads();
+    this.#threads?.end();
     this.#platform.flush();
     return this.#outcome;
   }
@@ -213,8 +223,8 @@ export class Machine implements RunnableMachine {
         { name: "interpreter", instructions: instructions - compiled, ms: interpretedMs },
         { name: "regions", instructions: compiled, ms: compiledMs },
       ],
-      regions: this.#engine.regions.stats.regions + this.#others("REGIONS"),
-      wasmBytes: this.#engine.regions.stats.wasmBytes + this.#others("WASM_BYTES"),
+      regions: this.#engine.regions.stats.regions + (this.#threads?.sum("REGIONS") ?? 0),
+      wasmBytes: this.#engine.regions.stats.wasmBytes + (this.#threads?.sum("WASM_BYTES") ?? 0),
       tlbMisses: Number(this.#sum("TLB_MISSES")),
       exits: { ...this.#exits, ...this.#engine.leavesByName() },
       framesTouched: this.#space.framesTouched,
@@ -305,107 +315,16 @@ export class Machine implements RunnableMachine {
     else if (next > this.#clock.now()) this.#host.wait(this.#host.now() + (next - this.#clock.now()));
   }
 
-  #receive(): void {
-    this.#host.serialInput.forEach((source, n) => {
-      if (source.available > 0 || this.#unreceived[n].length > 0) this.#feed(n);
-    });
-  }
-  /** Hands a UART what it takes of the bytes that wait. */
-  #feed(port: number): void {
-    const source = this.#host.serialInput[port];
-    if (source === undefined) return;
-    for (;;) {
-      const waiting = this.#unreceived[port];
-      if (waiting.length === 0) {
-        if (source.available === 0) return;
-        const bytes = new Uint8Array(Math.min(source.available, serialChunk));
-        this.#unreceived[port] = bytes.subarray(0, source.read(bytes));
-        continue;
-      }
-      const taken = this.#platform.serial[port].receive(waiting);
-      this.#unreceived[port] = waiting.subarray(taken);
-      if (taken < waiting.length) return;
-    }
-  }
-
   #end(reason: MachineOutcome["reason"], detail: string): MachineOutcome {
     this.#outcome ??= { reason, detail };
-    this.#endThreads();
+    this.#threads?.end();
     this.#platform.flush();
     return this.#outcome;
   }
 
-  // vCPUs on threads of their own.
-
   /** vCPUs that this thread runs. */
-  get #localCpus(): number {
-    return this.#threaded ? 1 : this.#vcpus.length;
-  }
-
-  get #remoteVcpus(): readonly Vcpu[] {
-    return this.#vcpus.slice(this.#localCpus);
-  }
-
-  #others(field: "REGIONS" | "WASM_BYTES"): number {
-    return this.#remoteVcpus.reduce((sum, vcpu) => sum + vcpu.u32(field), 0);
-  }
-
-  #startThreads(): void {
-    for (const vcpu of this.#remoteVcpus) publishResetApic(vcpu);
-    for (const { id } of this.#remoteVcpus) {
-      this.#host.startVcpu?.({
-        memory: this.#arena.memory,
-        cpu: id,
-        vcpus: this.#vcpus.map((vcpu) => vcpu.vp),
-        space: this.#space.header,
-        memoryBytes: this.#config.memoryBytes,
-        engine: this.#config.engine,
-        hotThreshold: this.#hotThreshold,
-        startNs: this.#startNs,
-      });
-    }
-  }
-
-  #endThreads(): void {
-    if (!this.#threaded) return;
-    stopThreads(this.#vcpus);
-    for (const vcpu of this.#remoteVcpus) {
-      vcpu.raiseEvent(Event.host);
-      wake(vcpu);
-    }
-  }
-
-  #answerCalls(): void {
-    for (const vcpu of this.#remoteVcpus) answerCall(vcpu, (call) => this.#answer(call));
-  }
-
-  #answer({ kind, address, size, value, text }: DeviceCall): number {
-    const bytes = size as AccessSize;
-    switch (kind) {
-      case deviceCall.readPort:
-        return this.#platform.portBus.read(address, bytes);
-      case deviceCall.writePort:
-        this.#platform.portBus.write(address, bytes, value);
-        return 0;
-      case deviceCall.readMmio:
-        return this.#platform.mmioBus.read(gpa(address), bytes);
-      case deviceCall.writeMmio:
-        this.#platform.mmioBus.write(gpa(address), bytes, value);
-        return 0;
-      case deviceCall.endOfInterrupt:
-        this.#platform.ioapic.endOfInterrupt(address);
-        return 0;
-      case deviceCall.notice:
-        this.#reportOnce(text);
-        return 0;
-      case deviceCall.shutdown:
-        this.#end("reset", "the guest caused a triple fault");
-        return 0;
-      case deviceCall.failed:
-        throw new Error(text);
-      default:
-        return assertNever(kind);
-    }
+  get #localVcpus(): readonly Vcpu[] {
+    return this.#threads ? this.#vcpus.slice(0, 1) : this.#vcpus;
   }
 
   #boot(): void {
@@ -440,8 +359,8 @@ export class Machine implements RunnableMachine {
   #buildPlatform(): Platform {
     return new Platform({
       clock: this.#clock,
-      cpus: this.#localCpus,
-      remoteApics: this.#remoteVcpus.map((vcpu) => new RemoteApic(vcpu, () => wake(vcpu))),
+      cpus: this.#localVcpus.length,
+      remoteApics: this.#threads?.apics ?? [],
       onApicAddress: (address) => publishApic(this.#vcpus[0], address),
       tscFrequencyHz,
       tsc: (cpu) => ({
@@ -477,7 +396,7 @@ export class Machine implements RunnableMachine {
   #serialHost(port: number): SerialHost {
     return {
       onTransmit: (bytes) => this.#host.serialOutput(port, bytes),
-      onReceiveSpace: () => this.#feed(port),
+      onReceiveSpace: () => this.#serialInput[port]?.feed(),
     };
   }
 
@@ -536,7 +455,7 @@ export class Machine implements RunnableMachine {
       },
       tscChanged: () => lapic().tscChanged(),
       interruptPending: () => {
-        if (this.#threaded) this.#takePosted();
+        if (this.#threads) this.#takePosted();
         return lapic().pendingVector() >= 0;
       },
       initialized: () => lapic().reset(),

@@ -1,0 +1,89 @@
+/**
+ * The vCPUs that have threads of their own, as the machine's thread sees them: started, answered, counted, ended.
+ * `vcpu-thread.ts` is the other side, and `docs/smp.md` says how the two meet.
+ */
+import { gpa } from "#address";
+import { assertNever } from "#base";
+import type { AccessSize, Platform } from "#devices";
+import { Event, type Vcpu, wake } from "#vcpu";
+import { answerCall, type DeviceCall, deviceCall, stopThreads } from "./device-calls.ts";
+import type { MachineHost } from "./machine-host.ts";
+import { publishResetApic, RemoteApic } from "./remote-apic.ts";
+import type { VcpuThreadSetup } from "./vcpu-thread.ts";
+
+/** What a vCPU's thread may ask of the machine's besides its devices. */
+export interface VcpuThreadsOwner {
+  notice(line: string): void;
+  tripleFault(): void;
+}
+
+export class VcpuThreads {
+  readonly #all: readonly Vcpu[];
+  readonly #owner: VcpuThreadsOwner;
+
+  /** `all` the machine's vCPUs; the first is the machine's thread's own. */
+  constructor(all: readonly Vcpu[], owner: VcpuThreadsOwner) {
+    this.#all = all;
+    this.#owner = owner;
+  }
+
+  /** Ways to their local APICs. */
+  get apics(): readonly RemoteApic[] {
+    return this.#others.map((vcpu) => new RemoteApic(vcpu, () => wake(vcpu)));
+  }
+
+  start(host: MachineHost, setup: Omit<VcpuThreadSetup, "cpu" | "vcpus">): void {
+    for (const vcpu of this.#others) publishResetApic(vcpu);
+    for (const { id } of this.#others) host.startVcpu?.({ ...setup, cpu: id, vcpus: this.#all.map((vcpu) => vcpu.vp) });
+  }
+
+  /** Does what they wait for at the devices. */
+  answer(platform: Platform): void {
+    for (const vcpu of this.#others) answerCall(vcpu, (call) => this.#answer(platform, call));
+  }
+
+  sum(field: "REGIONS" | "WASM_BYTES"): number {
+    return this.#others.reduce((sum, vcpu) => sum + vcpu.u32(field), 0);
+  }
+
+  end(): void {
+    stopThreads(this.#all);
+    for (const vcpu of this.#others) {
+      vcpu.raiseEvent(Event.host);
+      wake(vcpu);
+    }
+  }
+
+  get #others(): readonly Vcpu[] {
+    return this.#all.slice(1);
+  }
+
+  #answer(platform: Platform, { kind, address, size, value, text }: DeviceCall): number {
+    const bytes = size as AccessSize;
+    switch (kind) {
+      case deviceCall.readPort:
+        return platform.portBus.read(address, bytes);
+      case deviceCall.writePort:
+        platform.portBus.write(address, bytes, value);
+        return 0;
+      case deviceCall.readMmio:
+        return platform.mmioBus.read(gpa(address), bytes);
+      case deviceCall.writeMmio:
+        platform.mmioBus.write(gpa(address), bytes, value);
+        return 0;
+      case deviceCall.endOfInterrupt:
+        platform.ioapic.endOfInterrupt(address);
+        return 0;
+      case deviceCall.notice:
+        this.#owner.notice(text);
+        return 0;
+      case deviceCall.shutdown:
+        this.#owner.tripleFault();
+        return 0;
+      case deviceCall.failed:
+        throw new Error(text);
+      default:
+        return assertNever(kind);
+    }
+  }
+}
