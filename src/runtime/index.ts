@@ -18,8 +18,13 @@ export {
   sse_sub_f32, sse_sub_f64,
 } from "./fp";
 export {
-  x87_add_st, x87_comi_st, x87_compare_f32, x87_compare_f64, x87_compare_int, x87_compare_st, x87_div_st, x87_exchange, x87_ld_f32,
-  x87_ld_f64, x87_ld_f80, x87_ld_int, x87_ld_st, x87_mul_st, x87_op_f32, x87_op_f64, x87_op_int, x87_raise, x87_sign, x87_sqrt, x87_st_f32, x87_st_f64,
-  x87_st_f80, x87_st_high, x87_st_i16, x87_st_i32, x87_st_i64, x87_st_st, x87_sub_st,
-} from "./fp/x87-common";
+  x87_add_st, x87_div_st, x87_mul_st, x87_op_f32, x87_op_f64, x87_op_int, x87_sqrt, x87_sub_st,
+} from "./fp/x87-common-arithmetic";
+export {
+  x87_exchange, x87_ld_f32, x87_ld_f64, x87_ld_f80, x87_ld_int, x87_ld_st, x87_sign, x87_st_f32, x87_st_f64, x87_st_f80, x87_st_high,
+  x87_st_i16, x87_st_i32, x87_st_i64, x87_st_st,
+} from "./fp/x87-common-moves";
+export {
+  x87_comi_st, x87_compare_f32, x87_compare_f64, x87_compare_int, x87_compare_st, x87_raise,
+} from "./fp/x87-common-order";
 export * from "./helpers";

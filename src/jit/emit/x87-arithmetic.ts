@@ -1,6 +1,6 @@
 // biome-ignore-all format: chains of emitted instructions read better on one line
 /**
- * Sums and products of normal 80-bit numbers, rounded to nearest, inline: what runtime/fp/x87-common.ts does in `add` and `mul`.
+ * Sums and products of normal 80-bit numbers, rounded to nearest, inline: what runtime/fp/x87-common-arithmetic.ts does in `add` and `mul`.
  * What values decide at random is computed and not branched on.
  */
 import { type Code, type Label, type Local, W } from "#wasm";

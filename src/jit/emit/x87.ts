@@ -1,6 +1,6 @@
 // biome-ignore-all format: chains of emitted instructions read better on one line
 /**
- * Semantics of the x87 operations of the IR: each is a function of the runtime (runtime/fp/x87-common.ts), which gets values and
+ * Semantics of the x87 operations of the IR: each is a function of the runtime (runtime/fp/x87-common-*.ts), which gets values and
  * not fields. In compiled regions what compilers emit most is written inline, on values in locals (x87-stack.ts).
  */
 import { type OperandType, vectorOps } from "#ir";
