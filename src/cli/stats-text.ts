@@ -17,9 +17,9 @@ export function statsText(stats: VmStats): string {
     ["Wasm", `${grouped(stats.wasmBytes)} bytes`],
     ["TLB misses", grouped(stats.tlbMisses)],
     ["frames touched", `${grouped(stats.framesTouched)} (${((stats.framesTouched * 4096) / mib).toFixed(1)} MiB)`],
-    ["peak RSS", `${(stats.peakRssBytes / mib).toFixed(1)} MiB`],
-    ["exits", ""],
   );
+  if (stats.peakRssBytes !== undefined) rows.push(["peak RSS", `${(stats.peakRssBytes / mib).toFixed(1)} MiB`]);
+  rows.push(["exits", ""]);
   const exits = Object.entries(stats.exits).filter(([, count]) => count > 0);
   for (const [reason, count] of exits.sort((a, b) => b[1] - a[1])) rows.push([`  ${reason}`, grouped(count)]);
   const width = Math.max(...rows.map(([name]) => name.length)) + 2;

@@ -18,8 +18,10 @@ export type {
   MachineThread,
   StartThread,
 } from "./thread-protocol.ts";
-export { requests, unreadLimitBytes, words } from "./thread-protocol.ts";
-export { PanicWatch } from "./panic-watch.ts";
+export { words } from "./thread-protocol.ts";
+export { runMachineThread } from "./machine-thread.ts";
+export type { ThreadHost, VcpuStart } from "./thread-machine-host.ts";
+export { runTicker, type TickerStart } from "./ticker.ts";
 export {
   type Argument,
   type CommandSchema,

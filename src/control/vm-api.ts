@@ -48,8 +48,8 @@ export interface VmEnd {
 export interface VmStats extends MachineStats {
   /** Since the machine was started. */
   readonly wallMs: number;
-  /** Of the whole process. */
-  readonly peakRssBytes: number;
+  /** Of the whole process; a page is not told. */
+  readonly peakRssBytes?: number;
 }
 
 /** One serial line, seen from outside. */

@@ -3,16 +3,9 @@ import { randomFillSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { enableCompileCache } from "node:module";
 import { workerData } from "node:worker_threads";
-import { words } from "#control";
-import type { VcpuThreadSetup } from "#vm";
+import { type VcpuStart, words } from "#control";
+import { hostNow } from "./node-thread.ts";
 import { runtimeFile } from "./package-files.ts";
-import { hostNow } from "./worker-machine-host.ts";
-
-export interface VcpuStart {
-  readonly setup: VcpuThreadSetup;
-  /** The machine's shared words (control/thread-protocol.ts). */
-  readonly words: SharedArrayBuffer;
-}
 
 enableCompileCache();
 const { runVcpuThread } = await import("#vm");

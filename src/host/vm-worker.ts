@@ -9,10 +9,14 @@ import type { MachineStart } from "#control";
 
 if (parentPort) {
   enableCompileCache();
-  const [{ Machine }, { runMachineThread }] = await Promise.all([import("#vm"), import("./machine-thread.ts")]);
+  const [{ Machine }, { runMachineThread }, { nodeThread }] = await Promise.all([
+    import("#vm"),
+    import("#control"),
+    import("./node-thread.ts"),
+  ]);
   const start = workerData as MachineStart;
   const { printProfile } = start.config.profile ? await import("#introspect") : {};
-  runMachineThread(start, parentPort, (config, host) => {
+  runMachineThread(start, nodeThread(parentPort), (config, host) => {
     const machine = new Machine(config, host);
     return {
       run: () => machine.run(),

@@ -6,7 +6,7 @@
  *   end REASON        ends the machine throw         fails as a bug would        spin   never looks at the host
  */
 import { parentPort, workerData } from "node:worker_threads";
-import type { MachineStart } from "#control";
+import { type MachineStart, runMachineThread } from "#control";
 import {
   BootError,
   type MachineConfig,
@@ -15,7 +15,7 @@ import {
   type MachineStats,
   type RunnableMachine,
 } from "#vm";
-import { runMachineThread } from "../machine-thread.ts";
+import { nodeThread } from "../node-thread.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -141,5 +141,9 @@ class ScriptedMachine implements RunnableMachine {
 }
 
 if (parentPort) {
-  runMachineThread(workerData as MachineStart, parentPort, (config, host) => new ScriptedMachine(config, host));
+  runMachineThread(
+    workerData as MachineStart,
+    nodeThread(parentPort),
+    (config, host) => new ScriptedMachine(config, host),
+  );
 }

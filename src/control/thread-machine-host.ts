@@ -1,65 +1,73 @@
-/** What a machine asks for, answered by a Node worker thread: see `MachineHost` for the promises. */
-import { randomFillSync } from "node:crypto";
-import { type MessagePort, Worker } from "node:worker_threads";
+/**
+ * What a machine asks for, answered on the thread that runs it: see `MachineHost` for the promises.
+ *
+ * Bytes and wishes come in shared words, messages go out (thread-protocol.ts); what differs between Node and a page is a
+ * `ThreadHost`.
+ */
 import { ByteRingReader } from "#base";
-import { type MachineMessage, type MachineStart, PanicWatch, requests, unreadLimitBytes, words } from "#control";
 import type { MachineHost, ReportKind, VcpuThreadSetup } from "#vm";
-import { hostModule } from "./package-files.ts";
-import type { TickerStart } from "./ticker-worker.ts";
-import type { VcpuStart } from "./vcpu-worker.ts";
+import { PanicWatch } from "./panic-watch.ts";
+import { type MachineMessage, type MachineStart, requests, unreadLimitBytes, words } from "./thread-protocol.ts";
+import type { TickerStart } from "./ticker.ts";
 
 /** Reports go out in batches of so many lines, or when the machine is next looked at. */
 const reportBatch = 256;
 /** A timer that fires early makes the machine look again; one that fires late is time lost. */
 const longestWaitMs = 1000;
 
-/** Nanoseconds of a clock that all threads share: each thread's `performance.now()` begins at another moment. */
-export const hostNow = (): number => Number(process.hrtime.bigint());
+/** What a thread that runs a machine has of the world around it. */
+export interface ThreadHost {
+  readonly runtimeWasm: Uint8Array<ArrayBuffer>;
+  /** Nanoseconds of a clock that all threads share. */
+  now(): number;
+  random(target: Uint8Array): void;
+  post(message: MachineMessage): void;
+  /** A file's bytes, in memory of their own: it is given back when they are in the guest's. */
+  readFile(path: string): Uint8Array<ArrayBuffer>;
+  /** Starts a thread that calls `runTicker`. */
+  startTicker(start: TickerStart): void;
+  /** As in `MachineHost`. */
+  startVcpu?(start: VcpuStart): void;
+  /** Of the whole process, where a process can tell. */
+  peakRssBytes?(): number;
+}
 
-/** What a vCPU's thread allots in JavaScript is small and soon forgotten. */
-const youngGenerationMb = 8;
+/** All that the thread of a vCPU is given. */
+export interface VcpuStart {
+  readonly setup: VcpuThreadSetup;
+  /** The machine's shared words (thread-protocol.ts). */
+  readonly words: SharedArrayBuffer;
+}
 
-/** Hosts on which WebAssembly's plain loads and stores have x86's memory order. */
-const hasX86MemoryOrder = process.arch === "x64";
-
-export class WorkerMachineHost implements MachineHost {
+export class ThreadMachineHost implements MachineHost {
   readonly runtimeWasm: Uint8Array<ArrayBuffer>;
   readonly serialInput: readonly ByteRingReader[];
   readonly panic = new PanicWatch();
-  readonly #words: Int32Array;
-  readonly #port: MessagePort;
-  readonly #sendStats: () => void;
   readonly startVcpu: ((setup: VcpuThreadSetup) => void) | undefined;
+  readonly #thread: ThreadHost;
+  readonly #words: Int32Array;
+  readonly #sendStats: () => void;
   readonly #reports = new Map<ReportKind, string[]>();
   #bellSeen = 0;
 
-  constructor(start: MachineStart, runtimeWasm: Uint8Array<ArrayBuffer>, port: MessagePort, sendStats: () => void) {
-    this.runtimeWasm = runtimeWasm;
+  constructor(start: MachineStart, thread: ThreadHost, sendStats: () => void) {
+    this.runtimeWasm = thread.runtimeWasm;
     this.serialInput = start.inputs.map((input) => new ByteRingReader(input));
+    this.#thread = thread;
     this.#words = new Int32Array(start.words);
-    this.#port = port;
     this.#sendStats = sendStats;
-    if (hasX86MemoryOrder) {
-      this.startVcpu = (setup) => {
-        const workerData = { setup, words: start.words } satisfies VcpuStart;
-        new Worker(hostModule("vcpu-worker"), {
-          workerData,
-          name: `memvisor vCPU ${setup.cpu}`,
-          resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
-        });
-      };
-    }
+    if (thread.startVcpu) this.startVcpu = (setup) => thread.startVcpu?.({ setup, words: start.words });
   }
 
   serialOutput(port: number, bytes: Uint8Array): void {
     if (port === 0) this.panic.see(bytes);
     this.#waitForReader();
     Atomics.add(this.#words, words.unreadBytes, bytes.length);
-    this.post({ type: "output", port, bytes });
+    this.#thread.post({ type: "output", port, bytes });
   }
 
   now(): number {
-    return hostNow();
+    return this.#thread.now();
   }
 
   wallClock(): number {
@@ -67,7 +75,7 @@ export class WorkerMachineHost implements MachineHost {
   }
 
   random(target: Uint8Array): void {
-    randomFillSync(target);
+    this.#thread.random(target);
   }
 
   poll(): boolean {
@@ -91,14 +99,8 @@ export class WorkerMachineHost implements MachineHost {
 
   startTicker(memory: WebAssembly.Memory, words: readonly number[], bits: number, periodMs: number): Disposable {
     const stop = new Int32Array(new SharedArrayBuffer(4));
-    const workerData: TickerStart = {
-      buffer: memory.buffer as unknown as SharedArrayBuffer,
-      words,
-      bits,
-      periodMs,
-      stop: stop.buffer,
-    };
-    new Worker(hostModule("ticker-worker"), { workerData, name: "memvisor ticker" });
+    const buffer = memory.buffer as unknown as SharedArrayBuffer;
+    this.#thread.startTicker({ buffer, words, bits, periodMs, stop: stop.buffer });
     return {
       [Symbol.dispose]: () => {
         Atomics.store(stop, 0, 1);
@@ -112,13 +114,9 @@ export class WorkerMachineHost implements MachineHost {
       this.#waitForReader();
       const size = lines.reduce((sum, line) => sum + line.length, 0);
       Atomics.add(this.#words, words.unreadBytes, size);
-      this.post({ type: "report", kind, lines, size });
+      this.#thread.post({ type: "report", kind, lines, size });
     }
     this.#reports.clear();
-  }
-
-  post(message: MachineMessage): void {
-    this.#port.postMessage(message);
   }
 
   #answer(bits: number): void {

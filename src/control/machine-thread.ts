@@ -1,11 +1,8 @@
 /**
- * A machine's life on its thread, whatever the machine is.
+ * A machine's life on its thread, whatever the machine is and whoever made the thread.
  *
  * Law: exactly one "refused" or "ended" is posted, and it is the last message.
  */
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
-import type { MessagePort } from "node:worker_threads";
-import type { FileSource, MachineStart, VmStats } from "#control";
 import {
   BootError,
   type MachineConfig,
@@ -14,8 +11,9 @@ import {
   type MachineStats,
   type RunnableMachine,
 } from "#vm";
-import { runtimeFile } from "./package-files.ts";
-import { WorkerMachineHost } from "./worker-machine-host.ts";
+import { type ThreadHost, ThreadMachineHost } from "./thread-machine-host.ts";
+import type { FileSource, MachineStart } from "./thread-protocol.ts";
+import type { VmStats } from "./vm-api.ts";
 
 export type NewMachine = (config: MachineConfig, host: MachineHost) => RunnableMachine;
 
@@ -29,27 +27,25 @@ const nothingYet: MachineStats = {
   framesTouched: 0,
 };
 
-export function runMachineThread(start: MachineStart, port: MessagePort, newMachine: NewMachine): void {
-  const begun = performance.now();
+export function runMachineThread(start: MachineStart, thread: ThreadHost, newMachine: NewMachine): void {
+  const begun = thread.now();
   let past = nothingYet;
   let machine: RunnableMachine | undefined;
   const stats = (): VmStats => ({
     ...sumStats(past, machine?.stats() ?? nothingYet),
-    wallMs: performance.now() - begun,
-    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    wallMs: (thread.now() - begun) / 1e6,
+    ...(thread.peakRssBytes && { peakRssBytes: thread.peakRssBytes() }),
   });
-  const host = new WorkerMachineHost(start, readFileSync(runtimeFile()), port, () =>
-    host.post({ type: "stats", stats: stats() }),
-  );
+  const host = new ThreadMachineHost(start, thread, () => thread.post({ type: "stats", stats: stats() }));
 
   for (;;) {
     let outcome: MachineOutcome;
     try {
-      machine = boot(start, (config) => newMachine(config, host));
-      host.post({ type: "started" });
+      machine = boot(start, thread, (config) => newMachine(config, host));
+      thread.post({ type: "started" });
       outcome = judge(machine.run(), host);
     } catch (error) {
-      if (error instanceof BootError) return host.post({ type: "refused", message: error.message });
+      if (error instanceof BootError) return thread.post({ type: "refused", message: error.message });
       outcome = { reason: "error", detail: error instanceof Error ? (error.stack ?? error.message) : String(error) };
     }
     host.flushReports();
@@ -60,19 +56,20 @@ export function runMachineThread(start: MachineStart, port: MessagePort, newMach
       continue;
     }
     const profile = machine?.profile?.();
-    return host.post({ type: "ended", outcome, stats: stats(), ...(profile !== undefined && { profile }) });
+    return thread.post({ type: "ended", outcome, stats: stats(), ...(profile !== undefined && { profile }) });
   }
 }
 
 /** A machine of the files named. What was read of them is given back at once: it is in the guest's memory now. */
 function boot(
   { config, files }: MachineStart,
+  thread: ThreadHost,
   newMachine: (config: MachineConfig) => RunnableMachine,
 ): RunnableMachine {
   const own: ArrayBuffer[] = [];
   const bytesOf = (source: FileSource): Uint8Array => {
     if (typeof source !== "string") return source;
-    const bytes = readWhole(source);
+    const bytes = thread.readFile(source);
     own.push(bytes.buffer);
     return bytes;
   };
@@ -89,21 +86,8 @@ function boot(
   }
 }
 
-/** A file's bytes in memory of their own: a small file that Node reads by itself shares a buffer with others. */
-function readWhole(path: string): Uint8Array<ArrayBuffer> {
-  const file = openSync(path, "r");
-  try {
-    const bytes = new Uint8Array(fstatSync(file).size);
-    for (let done = 0, got = 1; got > 0 && done < bytes.length; done += got)
-      got = readSync(file, bytes, done, bytes.length - done, done);
-    return bytes;
-  } finally {
-    closeSync(file);
-  }
-}
-
 /** A reset, or a stop that the console asked for, after a kernel panic is that panic. */
-function judge(outcome: MachineOutcome, host: WorkerMachineHost): MachineOutcome {
+function judge(outcome: MachineOutcome, host: ThreadMachineHost): MachineOutcome {
   const message = host.panic.message;
   const byPanic = outcome.reason === "reset" || (outcome.reason === "stopped" && host.panic.over);
   return byPanic && message !== undefined ? { reason: "panic", detail: message } : outcome;

@@ -1,0 +1,50 @@
+/** What a thread that runs a machine, or a vCPU of one, has of Node. */
+import { randomFillSync } from "node:crypto";
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { type MessagePort, Worker } from "node:worker_threads";
+import type { ThreadHost, VcpuStart } from "#control";
+import { hostModule, runtimeFile } from "./package-files.ts";
+
+/** Nanoseconds of a clock that all threads share: each thread's `performance.now()` begins at another moment. */
+export const hostNow = (): number => Number(process.hrtime.bigint());
+
+/** What a vCPU's thread allots in JavaScript is small and soon forgotten. */
+const youngGenerationMb = 8;
+
+/** Hosts on which WebAssembly's plain loads and stores have x86's memory order. */
+const hasX86MemoryOrder = process.arch === "x64";
+
+/** For a thread whose owner listens at `port`. */
+export function nodeThread(port: MessagePort): ThreadHost {
+  return {
+    runtimeWasm: readFileSync(runtimeFile()),
+    now: hostNow,
+    random: (target) => void randomFillSync(target),
+    post: (message) => port.postMessage(message),
+    readFile,
+    startTicker: (workerData) => void new Worker(hostModule("ticker-worker"), { workerData, name: "memvisor ticker" }),
+    ...(hasX86MemoryOrder && { startVcpu }),
+    peakRssBytes: () => process.resourceUsage().maxRSS * 1024,
+  };
+}
+
+function startVcpu(workerData: VcpuStart): void {
+  new Worker(hostModule("vcpu-worker"), {
+    workerData,
+    name: `memvisor vCPU ${workerData.setup.cpu}`,
+    resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
+  });
+}
+
+/** In memory of its own: a small file that Node reads by itself shares a buffer with others. */
+function readFile(path: string): Uint8Array<ArrayBuffer> {
+  const file = openSync(path, "r");
+  try {
+    const bytes = new Uint8Array(fstatSync(file).size);
+    for (let done = 0, got = 1; got > 0 && done < bytes.length; done += got)
+      got = readSync(file, bytes, done, bytes.length - done, done);
+    return bytes;
+  } finally {
+    closeSync(file);
+  }
+}
