@@ -8,7 +8,7 @@ import { type Gpa, gfnOf, offsetIn, pageSize } from "#address";
 import { assert } from "#base";
 import type { Arena } from "./arena.ts";
 import { entryFlags, spaceFields } from "./arena-layout.ts";
-import type { GuestMemory } from "./guest-memory.ts";
+import type { DeviceMemory } from "./device-memory.ts";
 
 /** What the address space needs of the runtime. */
 export interface FrameSource {
@@ -26,8 +26,9 @@ export interface Memslot {
 /** Guest-physical addresses end here: 64 GiB. */
 const gfnEnd = 1 << 24;
 const entriesPerTable = 1024;
+const written = entryFlags.E_PRESENT | entryFlags.E_ACCESSED | entryFlags.E_DIRTY;
 
-export class AddressSpace implements GuestMemory {
+export class AddressSpace implements DeviceMemory {
   readonly #arena: Arena;
   readonly #frames: FrameSource;
   /** Arena offset of the header (spaceFields). */
@@ -61,7 +62,7 @@ export class AddressSpace implements GuestMemory {
   }
 
   read(gpa: Gpa, target: Uint8Array): boolean {
-    if (!this.#isRam(gpa, target.length)) return false;
+    if (!this.isRam(gpa, target.length)) return false;
     this.#pieces(gpa, target.length, (entry, gfn, offset, done, length) => {
       // An absent frame reads as zeros and stays absent.
       if ((entry & entryFlags.E_PRESENT) === 0) target.fill(0, done, done + length);
@@ -75,7 +76,7 @@ export class AddressSpace implements GuestMemory {
   }
 
   write(gpa: Gpa, source: Uint8Array): boolean {
-    if (!this.#isRam(gpa, source.length)) return false;
+    if (!this.isRam(gpa, source.length)) return false;
     return this.#pieces(gpa, source.length, (_, gfn, offset, done, length) => {
       const frame = this.#frames.frame_of(this.header, gfn, entryFlags.E_ACCESSED | entryFlags.E_DIRTY) >>> 0;
       if (frame === 0) return false;
@@ -83,6 +84,35 @@ export class AddressSpace implements GuestMemory {
       this.#frames.invalidate_frame(frame);
       return true;
     });
+  }
+
+  isRam(gpa: Gpa, length: number): boolean {
+    if (!Number.isSafeInteger(gpa)) return false;
+    return this.memslots.some((slot) => gpa >= slot.gpa && gpa + Math.max(length, 1) <= slot.gpa + slot.sizeBytes);
+  }
+
+  load16(gpa: Gpa): number {
+    const at = this.#wordAt(gpa);
+    return at === 0 ? 0 : Atomics.load(this.#arena.u16, at >>> 1);
+  }
+
+  load32(gpa: Gpa): number {
+    const at = this.#wordAt(gpa);
+    return at === 0 ? 0 : Atomics.load(this.#arena.i32, at >>> 2) >>> 0;
+  }
+
+  store16(gpa: Gpa, value: number): void {
+    const frame = this.#frameToWrite(gpa);
+    if (frame === 0) return;
+    Atomics.store(this.#arena.u16, (frame + offsetIn(gpa)) >>> 1, value);
+    this.#frames.invalidate_frame(frame);
+  }
+
+  store32(gpa: Gpa, value: number): void {
+    const frame = this.#frameToWrite(gpa);
+    if (frame === 0) return;
+    Atomics.store(this.#arena.i32, (frame + offsetIn(gpa)) >>> 2, value | 0);
+    this.#frames.invalidate_frame(frame);
   }
 
   /** Calls `see` for each present page of RAM, in order of address. */
@@ -117,11 +147,19 @@ export class AddressSpace implements GuestMemory {
     return second === 0 ? 0 : words[(second >> 2) + (gfn % entriesPerTable)];
   }
 
-  #isRam(gpa: Gpa, length: number): boolean {
-    if (!Number.isSafeInteger(gpa) || gpa < 0 || length > this.sizeBytes) return false;
-    const last = Math.floor((gpa + Math.max(length, 1) - 1) / pageSize);
-    for (let gfn = gfnOf(gpa); gfn <= last; gfn++) if ((this.#entry(gfn) & entryFlags.E_RAM) === 0) return false;
-    return true;
+  /** HPA of a word that is read; 0 while no frame holds it, and it is zero. */
+  #wordAt(gpa: Gpa): number {
+    const entry = this.#entry(gfnOf(gpa));
+    if ((entry & entryFlags.E_PRESENT) === 0) return 0;
+    if ((entry & entryFlags.E_ACCESSED) === 0) this.#frames.frame_of(this.header, gfnOf(gpa), entryFlags.E_ACCESSED);
+    return ((entry & ~0xfff) >>> 0) + offsetIn(gpa);
+  }
+
+  /** The frame that a device's store goes to, or 0. */
+  #frameToWrite(gpa: Gpa): number {
+    const entry = this.#entry(gfnOf(gpa));
+    if ((entry & written) === written) return (entry & ~0xfff) >>> 0;
+    return this.#frames.frame_of(this.header, gfnOf(gpa), entryFlags.E_ACCESSED | entryFlags.E_DIRTY) >>> 0;
   }
 
   /** Cuts a range at page boundaries; stops, and gives false, when `visit` does. */

@@ -26,6 +26,7 @@ export class Arena {
   readonly memory: WebAssembly.Memory;
   #allotted: number = arenaLayout.ALLOTTED;
   #u8: Uint8Array;
+  #u16: Uint16Array;
   #i32: Int32Array;
   #u64: BigUint64Array;
   /** The arena's end as it was when the views were made. */
@@ -36,6 +37,7 @@ export class Arena {
     const pages = threads === 1 ? initialPages : Math.min(allPages, Math.ceil((frames + frameBytes) / 65536));
     this.memory = shared ?? new WebAssembly.Memory({ initial: pages, maximum: allPages, shared: true });
     this.#u8 = new Uint8Array(this.memory.buffer);
+    this.#u16 = new Uint16Array(this.memory.buffer);
     this.#i32 = new Int32Array(this.memory.buffer);
     this.#u64 = new BigUint64Array(this.memory.buffer);
     if (shared !== undefined) return;
@@ -62,6 +64,10 @@ export class Arena {
   get u8(): Uint8Array {
     this.#refresh();
     return this.#u8;
+  }
+  get u16(): Uint16Array {
+    this.#refresh();
+    return this.#u16;
   }
   get i32(): Int32Array {
     this.#refresh();
@@ -92,6 +98,7 @@ export class Arena {
     const buffer = this.memory.buffer;
     this.#end = end;
     this.#u8 = new Uint8Array(buffer);
+    this.#u16 = new Uint16Array(buffer);
     this.#i32 = new Int32Array(buffer);
     this.#u64 = new BigUint64Array(buffer);
   }

@@ -1,0 +1,25 @@
+/**
+ * Guest-physical memory as a device that masters the bus sees it: besides copies, the single words of rings.
+ *
+ * Words are read and written atomically and in the program's order, since a vCPU on another thread looks at them meanwhile.
+ * Law: a store marks its page dirty and invalidates code translated from it, like a store of the guest.
+ */
+import type { Gpa } from "#address";
+import type { GuestMemory } from "./guest-memory.ts";
+
+/** Some bytes of guest-physical memory, one after the other. */
+export interface GuestRange {
+  readonly gpa: Gpa;
+  readonly length: number;
+}
+
+export interface DeviceMemory extends GuestMemory {
+  /** Whether all `length` bytes from `gpa` on are RAM. Takes the same time whatever the length. */
+  isRam(gpa: Gpa, length: number): boolean;
+  /** Requires: RAM, and `gpa` a multiple of the size. Unsigned. */
+  load16(gpa: Gpa): number;
+  load32(gpa: Gpa): number;
+  /** Dropped where the host has no more frames to give. Requires: RAM, and `gpa` a multiple of the size. */
+  store16(gpa: Gpa, value: number): void;
+  store32(gpa: Gpa, value: number): void;
+}
