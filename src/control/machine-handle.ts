@@ -250,13 +250,14 @@ function filesOf({ kernel, setupHeader, initrd }: VmOptions): BootFiles {
 }
 
 function configOf(options: VmOptions): MachineStart["config"] {
-  const { cpus, seed, digestEvery, trace, profile, interpreterOnly, chaosSeed, without } = options;
+  const { cpus, seed, rng, digestEvery, trace, profile, interpreterOnly, chaosSeed, without } = options;
   return {
     commandLine: options.commandLine ?? defaultCommandLine,
     memoryBytes: options.memoryBytes ?? defaultMemoryBytes,
     ...(cpus !== undefined && { cpus }),
     clock: options.clock ?? "wall",
     ...(seed !== undefined && { seed }),
+    ...(rng && { rng }),
     ...(digestEvery !== undefined && { digestEvery }),
     ...(trace && { trace }),
     ...(profile && { profile }),

@@ -20,6 +20,8 @@ export interface VmOptions extends EngineOptions, BootFiles {
   readonly digestEvery?: number;
   /** Every random number of the machine comes from it. */
   readonly seed?: number;
+  /** An entropy device (virtio): the guest's /dev/hwrng. */
+  readonly rng?: boolean;
   /** The machine is ended after so long. */
   readonly timeoutMs?: number;
 }

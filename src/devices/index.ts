@@ -26,4 +26,6 @@ export type { SerialHost } from "./serial/index.ts";
 export { Serial } from "./serial/index.ts";
 export type { DeviceState, Stateful } from "./state.ts";
 export { copyState, encodeState, restoreState, StateError } from "./state.ts";
+export type { Chain, TransportOptions, VirtioDevice, VirtioDriver, Virtqueue } from "./virtio/index.ts";
+export { Rng, VirtioPci } from "./virtio/index.ts";
 export { KvmClock } from "./kvm-clock/index.ts";

@@ -48,6 +48,8 @@ export interface MachineConfig {
   readonly clock: "wall" | "virtual";
   /** Every random number of the machine comes from it; without one, from the host. */
   readonly seed?: number;
+  /** An entropy device (virtio). */
+  readonly rng?: boolean;
   /** A digest of CPU, memory and devices each so many retired instructions. */
   readonly digestEvery?: number;
   readonly trace?: TraceOptions;

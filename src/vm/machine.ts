@@ -39,6 +39,7 @@ import { BootError, E820_RESERVED, prepareLinuxBoot } from "./boot/index.ts";
 import { digestMachine, type MachineDigest } from "./digest.ts";
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
 import type { MachineConfig, MachineHost, MachineOutcome, MachineStats, RunnableMachine } from "./machine-host.ts";
+import { plugIn } from "./peripherals.ts";
 import { Profiler, type Sample } from "./profiler.ts";
 import { seededRandom } from "./random.ts";
 import { publishApic } from "./remote-apic.ts";
@@ -149,6 +150,12 @@ export class Machine implements RunnableMachine {
     this.#serialInput = host.serialInput.map((source, n) => new SerialInput(source, () => this.#platform.serial[n]));
     this.#platform = this.#buildPlatform();
     this.#msrs = this.#localVcpus.map((vcpu) => this.#buildMsrs(vcpu));
+    plugIn(this.#platform, config, {
+      memory: this.#space,
+      clock: this.#clock,
+      random: this.#fillRandom,
+      notice: (line) => this.#reportOnce(line),
+    });
     this.#platform.powerOn();
     this.#boot();
     if (config.profile) this.#profiler = new Profiler(host, this.#localVcpus, () => this.#engine.stats);

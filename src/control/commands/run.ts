@@ -67,6 +67,7 @@ export const runCommand = command({
     traceTo: count("N", 1, "trace until the N-th instruction"),
     digestEvery: count("N", 1, "print a hash of CPU, memory and devices every N instructions"),
     seed: count("N", 0, "where the machine's random numbers come from; 1 with --clock virtual"),
+    rng: flag("plug in an entropy device (virtio): /dev/hwrng in the guest"),
     interpreter: flag("compile nothing, interpret everything"),
     chaos: count("SEED", 0, "flush the TLB, drop regions and so on at random; the guest must not notice"),
     without: passList("leave out optimisations of the translator"),

@@ -1,0 +1,4 @@
+export type { Chain, VirtioDevice, VirtioDriver, Virtqueue } from "./device.ts";
+export type { TransportOptions } from "./pci-transport.ts";
+export { VirtioPci } from "./pci-transport.ts";
+export { Rng } from "./rng/index.ts";

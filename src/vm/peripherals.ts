@@ -1,0 +1,31 @@
+/**
+ * What is plugged into the machine besides the platform: virtio devices on PCI bus 0, from slot 1 on in the order of this file.
+ *
+ * A device's state is in the platform's records under its name; the same configuration gives the same slots.
+ */
+import { type DeviceClock, type Platform, Rng, type VirtioDevice, VirtioPci } from "#devices";
+import type { DeviceMemory } from "#memory";
+import type { MachineConfig } from "./machine-host.ts";
+
+export interface PeripheralHost {
+  readonly memory: DeviceMemory;
+  readonly clock: DeviceClock;
+  readonly random: (target: Uint8Array) => void;
+  readonly notice: (line: string) => void;
+}
+
+/** Requires: the platform is not powered on yet. */
+export function plugIn(platform: Platform, config: Pick<MachineConfig, "rng">, host: PeripheralHost): void {
+  const devices: [name: string, device: VirtioDevice][] = [];
+  if (config.rng) devices.push(["rng", new Rng(host.random)]);
+  for (const [n, [name, device]] of devices.entries()) {
+    const transport = new VirtioPci(device, {
+      memory: host.memory,
+      clock: host.clock,
+      msi: (address, data) => platform.msi(address, data),
+      notice: host.notice,
+    });
+    platform.pci.attach(n + 1, 0, transport.function);
+    for (const [part, stateful] of transport.parts()) platform.register(`${name}.${part}`, stateful);
+  }
+}
