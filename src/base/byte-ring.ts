@@ -56,10 +56,10 @@ export class ByteRingWriter {
     return count;
   }
 
-  /** Resolves when there may be room, at the latest after `timeoutMs`. Never blocks the thread. */
-  async room(timeoutMs: number): Promise<void> {
+  /** Resolves when there may be room for `bytes` more, at the latest after `timeoutMs`. Never blocks the thread. */
+  async room(timeoutMs: number, bytes = 1): Promise<void> {
     const read = Atomics.load(this.#counts, readIndex);
-    if (this.free > 0) return;
+    if (this.free >= bytes) return;
     const waiting = Atomics.waitAsync(this.#counts, readIndex, read, timeoutMs);
     if (waiting.async) await waiting.value;
   }
