@@ -11,6 +11,8 @@ export {
   defaultMemoryBytes,
   type ExecOptions,
   type ExecResult,
+  type GuestPort,
+  type GuestStream,
   maxMemoryBytes,
   minMemoryBytes,
   type SerialPort,

@@ -22,6 +22,8 @@ export { words } from "./thread-protocol.ts";
 export { runMachineThread } from "./machine-thread.ts";
 export type { ThreadHost, VcpuStart } from "./thread-machine-host.ts";
 export { runTicker, type TickerStart } from "./ticker.ts";
+export { agentControlPort, agentPorts, agentSessionPort, agentSessions, type GuestPort } from "./guest-ports.ts";
+export type { GuestStream } from "./guest-streams.ts";
 export {
   type Argument,
   type CommandSchema,

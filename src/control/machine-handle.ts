@@ -7,8 +7,11 @@
  * Law: `exited` is resolved exactly once, whatever fails, and nothing is delivered after it.
  */
 import { allocateByteRing } from "#base";
+import { streamRingBytes } from "#devices";
 import type { MachineOutcome, ReportKind } from "#vm";
 import { GuestCommands } from "./guest-commands.ts";
+import { type GuestPort, GuestPorts, portsProblem } from "./guest-ports.ts";
+import { GuestStreams } from "./guest-streams.ts";
 import { SerialLine } from "./serial-line.ts";
 import {
   type BootFiles,
@@ -49,6 +52,8 @@ export class MachineHandle implements AsyncDisposable {
   readonly #thread: MachineThread;
   readonly #words = new Int32Array(new SharedArrayBuffer(4 * wordCount));
   readonly #lines: readonly SerialLine[];
+  readonly #streams: GuestStreams;
+  readonly #guestPorts: GuestPorts;
   readonly #commands: GuestCommands;
   readonly #started = Promise.withResolvers<void>();
   readonly #exited = Promise.withResolvers<VmEnd>();
@@ -66,6 +71,9 @@ export class MachineHandle implements AsyncDisposable {
   protected constructor(options: VmOptions, startThread: StartThread) {
     const inputs = Array.from({ length: serialPortCount }, () => allocateByteRing(inputRingBytes));
     this.#lines = inputs.map((input) => new SerialLine(input, () => this.#ringBell()));
+    const streams = allocateByteRing(streamRingBytes);
+    this.#streams = new GuestStreams(streams, () => this.#ringBell());
+    this.#guestPorts = new GuestPorts(this.#streams, options.ports ?? []);
     const [, stdio, stderr, control] = this.#lines as [SerialLine, SerialLine, SerialLine, SerialLine];
     this.#commands = new GuestCommands({ stdio, stderr, control });
     this.exited = this.#exited.promise;
@@ -77,6 +85,7 @@ export class MachineHandle implements AsyncDisposable {
       reboot: options.reboot ?? true,
       words: this.#words.buffer as SharedArrayBuffer,
       inputs,
+      streams,
     });
     this.#thread.onMessage((message) => this.#receive(message));
     this.#thread.onEnd((error) => this.#threadEnded(error));
@@ -97,6 +106,11 @@ export class MachineHandle implements AsyncDisposable {
   /** COM1 to COM4. The agent of the prepared images has the last three. */
   get ports(): readonly SerialPort[] {
     return this.#lines;
+  }
+
+  /** A port of the guest's virtio console, by its name. */
+  guestPort(name: string): GuestPort {
+    return this.#guestPorts.port(name);
   }
 
   /** Runs a command in the guest's shell. Waits for the guest to be up, and for the commands before it. */
@@ -183,6 +197,9 @@ export class MachineHandle implements AsyncDisposable {
       case "output":
         this.#settle(this.#lines[message.port]?.deliver(message.bytes), message.bytes.length);
         break;
+      case "stream":
+        this.#streams.receive(message.message);
+        break;
       case "report":
         this.#settle(this.#tell(message.kind, message.lines), message.size);
         break;
@@ -238,6 +255,7 @@ export class MachineHandle implements AsyncDisposable {
     const ended = new VmError("ended", `the machine ended (${end.reason}${end.detail ? `: ${end.detail}` : ""})`);
     this.#started.reject(ended);
     for (const line of this.#lines) line.close();
+    this.#streams.close(ended);
     this.#commands.end(ended);
     // Whoever waits for numbers gets the last there were.
     if (this.#lastStats) this.#takeStats(this.#lastStats);
@@ -250,12 +268,13 @@ function filesOf({ kernel, setupHeader, initrd }: VmOptions): BootFiles {
 }
 
 function configOf(options: VmOptions): MachineStart["config"] {
-  const { cpus, seed, rng, digestEvery, trace, profile, interpreterOnly, chaosSeed, without } = options;
+  const { cpus, seed, rng, ports, digestEvery, trace, profile, interpreterOnly, chaosSeed, without } = options;
   return {
     commandLine: options.commandLine ?? defaultCommandLine,
     memoryBytes: options.memoryBytes ?? defaultMemoryBytes,
     ...(cpus !== undefined && { cpus }),
     clock: options.clock ?? "wall",
+    ...(ports && { ports }),
     ...(seed !== undefined && { seed }),
     ...(rng && { rng }),
     ...(digestEvery !== undefined && { digestEvery }),
@@ -287,6 +306,11 @@ export function checkOptions(options: VmOptions): void {
   if (!(Number.isSafeInteger(cpus) && cpus >= 1 && cpus <= maxCpus)) wrong(`cpus: a machine has 1 to ${maxCpus}`);
   if (digestEvery !== undefined && !(Number.isSafeInteger(digestEvery) && digestEvery > 0)) {
     wrong("digestEvery: a whole number of instructions above 0 is needed");
+  }
+  const wrongPorts = portsProblem(options.ports ?? []);
+  if (wrongPorts !== undefined) wrong(`ports: ${wrongPorts}`);
+  if (options.clock === "virtual" && (options.ports?.length ?? 0) > 0) {
+    wrong("ports: what a host sends comes at no certain time: leave out ports or the virtual clock");
   }
   if (timeoutMs !== undefined && !(timeoutMs > 0)) wrong("timeoutMs: a time above 0 is needed");
 }

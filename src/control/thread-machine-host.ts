@@ -5,6 +5,7 @@
  * `ThreadHost`.
  */
 import { ByteRingReader } from "#base";
+import { StreamHub } from "#devices";
 import type { MachineHost, ReportKind, VcpuThreadSetup } from "#vm";
 import { PanicWatch } from "./panic-watch.ts";
 import { type MachineMessage, type MachineStart, requests, unreadLimitBytes, words } from "./thread-protocol.ts";
@@ -42,6 +43,7 @@ export interface VcpuStart {
 export class ThreadMachineHost implements MachineHost {
   readonly runtimeWasm: Uint8Array<ArrayBuffer>;
   readonly serialInput: readonly ByteRingReader[];
+  readonly streams: StreamHub;
   readonly panic = new PanicWatch();
   readonly startVcpu: ((setup: VcpuThreadSetup) => void) | undefined;
   readonly #thread: ThreadHost;
@@ -53,6 +55,9 @@ export class ThreadMachineHost implements MachineHost {
   constructor(start: MachineStart, thread: ThreadHost, sendStats: () => void) {
     this.runtimeWasm = thread.runtimeWasm;
     this.serialInput = start.inputs.map((input) => new ByteRingReader(input));
+    this.streams = new StreamHub(new ByteRingReader(start.streams), (message) =>
+      thread.post({ type: "stream", message }),
+    );
     this.#thread = thread;
     this.#words = new Int32Array(start.words);
     this.#sendStats = sendStats;

@@ -7,6 +7,7 @@
  * Law: `unreadBytes` counts the bytes of consoles and reports posted and not yet taken; the thread waits while they are many, so a
  * guest that prints without end costs the owner bounded memory.
  */
+import type { StreamMessage } from "#devices";
 import type { MachineConfig, MachineOutcome, ReportKind } from "#vm";
 import type { VmStats } from "./vm-api.ts";
 
@@ -46,12 +47,15 @@ export interface MachineStart {
   readonly reboot: boolean;
   readonly words: SharedArrayBuffer;
   readonly inputs: readonly SharedArrayBuffer[];
+  /** The ring of records for streams (devices/streams/wire.ts). */
+  readonly streams: SharedArrayBuffer;
 }
 
 export type MachineMessage =
   /** The kernel was accepted; the guest runs. Sent again after each reset. */
   | { readonly type: "started" }
   | { readonly type: "output"; readonly port: number; readonly bytes: Uint8Array }
+  | { readonly type: "stream"; readonly message: StreamMessage }
   | { readonly type: "report"; readonly kind: ReportKind; readonly lines: readonly string[]; readonly size: number }
   | { readonly type: "stats"; readonly stats: VmStats }
   /** The kernel, initrd or command line cannot be booted. */

@@ -16,6 +16,8 @@ export interface VmOptions extends EngineOptions, BootFiles {
   readonly trace?: TraceOptions;
   /** Take samples of where the time goes: see `profile` of the machine. */
   readonly profile?: boolean;
+  /** Ports of the guest's virtio console besides the terminal hvc0, by name: see `guestPort` of the machine. */
+  readonly ports?: readonly string[];
   /** Reports a digest of CPU, memory and devices each so many retired instructions. */
   readonly digestEvery?: number;
   /** Every random number of the machine comes from it. */

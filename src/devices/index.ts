@@ -27,5 +27,23 @@ export { Serial } from "./serial/index.ts";
 export type { DeviceState, Stateful } from "./state.ts";
 export { copyState, encodeState, restoreState, StateError } from "./state.ts";
 export type { Chain, TransportOptions, VirtioDevice, VirtioDriver, Virtqueue } from "./virtio/index.ts";
-export { Rng, VirtioPci } from "./virtio/index.ts";
+export { Rng, VirtioConsole, VirtioPci } from "./virtio/index.ts";
+export type {
+  DeviceStream,
+  RecordKind,
+  StreamEnd,
+  StreamMessage,
+  StreamProvider,
+  StreamSource,
+} from "./streams/index.ts";
+export {
+  Incoming,
+  longestRecord,
+  recordHeaderBytes,
+  recordKind,
+  StreamHub,
+  streamRingBytes,
+  streamWindow,
+  writeRecord,
+} from "./streams/index.ts";
 export { KvmClock } from "./kvm-clock/index.ts";

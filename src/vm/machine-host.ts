@@ -5,6 +5,7 @@
  * comes from outside (bytes on a serial line, a wish to stop) waits in shared memory until the loop looks.
  */
 
+import type { StreamHub } from "#devices";
 import type { PassName } from "#jit";
 
 export type { PassName };
@@ -55,6 +56,8 @@ export interface MachineConfig {
   readonly trace?: TraceOptions;
   /** Keep samples of where the time goes (profiler.ts). */
   readonly profile?: boolean;
+  /** Ports of a virtio console (devices/virtio/console); none, and no console, when empty or absent. */
+  readonly ports?: readonly string[];
   readonly engine: EngineOptions;
 }
 
@@ -97,6 +100,8 @@ export interface MachineHost {
   readonly runtimeWasm: Uint8Array<ArrayBuffer>;
   /** What waits to be received by COM1 to COM4. */
   readonly serialInput: readonly ByteSource[];
+  /** Streams to programs in the guest; it lives longer than a machine. Absent: there are none. */
+  readonly streams?: StreamHub;
   /** Bytes the guest sent by COM(`port` + 1). Blocks while the reader is far behind. */
   serialOutput(port: number, bytes: Uint8Array): void;
   /** Nanoseconds that never go back, from an arbitrary start. */

@@ -150,11 +150,13 @@ export class Machine implements RunnableMachine {
     this.#serialInput = host.serialInput.map((source, n) => new SerialInput(source, () => this.#platform.serial[n]));
     this.#platform = this.#buildPlatform();
     this.#msrs = this.#localVcpus.map((vcpu) => this.#buildMsrs(vcpu));
+    host.streams?.reset();
     plugIn(this.#platform, config, {
       memory: this.#space,
       clock: this.#clock,
       random: this.#fillRandom,
       notice: (line) => this.#reportOnce(line),
+      streams: host.streams,
     });
     this.#platform.powerOn();
     this.#boot();
@@ -184,6 +186,7 @@ export class Machine implements RunnableMachine {
       this.#clock.ringDue();
       if (this.#host.poll()) return this.#end("stopped", "");
       for (const input of this.#serialInput) input.feed();
+      this.#host.streams?.poll();
       this.#threads?.answer(this.#platform);
       const vcpu = this.#turns.vcpu;
       this.#gaveWay = false;

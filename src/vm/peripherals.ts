@@ -3,7 +3,15 @@
  *
  * A device's state is in the platform's records under its name; the same configuration gives the same slots.
  */
-import { type DeviceClock, type Platform, Rng, type VirtioDevice, VirtioPci } from "#devices";
+import {
+  type DeviceClock,
+  type Platform,
+  Rng,
+  type StreamHub,
+  VirtioConsole,
+  type VirtioDevice,
+  VirtioPci,
+} from "#devices";
 import type { DeviceMemory } from "#memory";
 import type { MachineConfig } from "./machine-host.ts";
 
@@ -12,12 +20,15 @@ export interface PeripheralHost {
   readonly clock: DeviceClock;
   readonly random: (target: Uint8Array) => void;
   readonly notice: (line: string) => void;
+  readonly streams: StreamHub | undefined;
 }
 
 /** Requires: the platform is not powered on yet. */
-export function plugIn(platform: Platform, config: Pick<MachineConfig, "rng">, host: PeripheralHost): void {
+export function plugIn(platform: Platform, config: Pick<MachineConfig, "rng" | "ports">, host: PeripheralHost): void {
   const devices: [name: string, device: VirtioDevice][] = [];
-  if (config.rng) devices.push(["rng", new Rng(host.random)]);
+  const { rng, ports = [] } = config;
+  if (rng) devices.push(["rng", new Rng(host.random)]);
+  if (ports.length > 0 && host.streams) devices.push(["console", new VirtioConsole(ports, host.streams)]);
   for (const [n, [name, device]] of devices.entries()) {
     const transport = new VirtioPci(device, {
       memory: host.memory,

@@ -54,6 +54,8 @@ export interface VirtioDevice<S extends DeviceState = DeviceState> extends State
   readonly features: bigint;
   /** The largest size of each queue: a power of two, at most 1024. */
   readonly queueSizes: readonly number[];
+  /** MSI-X messages it can send; without a word one a queue, and one for the configuration. */
+  readonly vectors?: number;
   /**
    * While true after `stop`, the driver sees the reset as not finished: what is on its way in the host may still touch guest
    * memory.

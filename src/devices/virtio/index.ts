@@ -1,4 +1,5 @@
 export type { Chain, VirtioDevice, VirtioDriver, Virtqueue } from "./device.ts";
 export type { TransportOptions } from "./pci-transport.ts";
 export { VirtioPci } from "./pci-transport.ts";
+export { VirtioConsole } from "./console/index.ts";
 export { Rng } from "./rng/index.ts";

@@ -64,7 +64,7 @@ export class VirtioPci implements MmioDevice, Stateful<TransportState> {
     this.#msix = new Msix(
       this.function,
       {
-        vectors: device.queueSizes.length + 1,
+        vectors: device.vectors ?? device.queueSizes.length + 1,
         bar: 0,
         tableOffset: region.msixTable,
         pendingOffset: region.msixPending,

@@ -1,0 +1,1 @@
+export { VirtioConsole } from "./device.ts";
