@@ -20,7 +20,7 @@ export type {
 } from "./thread-protocol.ts";
 export { words } from "./thread-protocol.ts";
 export { runMachineThread } from "./machine-thread.ts";
-export type { ThreadHost, VcpuStart } from "./thread-machine-host.ts";
+export type { IoStart, ThreadHost, VcpuStart } from "./thread-machine-host.ts";
 export { runTicker, type TickerStart } from "./ticker.ts";
 export { agentControlPort, agentPorts, agentSessionPort, agentSessions, type GuestPort } from "./guest-ports.ts";
 export type { GuestStream } from "./guest-streams.ts";

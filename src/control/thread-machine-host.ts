@@ -5,7 +5,7 @@
  * `ThreadHost`.
  */
 import { ByteRingReader } from "#base";
-import { StreamHub } from "#devices";
+import { type IoThreadSetup, StreamHub } from "#devices";
 import type { MachineHost, ReportKind, VcpuThreadSetup } from "#vm";
 import { PanicWatch } from "./panic-watch.ts";
 import { type MachineMessage, type MachineStart, requests, unreadLimitBytes, words } from "./thread-protocol.ts";
@@ -29,6 +29,7 @@ export interface ThreadHost {
   startTicker(start: TickerStart): void;
   /** As in `MachineHost`. */
   startVcpu?(start: VcpuStart): void;
+  startIo?(start: IoStart): void;
   /** Of the whole process, where a process can tell. */
   peakRssBytes?(): number;
 }
@@ -40,12 +41,20 @@ export interface VcpuStart {
   readonly words: SharedArrayBuffer;
 }
 
+/** All that an I/O thread is given. */
+export interface IoStart {
+  readonly setup: IoThreadSetup;
+  /** The machine's shared words (thread-protocol.ts). */
+  readonly words: SharedArrayBuffer;
+}
+
 export class ThreadMachineHost implements MachineHost {
   readonly runtimeWasm: Uint8Array<ArrayBuffer>;
   readonly serialInput: readonly ByteRingReader[];
   readonly streams: StreamHub;
   readonly panic = new PanicWatch();
   readonly startVcpu: ((setup: VcpuThreadSetup) => void) | undefined;
+  readonly startIo: ((setup: IoThreadSetup) => void) | undefined;
   readonly #thread: ThreadHost;
   readonly #words: Int32Array;
   readonly #sendStats: () => void;
@@ -61,6 +70,7 @@ export class ThreadMachineHost implements MachineHost {
     this.#thread = thread;
     this.#words = new Int32Array(start.words);
     this.#sendStats = sendStats;
+    if (thread.startIo) this.startIo = (setup) => thread.startIo?.({ setup, words: start.words });
     if (thread.startVcpu) this.startVcpu = (setup) => thread.startVcpu?.({ setup, words: start.words });
   }
 

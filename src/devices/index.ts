@@ -46,4 +46,15 @@ export {
   streamWindow,
   writeRecord,
 } from "./streams/index.ts";
+export type {
+  IoLine,
+  IoLineStart,
+  IoRequest,
+  IoService,
+  IoThreadHost,
+  IoThreadSetup,
+  OpenService,
+  ServicePort,
+} from "./io/index.ts";
+export { IoError, ioWords, MachineLine, runIoThread } from "./io/index.ts";
 export { KvmClock } from "./kvm-clock/index.ts";

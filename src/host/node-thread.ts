@@ -2,7 +2,7 @@
 import { randomFillSync } from "node:crypto";
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import { type MessagePort, Worker } from "node:worker_threads";
-import type { ThreadHost, VcpuStart } from "#control";
+import type { IoStart, ThreadHost, VcpuStart } from "#control";
 import { hostModule, runtimeFile } from "./package-files.ts";
 
 /** Nanoseconds of a clock that all threads share: each thread's `performance.now()` begins at another moment. */
@@ -24,6 +24,7 @@ export function nodeThread(port: MessagePort): ThreadHost {
     readFile,
     startTicker: (workerData) => void new Worker(hostModule("ticker-worker"), { workerData, name: "memvisor ticker" }),
     ...(hasX86MemoryOrder && { startVcpu }),
+    startIo,
     peakRssBytes: () => process.resourceUsage().maxRSS * 1024,
   };
 }
@@ -32,6 +33,14 @@ function startVcpu(workerData: VcpuStart): void {
   new Worker(hostModule("vcpu-worker"), {
     workerData,
     name: `memvisor vCPU ${workerData.setup.cpu}`,
+    resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
+  });
+}
+
+function startIo(workerData: IoStart): void {
+  new Worker(hostModule("io-worker"), {
+    workerData,
+    name: `memvisor ${workerData.setup.lines[0]?.service} I/O`,
     resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
   });
 }

@@ -4,11 +4,11 @@
  * Frames come at first touch, from the Wasm runtime that keeps their list. Law: what no memslot covers is no memory,
  * for the guest's page walks and for devices alike.
  */
-import { type Gpa, gfnOf, offsetIn, pageSize } from "#address";
+import { type Gpa, gfnOf, hpa, offsetIn, pageSize } from "#address";
 import { assert } from "#base";
 import type { Arena } from "./arena.ts";
 import { entryFlags, spaceFields } from "./arena-layout.ts";
-import type { DeviceMemory } from "./device-memory.ts";
+import type { ArenaRange, DeviceMemory, GuestRange, Pinned } from "./device-memory.ts";
 
 /** What the address space needs of the runtime. */
 export interface FrameSource {
@@ -34,6 +34,8 @@ export class AddressSpace implements DeviceMemory {
   /** Arena offset of the header (spaceFields). */
   readonly header: number;
   readonly #table: number;
+  /** How often each frame is pinned. */
+  readonly #pins = new Map<number, number>();
   readonly memslots: readonly Memslot[];
   readonly sizeBytes: number;
 
@@ -115,6 +117,25 @@ export class AddressSpace implements DeviceMemory {
     this.#frames.invalidate_frame(frame);
   }
 
+  pin(ranges: readonly GuestRange[], write: boolean): Pinned | undefined {
+    const pieces: ArenaRange[] = [];
+    const frames: number[] = [];
+    const flags = write ? entryFlags.E_ACCESSED | entryFlags.E_DIRTY : entryFlags.E_ACCESSED;
+    for (const range of ranges) {
+      if (!this.isRam(range.gpa, range.length)) return undefined;
+      const whole = this.#pieces(range.gpa, range.length, (_, gfn, offset, _done, length) => {
+        const frame = this.#frames.frame_of(this.header, gfn, flags) >>> 0;
+        if (frame === 0) return false;
+        frames.push(frame);
+        append(pieces, frame + offset, length);
+        return true;
+      });
+      if (!whole) return undefined;
+    }
+    for (const frame of frames) this.#pins.set(frame, (this.#pins.get(frame) ?? 0) + 1);
+    return { pieces, release: () => this.#unpin(frames, write) };
+  }
+
   /** Calls `see` for each present page of RAM, in order of address. */
   forEachPresent(see: (gfn: number, bytes: Uint8Array) => void): void {
     for (const slot of this.memslots) {
@@ -145,6 +166,15 @@ export class AddressSpace implements DeviceMemory {
     const words = this.#arena.i32;
     const second = words[(this.#table >> 2) + Math.floor(gfn / entriesPerTable)];
     return second === 0 ? 0 : words[(second >> 2) + (gfn % entriesPerTable)];
+  }
+
+  #unpin(frames: readonly number[], written: boolean): void {
+    for (const frame of frames) {
+      const left = (this.#pins.get(frame) ?? 1) - 1;
+      if (left === 0) this.#pins.delete(frame);
+      else this.#pins.set(frame, left);
+      if (written) this.#frames.invalidate_frame(frame);
+    }
   }
 
   /** HPA of a word that is read; 0 while no frame holds it, and it is zero. */
@@ -179,4 +209,12 @@ export class AddressSpace implements DeviceMemory {
     }
     return true;
   }
+}
+
+/** Adds a piece, to the last one where it follows it. */
+function append(pieces: ArenaRange[], at: number, length: number): void {
+  const last = pieces.at(-1);
+  if (last !== undefined && last.hpa + last.length === at)
+    pieces[pieces.length - 1] = { hpa: last.hpa, length: last.length + length };
+  else pieces.push({ hpa: hpa(at), length });
 }

@@ -18,7 +18,9 @@ export interface ArenaOptions {
    * later that another one has made it grow.
    */
   readonly threads?: number;
-  /** Bytes of frames, at most, where there are several threads. */
+  /** Other threads look at the memory: it has its last size at once, for the same reason. */
+  readonly shared?: boolean;
+  /** Bytes of frames, at most, where the size is the last one. */
   readonly frameBytes?: number;
 }
 
@@ -32,9 +34,12 @@ export class Arena {
   /** The arena's end as it was when the views were made. */
   #end = 0;
 
-  constructor({ frameLimit, threads = 1, frameBytes = 0 }: ArenaOptions = {}, shared?: WebAssembly.Memory) {
+  constructor(
+    { frameLimit, threads = 1, shared: fixed = threads > 1, frameBytes = 0 }: ArenaOptions = {},
+    shared?: WebAssembly.Memory,
+  ) {
     const frames = arenaLayout.FRAMES + (threads - 1) * threadTranslations.T_BYTES;
-    const pages = threads === 1 ? initialPages : Math.min(allPages, Math.ceil((frames + frameBytes) / 65536));
+    const pages = !fixed ? initialPages : Math.min(allPages, Math.ceil((frames + frameBytes) / 65536));
     this.memory = shared ?? new WebAssembly.Memory({ initial: pages, maximum: allPages, shared: true });
     this.#u8 = new Uint8Array(this.memory.buffer);
     this.#u16 = new Uint16Array(this.memory.buffer);

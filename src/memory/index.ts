@@ -1,5 +1,5 @@
 export type { GuestMemory } from "./guest-memory.ts";
-export type { DeviceMemory, GuestRange } from "./device-memory.ts";
+export type { ArenaRange, DeviceMemory, GuestRange, Pinned } from "./device-memory.ts";
 export { AddressSpace, type FrameSource, type Memslot } from "./address-space.ts";
 export { Arena } from "./arena.ts";
 export {

@@ -5,7 +5,7 @@
  * comes from outside (bytes on a serial line, a wish to stop) waits in shared memory until the loop looks.
  */
 
-import type { StreamHub } from "#devices";
+import type { IoThreadSetup, StreamHub } from "#devices";
 import type { PassName } from "#jit";
 
 export type { PassName };
@@ -128,6 +128,8 @@ export interface MachineHost {
    * keep the order of memory accesses that x86 promises: then one thread runs all vCPUs in turn.
    */
   startVcpu?(setup: VcpuThreadSetup): void;
+  /** Starts a thread that calls `runIoThread` with this. Absent where there are none: then no device has files or networks. */
+  startIo?(setup: IoThreadSetup): void;
 }
 
 export type ReportKind = "trace" | "digest" | "notice";

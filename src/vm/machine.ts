@@ -11,6 +11,7 @@ import {
   buildAcpiTables,
   deliveryMode,
   ecam,
+  IoError,
   KvmClock,
   type Lapic,
   Platform,
@@ -37,9 +38,10 @@ import {
 import { cpuid } from "#x86";
 import { BootError, E820_RESERVED, prepareLinuxBoot } from "./boot/index.ts";
 import { digestMachine, type MachineDigest } from "./digest.ts";
+import { IoThreads } from "./io-threads.ts";
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
 import type { MachineConfig, MachineHost, MachineOutcome, MachineStats, RunnableMachine } from "./machine-host.ts";
-import { plugIn } from "./peripherals.ts";
+import { plugIn, usesIo } from "./peripherals.ts";
 import { Profiler, type Sample } from "./profiler.ts";
 import { seededRandom } from "./random.ts";
 import { publishApic } from "./remote-apic.ts";
@@ -96,6 +98,9 @@ export class Machine implements RunnableMachine {
   readonly #sizer = new SliceSizer();
   readonly #times = new TierTimes();
   readonly #profiler: Profiler | undefined;
+  readonly #io: IoThreads;
+  /** Of what came from the I/O threads not all was looked at. */
+  #ioWaits = false;
   #exits: Record<string, number> = {};
   #nextDigest: bigint;
 
@@ -112,8 +117,10 @@ export class Machine implements RunnableMachine {
     const watched = config.trace !== undefined || config.profile === true;
     const threaded = cpus > 1 && !this.#virtual && !watched && host.startVcpu !== undefined;
     this.#startNs = host.now();
+    this.#io = new IoThreads(host, this.#virtual);
     this.#arena = new Arena({
       threads: threaded ? cpus : 1,
+      shared: threaded || usesIo(config),
       frameBytes: config.memoryBytes + spareFrameBytes,
     });
     if (config.trace) this.#tracer = new Tracer(config.trace, (line) => host.report("trace", line));
@@ -157,10 +164,12 @@ export class Machine implements RunnableMachine {
       random: this.#fillRandom,
       notice: (line) => this.#reportOnce(line),
       streams: host.streams,
+      openLine: (request) => this.#io.line(request),
     });
     this.#platform.powerOn();
     this.#boot();
     if (config.profile) this.#profiler = new Profiler(host, this.#localVcpus, () => this.#engine.stats);
+    this.#io.start(this.#arena.memory, this.#vcpus[0]);
     this.#threads?.start(host, {
       memory: this.#arena.memory,
       space: this.#space.header,
@@ -173,7 +182,11 @@ export class Machine implements RunnableMachine {
 
   run(): MachineOutcome {
     using _ = this.#profiler;
-    return this.runUntil(lastInstruction) as MachineOutcome;
+    try {
+      return this.runUntil(lastInstruction) as MachineOutcome;
+    } finally {
+      this.#io.close();
+    }
   }
 
   /**
@@ -187,6 +200,7 @@ export class Machine implements RunnableMachine {
       if (this.#host.poll()) return this.#end("stopped", "");
       for (const input of this.#serialInput) input.feed();
       this.#host.streams?.poll();
+      if (!this.#pollIo()) break;
       this.#threads?.answer(this.#platform);
       const vcpu = this.#turns.vcpu;
       this.#gaveWay = false;
@@ -315,8 +329,21 @@ export class Machine implements RunnableMachine {
     this.#sizer.measure(instructions, ns);
   }
 
+  /** Hands devices what their services have sent; false when the machine is over by that. */
+  #pollIo(): boolean {
+    try {
+      this.#ioWaits = this.#io.poll();
+      return true;
+    } catch (error) {
+      if (!(error instanceof IoError)) throw error;
+      this.#end("error", error.message);
+      return false;
+    }
+  }
+
   /** HLT: until an alarm or input. */
   #idle(): void {
+    if (this.#ioWaits) return;
     using _ = this.#profiler?.idle();
     this.#platform.flush();
     const next = this.#clock.next();

@@ -5,6 +5,8 @@
  */
 import {
   type DeviceClock,
+  type IoLine,
+  type IoRequest,
   type Platform,
   Rng,
   type StreamHub,
@@ -21,6 +23,13 @@ export interface PeripheralHost {
   readonly random: (target: Uint8Array) => void;
   readonly notice: (line: string) => void;
   readonly streams: StreamHub | undefined;
+  /** A line to a service of the host. Its greeting comes before the guest runs. */
+  readonly openLine: (request: IoRequest) => IoLine;
+}
+
+/** Whether the configuration has devices that need the host's files or networks. */
+export function usesIo(_config: Pick<MachineConfig, "rng">): boolean {
+  return false;
 }
 
 /** Requires: the platform is not powered on yet. */

@@ -7,8 +7,8 @@
  *     t.used(0);                                  // [{ head, written, bytes }]
  */
 import type { Gpa } from "#address";
-import { gpa } from "#address";
-import type { DeviceMemory } from "#memory";
+import { gpa, hpa } from "#address";
+import type { DeviceMemory, GuestRange, Pinned } from "#memory";
 import { ManualClock } from "../manual-clock.ts";
 import type { VirtioDevice } from "./device.ts";
 import { VIRTIO_F_EVENT_IDX, VIRTIO_F_INDIRECT_DESC, VIRTIO_F_VERSION_1 } from "./features.ts";
@@ -18,6 +18,8 @@ import { commonConfig, deviceStatus, region } from "./registers.ts";
 /** Guest memory that is one array from address 0 on. */
 export class FlatMemory implements DeviceMemory {
   readonly bytes: Uint8Array;
+  /** Pinned and not released. */
+  pinned = 0;
   readonly #view: DataView;
 
   constructor(sizeBytes: number) {
@@ -47,6 +49,15 @@ export class FlatMemory implements DeviceMemory {
 
   load16 = (at: Gpa): number => this.#view.getUint16(at, true);
   load32 = (at: Gpa): number => this.#view.getUint32(at, true);
+  pin(ranges: readonly GuestRange[], _write: boolean): Pinned | undefined {
+    if (!ranges.every((range) => this.isRam(range.gpa, range.length))) return undefined;
+    this.pinned++;
+    return {
+      pieces: ranges.map((range) => ({ hpa: hpa(range.gpa), length: range.length })),
+      release: () => void this.pinned--,
+    };
+  }
+
   store16 = (at: Gpa, value: number): void => this.#view.setUint16(at, value, true);
   store32 = (at: Gpa, value: number): void => this.#view.setUint32(at, value, true);
 }

@@ -1,0 +1,4 @@
+export type { IoLine, IoLineStart, IoRequest } from "./line.ts";
+export { IoError, MachineLine } from "./line.ts";
+export type { IoService, IoThreadHost, IoThreadSetup, OpenService, ServicePort } from "./service.ts";
+export { ioWords, runIoThread } from "./service.ts";

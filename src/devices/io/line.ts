@@ -1,0 +1,105 @@
+/**
+ * Lines between devices and the host: the machine's thread never touches files or sockets, since it would stand still.
+ *
+ *     device ── IoLine ── ring ──▶ ServicePort ── service      machine's thread │ I/O thread
+ *                       ◀── ring ──
+ *
+ * A line carries messages, in order, each way; what they say is between a device and its service. A *service* is opened with
+ * a plain description (`IoRequest`), says whether that went well, and lives as long as the machine. Services of one kind share
+ * a thread of their own, so one that blocks, as files do, keeps nobody waiting but its like.
+ *
+ * Frames of the first byte, service to machine: 0 data, 1 opened (with what the service has to say), 2 failed (with a text).
+ */
+import { allocateMessageRing, MessageReceiver, MessageSender } from "#base";
+
+/** What a device asks the host for. */
+export interface IoRequest {
+  /** Which service: the I/O thread's table has it by this name. */
+  readonly service: string;
+  /** What is to be served, as plain data that can be sent to a thread. */
+  readonly config: unknown;
+  /** How much may wait on the line, each way; a power of two. */
+  readonly ringBytes?: number;
+}
+
+/** A line as the I/O thread is given it. */
+export interface IoLineStart extends IoRequest {
+  readonly toService: SharedArrayBuffer;
+  readonly toMachine: SharedArrayBuffer;
+}
+
+/** A device's end. All calls are on the machine's thread. */
+export interface IoLine {
+  /** What the service said when it was opened. */
+  readonly greeting: Uint8Array;
+  /** Sends the parts as one message; false, and nothing is sent, where there is no room: `onRoom` tells. */
+  send(...parts: readonly Uint8Array[]): boolean;
+  /** Set by the device. Each message is its own to keep. */
+  onMessage: (message: Uint8Array<ArrayBuffer>) => void;
+  onRoom: () => void;
+}
+
+/** A service could not be opened, or failed. The message is for a person. */
+export class IoError extends Error {
+  override name = "IoError";
+}
+
+export const frameKind = { data: 0, opened: 1, failed: 2 } as const;
+const defaultRingBytes = 64 << 10;
+/** In one turn; what is left is looked at in the next. */
+const messagesInTurn = 256;
+
+/** The machine's end, with what the machine needs of it. */
+export class MachineLine implements IoLine {
+  readonly start: IoLineStart;
+  onMessage: (message: Uint8Array<ArrayBuffer>) => void = () => {};
+  onRoom: () => void = () => {};
+  readonly #sender: MessageSender;
+  readonly #receiver: MessageReceiver;
+  #greeting: Uint8Array | undefined;
+  #refused = false;
+
+  /** `wake`: the service's thread is to look at the line. */
+  constructor(request: IoRequest, wake: () => void) {
+    const { ringBytes = defaultRingBytes } = request;
+    this.start = {
+      service: request.service,
+      config: request.config,
+      toService: allocateMessageRing(ringBytes),
+      toMachine: allocateMessageRing(ringBytes),
+    };
+    this.#sender = new MessageSender(this.start.toService, wake);
+    this.#receiver = new MessageReceiver(this.start.toMachine, wake);
+  }
+
+  get greeting(): Uint8Array {
+    return this.#greeting ?? new Uint8Array(0);
+  }
+
+  get isOpen(): boolean {
+    return this.#greeting !== undefined;
+  }
+
+  send(...parts: readonly Uint8Array[]): boolean {
+    const sent = this.#sender.send(...parts);
+    if (!sent) this.#refused = true;
+    return sent;
+  }
+
+  /** Hands out what has come; true when more waits. Throws `IoError` when the service failed. */
+  poll(): boolean {
+    for (let n = 0; n < messagesInTurn; n++) {
+      const frame = this.#receiver.receive();
+      if (frame === undefined) break;
+      const message = frame.subarray(1);
+      if (frame[0] === frameKind.failed) throw new IoError(new TextDecoder().decode(message));
+      if (frame[0] === frameKind.opened) this.#greeting = message;
+      else this.onMessage(message);
+    }
+    if (this.#refused) {
+      this.#refused = false;
+      this.onRoom();
+    }
+    return !this.#receiver.isEmpty;
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * The entry of an I/O thread: the services that devices of one machine use, all of one kind (docs/add-a-device.md).
+ *
+ * A service may block its thread, and only its own kind waits.
+ */
+import { setImmediate } from "node:timers/promises";
+import { parentPort, workerData } from "node:worker_threads";
+import { type IoStart, words } from "#control";
+import { type OpenService, runIoThread } from "#devices";
+
+/** By the name in a device's request; loaded when one asks. */
+const services: Readonly<Record<string, () => Promise<OpenService>>> = {};
+
+const { setup, words: shared } = workerData as IoStart;
+const machineWords = new Int32Array(shared);
+// The thread lives as long as it listens: what it sleeps on does not count.
+const listener = (): void => {};
+parentPort?.on("message", listener);
+
+await runIoThread(setup, {
+  open: async (service) => {
+    const load = services[service];
+    if (load === undefined) throw new Error(`${service}: this host has no such service`);
+    return load();
+  },
+  ringMachine: () => {
+    Atomics.add(machineWords, words.bell, 1);
+    Atomics.notify(machineWords, words.bell);
+  },
+  otherEvents: () => setImmediate(),
+});
+parentPort?.off("message", listener);
