@@ -23,6 +23,8 @@ const layers: Readonly<Record<string, Layer>> = {
   runtime: { mayImport: [] },
   wasm: { mayImport: ["base"] },
   memory: { mayImport: ["address"] },
+  // The network that a guest's card is plugged into: frames in, the host's sockets out. Knows nothing of machines.
+  net: { mayImport: ["base"] },
   // There is no folder mmu: page walks and TLB fills are part of the runtime, their layouts of memory and vcpu.
   vcpu: { mayImport: ["x86", "memory"] },
   // Reads and writes of state are operands by field name, and the names are the vCPU record's.

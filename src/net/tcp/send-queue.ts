@@ -1,0 +1,69 @@
+/**
+ * Bytes on their way to the peer: those that it has not acknowledged, then those not yet sent.
+ *
+ * A ring that doubles as it fills and is given back when it is empty, so that an idle connection costs nothing.
+ * Law: never more than `limit` bytes.
+ */
+
+const firstCapacity = 8 * 1024;
+
+export class SendQueue {
+  readonly limit: number;
+  #data: Uint8Array = new Uint8Array(0);
+  #head = 0;
+  #length = 0;
+
+  /** `limit`: a power of two. */
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Appends as much as fits, and gives how much that was. */
+  append(bytes: Uint8Array): number {
+    const count = Math.min(bytes.length, this.limit - this.#length);
+    if (count === 0) return 0;
+    this.#reserve(this.#length + count);
+    const start = (this.#head + this.#length) & (this.#data.length - 1);
+    const first = Math.min(count, this.#data.length - start);
+    this.#data.set(bytes.subarray(0, first), start);
+    this.#data.set(bytes.subarray(first, count), 0);
+    this.#length += count;
+    return count;
+  }
+
+  /** Copies `[offset, offset + length)`, counted from the first byte, to `target` at `at`. Requires: it is there. */
+  copy(offset: number, length: number, target: Uint8Array, at: number): void {
+    if (length === 0) return;
+    const start = (this.#head + offset) & (this.#data.length - 1);
+    const first = Math.min(length, this.#data.length - start);
+    target.set(this.#data.subarray(start, start + first), at);
+    if (first < length) target.set(this.#data.subarray(0, length - first), at + first);
+  }
+
+  /** Forgets the first `count` bytes. Requires: there are as many. */
+  discard(count: number): void {
+    this.#length -= count;
+    if (this.#length === 0) this.clear();
+    else this.#head = (this.#head + count) & (this.#data.length - 1);
+  }
+
+  clear(): void {
+    this.#length = 0;
+    this.#head = 0;
+    if (this.#data.length > firstCapacity) this.#data = new Uint8Array(0);
+  }
+
+  #reserve(wanted: number): void {
+    if (wanted <= this.#data.length) return;
+    let capacity = Math.max(firstCapacity, this.#data.length);
+    while (capacity < wanted) capacity *= 2;
+    const grown = new Uint8Array(capacity);
+    this.copy(0, this.#length, grown, 0);
+    this.#data = grown;
+    this.#head = 0;
+  }
+}
