@@ -1,5 +1,5 @@
 /**
- * Makes dist/runtime.wasm of src/runtime with AssemblyScript's compiler, when a source is newer than it.
+ * Makes what is compiled of AssemblyScript, when a source is newer: dist/runtime.wasm of src/runtime, and dist/agent of src/agent.
  *
  * The launcher asks this on every start in a checkout, so nothing heavy is loaded before there is work.
  */
@@ -8,10 +8,28 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
-const target = join(root, "dist/runtime.wasm");
 const layout = join(root, "src/runtime/layout.ts");
-/** What the module is made of; the two latter folders hold the layouts that are generated into it. */
-const sources = ["src/runtime", "src/vcpu", "src/memory", "tools/build-runtime.ts"];
+
+interface Product {
+  readonly target: string;
+  readonly sources: readonly string[];
+  /** Makes the file of that name, below the root. */
+  readonly build: (target: string) => Promise<void>;
+}
+
+const products: readonly Product[] = [
+  {
+    target: "dist/runtime.wasm",
+    // The two folders in the middle hold the layouts that are generated into it.
+    sources: ["src/runtime", "src/vcpu", "src/memory", "tools/build-runtime.ts", "tools/assemblyscript.ts"],
+    build: buildRuntime,
+  },
+  {
+    target: "dist/agent",
+    sources: ["src/agent", "tools/agent", "tools/build-agent.ts", "tools/assemblyscript.ts"],
+    build: async (target) => (await import("./build-agent.ts")).buildAgent(root, target),
+  },
+];
 
 const options = [
   ...["--importMemory", "--sharedMemory", "--initialMemory", "256", "--maximumMemory", "65536"],
@@ -20,42 +38,36 @@ const options = [
   ...["--memoryBase", "4096", "--runtime", "stub", "-O3", "--noAssert"],
 ];
 
-interface Output {
-  write(chunk: string | Uint8Array): boolean;
-}
-type Compile = (args: string[], api: { stdout: Output; stderr: Output }) => Promise<{ error: Error | null }>;
-
-/** Builds if need be; whether it did. */
-export async function ensureRuntime(): Promise<boolean> {
-  const built = modified(target);
-  if (statSizeOf(target) > 0 && sources.every((path) => newest(join(root, path)) <= built)) return false;
-  await build();
-  return true;
+/** Builds if need be; gives back what it built. */
+export async function ensureRuntime(): Promise<readonly string[]> {
+  const stale = products.filter(({ target, sources }) => {
+    const built = modified(join(root, target));
+    return built === 0 || sources.some((path) => newest(join(root, path)) > built);
+  });
+  for (const each of stale) await make(each);
+  return stale.map((each) => each.target);
 }
 
-async function build(): Promise<void> {
-  const { generateRuntimeLayout } = await import("#vcpu");
-  const text = generateRuntimeLayout();
-  if (readOrEmpty(layout) !== text) writeFileSync(layout, text);
-
+async function make({ target, build }: Product): Promise<void> {
   mkdirSync(join(root, "dist"), { recursive: true });
-  const aside = `dist/runtime.${process.pid}.wasm`;
+  const aside = target.replace("dist/", `dist/.${process.pid}.`);
   try {
-    // Named at run time: the compiler's own types would declare AssemblyScript's globals for all of our files.
-    const compiler = "assemblyscript/asc";
-    const { main } = (await import(compiler)) as { main: Compile };
-    const messages: string[] = [];
-    const say = { write: (chunk: string | Uint8Array) => messages.push(String(chunk)) > 0 };
-    const { error } = await main(["src/runtime/index.ts", "--baseDir", root, "-o", aside, ...options], {
-      stdout: say,
-      stderr: say,
-    });
-    if (error) throw new Error(`src/runtime does not compile:\n${messages.join("")}`, { cause: error });
+    await build(aside);
     // Whole or not at all, also when two processes build.
-    renameSync(join(root, aside), target);
+    renameSync(join(root, aside), join(root, target));
   } finally {
     rmSync(join(root, aside), { force: true });
   }
+}
+
+async function buildRuntime(target: string): Promise<void> {
+  const [{ generateRuntimeLayout }, { compileAssemblyScript }] = await Promise.all([
+    import("#vcpu"),
+    import("./assemblyscript.ts"),
+  ]);
+  const text = generateRuntimeLayout();
+  if (readOrEmpty(layout) !== text) writeFileSync(layout, text);
+  await compileAssemblyScript("src/runtime/index.ts", target, root, options);
 }
 
 function newest(path: string): number {
@@ -66,11 +78,8 @@ function newest(path: string): number {
 }
 
 function modified(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-}
-
-function statSizeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat && stat.size > 0 ? stat.mtimeMs : 0;
 }
 
 function readOrEmpty(path: string): string {
@@ -84,10 +93,10 @@ function readOrEmpty(path: string): string {
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const started = performance.now();
   const built = await ensureRuntime();
-  const kib = Math.ceil(statSizeOf(target) / 1024);
+  const size = (target: string) => `${target}: ${Math.ceil(statSync(join(root, target)).size / 1024)} KiB`;
   console.log(
-    built
-      ? `dist/runtime.wasm: ${kib} KiB, ${Math.round(performance.now() - started)} ms`
-      : "dist/runtime.wasm is current",
+    built.length > 0
+      ? `${built.map(size).join(", ")}, ${Math.round(performance.now() - started)} ms`
+      : "dist/runtime.wasm and dist/agent are current",
   );
 }

@@ -1,5 +1,5 @@
 /**
- * `npm run build`: what the package ships, in dist/: JavaScript, its types, and runtime.wasm.
+ * `npm run build`: what the package ships, in dist/: JavaScript, its types, runtime.wasm, and the agent.
  *
  * Node refuses TypeScript below node_modules, and `#folder` means src/ in package.json; so in what is emitted every import
  * is a relative path to a .js file, and needs nothing of package.json.
@@ -17,7 +17,7 @@ const { imports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 
 await ensureRuntime();
 for (const name of readdirSync(dist)) {
-  if (!name.endsWith(".wasm")) rmSync(join(dist, name), { recursive: true });
+  if (name !== "agent" && !name.endsWith(".wasm")) rmSync(join(dist, name), { recursive: true });
 }
 const { status } = spawnSync(join(root, "node_modules/.bin/tsc"), ["--project", "tsconfig.build.json"], {
   cwd: root,

@@ -1,14 +1,17 @@
 export type {
   ExecOptions,
   ExecResult,
+  ProcessOptions,
   SerialPort,
+  SpawnOptions,
   VmEnd,
   VmErrorCode,
   VmOptions,
   VmReport,
   VmStats,
 } from "./vm-api.ts";
-export { defaultCommandLine, defaultMemoryBytes, maxMemoryBytes, minMemoryBytes, VmError } from "./vm-api.ts";
+export { defaultCommandLine, defaultMemoryBytes, maxMemoryBytes, minMemoryBytes, Output, VmError } from "./vm-api.ts";
+export type { GuestProcess, ProcessEnd, SignalName } from "./agent/index.ts";
 export { checkOptions, MachineHandle } from "./machine-handle.ts";
 export type {
   BootFiles,

@@ -9,7 +9,7 @@
 import { allocateByteRing } from "#base";
 import { streamRingBytes } from "#devices";
 import type { MachineOutcome, ReportKind } from "#vm";
-import { GuestCommands } from "./guest-commands.ts";
+import { execute, GuestCommands, type GuestProcess } from "./agent/index.ts";
 import { type GuestPort, GuestPorts, portsProblem } from "./guest-ports.ts";
 import { GuestStreams } from "./guest-streams.ts";
 import { SerialLine } from "./serial-line.ts";
@@ -34,6 +34,7 @@ import {
   maxMemoryBytes,
   minMemoryBytes,
   type SerialPort,
+  type SpawnOptions,
   type VmEnd,
   VmError,
   type VmOptions,
@@ -46,6 +47,8 @@ const stopGraceMs = 3000;
 /** A profile is written at the end. */
 const profileGraceMs = 60_000;
 const mib = 1024 * 1024;
+/** What a guest's serial driver holds for a reader that is late (N_TTY_BUF_SIZE). */
+const serialWindow = 4096;
 
 export class MachineHandle implements AsyncDisposable {
   readonly exited: Promise<VmEnd>;
@@ -74,8 +77,7 @@ export class MachineHandle implements AsyncDisposable {
     const streams = allocateByteRing(streamRingBytes);
     this.#streams = new GuestStreams(streams, () => this.#ringBell());
     this.#guestPorts = new GuestPorts(this.#streams, options.ports ?? []);
-    const [, stdio, stderr, control] = this.#lines as [SerialLine, SerialLine, SerialLine, SerialLine];
-    this.#commands = new GuestCommands({ stdio, stderr, control });
+    this.#commands = new GuestCommands(this.#lines[1] as SerialLine, serialWindow);
     this.exited = this.#exited.promise;
     this.#graceMs = options.profile ? profileGraceMs : stopGraceMs;
     this.#started.promise.catch(() => {});
@@ -103,7 +105,7 @@ export class MachineHandle implements AsyncDisposable {
     return this.ports[0] as SerialPort;
   }
 
-  /** COM1 to COM4. The agent of the prepared images has the last three. */
+  /** COM1 to COM4. The agent of the prepared images has COM2. */
   get ports(): readonly SerialPort[] {
     return this.#lines;
   }
@@ -113,9 +115,21 @@ export class MachineHandle implements AsyncDisposable {
     return this.#guestPorts.port(name);
   }
 
-  /** Runs a command in the guest's shell. Waits for the guest to be up, and for the commands before it. */
-  exec(command: string, options: ExecOptions = {}): Promise<ExecResult> {
-    return this.#commands.run(command, options);
+  /**
+   * Runs a command and waits for its end: one text by the guest's shell, or a program with its arguments as they are. Waits for
+   * the guest to be up. Whatever status the command ends with is a result.
+   */
+  exec(command: string, options?: ExecOptions): Promise<ExecResult>;
+  exec(program: string, args: readonly string[], options?: ExecOptions): Promise<ExecResult>;
+  exec(command: string, second: readonly string[] | ExecOptions = {}, third: ExecOptions = {}): Promise<ExecResult> {
+    return isList(second)
+      ? execute(this.#commands, [command, ...second], third)
+      : execute(this.#commands, ["/bin/sh", "-c", command], second);
+  }
+
+  /** Starts a command, to be talked to while it runs. Resolved when it does. */
+  spawn(program: string, args: readonly string[] = [], options: SpawnOptions = {}): Promise<GuestProcess> {
+    return this.#commands.start([program, ...args], options, options.stdin ?? false);
   }
 
   /** Tells the guest the size of the terminal at its console. */
@@ -192,6 +206,7 @@ export class MachineHandle implements AsyncDisposable {
     if (this.#over) return;
     switch (message.type) {
       case "started":
+        this.#commands.restart();
         this.#started.resolve();
         break;
       case "output":
@@ -262,6 +277,9 @@ export class MachineHandle implements AsyncDisposable {
     void this.#thread.terminate().finally(() => this.#exited.resolve(end));
   }
 }
+
+/** As Array.isArray, which takes no read-only list for one. */
+const isList = (value: readonly string[] | ExecOptions): value is readonly string[] => Array.isArray(value);
 
 function filesOf({ kernel, setupHeader, initrd }: VmOptions): BootFiles {
   return { kernel, ...(setupHeader !== undefined && { setupHeader }), ...(initrd !== undefined && { initrd }) };

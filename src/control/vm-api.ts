@@ -67,21 +67,81 @@ export interface SerialPort {
   write(bytes: Uint8Array): Promise<void>;
 }
 
-export interface ExecOptions {
-  /** What the command reads; nothing without one. Asked for piece by piece, as the guest asks. */
-  readonly stdin?: Uint8Array | string | AsyncIterable<Uint8Array>;
-  readonly onStdout?: (bytes: Uint8Array) => void | Promise<void>;
-  readonly onStderr?: (bytes: Uint8Array) => void | Promise<void>;
-  /** Gives up waiting. The command goes on in the guest: there is no way to reach it but another command. */
+/** How a command in the guest is started. */
+export interface ProcessOptions {
+  /** Working directory; `/root` without one. */
+  readonly cwd?: string;
+  /** Variables besides PATH, HOME and LANG, or in their place. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Numbers of the user and group to run as; root without a word, the group as the user. */
+  readonly user?: number;
+  readonly group?: number;
+  /** A terminal of that size in place of three pipes: what the command prints is then all in `stdout`. */
+  readonly terminal?: { readonly rows: number; readonly columns: number };
+  /** Kills the command. */
   readonly signal?: AbortSignal;
 }
 
-export interface ExecResult {
-  /** As the guest's shell gives it: 0 to 255, 128 and more for a signal. */
-  readonly status: number;
+export interface SpawnOptions extends ProcessOptions {
+  /** Whether something will be written to its input; without, it reads /dev/null. */
+  readonly stdin?: boolean;
 }
 
-export type VmErrorCode = "option" | "boot" | "ended" | "exec" | "cancelled";
+export interface ExecOptions extends ProcessOptions {
+  /** What the command reads; nothing without one. A stream is asked for piece by piece, as the command reads. */
+  readonly stdin?: Uint8Array | string | AsyncIterable<Uint8Array>;
+  /** Take what the command prints as it comes; the result then has none of it. The command waits for a promise. */
+  readonly onStdout?: (bytes: Uint8Array) => void | Promise<void>;
+  readonly onStderr?: (bytes: Uint8Array) => void | Promise<void>;
+  /** The command is killed after so long, and the call rejected with "timeout". */
+  readonly timeoutMs?: number;
+  /** What a stream may print into the result, 16 MiB without a word; the command is killed when it prints more. */
+  readonly maxOutputBytes?: number;
+}
+
+/** What a command printed. */
+export class Output {
+  readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  /** As UTF-8. */
+  text(): string {
+    return new TextDecoder().decode(this.bytes);
+  }
+
+  toString(): string {
+    return this.text();
+  }
+}
+
+export interface ExecResult {
+  /** What the command gave to exit(2): 0 to 255; 128 and the signal's number where a signal ended it. */
+  readonly status: number;
+  /** The signal that ended it, such as "SIGKILL". */
+  readonly signal?: string;
+  readonly stdout: Output;
+  readonly stderr: Output;
+}
+
+/**
+ * option: a call that makes no sense. boot: a kernel that does not start. ended: the machine is no more. exec, not-found: a
+ * command that cannot run. cancelled, timeout, output: one that was stopped. file: a file in the guest. agent: the guest
+ * broke the line that commands go over.
+ */
+export type VmErrorCode =
+  | "option"
+  | "boot"
+  | "ended"
+  | "exec"
+  | "not-found"
+  | "cancelled"
+  | "timeout"
+  | "output"
+  | "file"
+  | "agent";
 
 /** What a caller can get wrong, or a machine fail at, by name. Each message is one line and says what to do. */
 export class VmError extends Error {

@@ -14,6 +14,11 @@ export function runtimeFile(): string {
   return fileURLToPath(new URL("dist/runtime.wasm", packageFolder));
 }
 
+/** The program that runs commands in guests. */
+export function agentFile(): string {
+  return fileURLToPath(new URL("dist/agent", packageFolder));
+}
+
 export function packageVersion(): string {
   const manifest = JSON.parse(readFileSync(new URL("package.json", packageFolder), "utf8")) as { version: string };
   return manifest.version;

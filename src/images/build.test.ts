@@ -30,7 +30,7 @@ function archiveOf(packages: readonly Package[]) {
   const decompress = async function* (_: string, bytes: Uint8Array) {
     yield bytes;
   };
-  return { fetched, workshop: { source, index, decompress, onProgress: () => {} } };
+  return { fetched, workshop: { source, index, decompress, agent: new Uint8Array(0), onProgress: () => {} } };
 }
 
 const folder = "lib/modules/6.1-test";

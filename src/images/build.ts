@@ -48,6 +48,8 @@ export interface Workshop {
   readonly source: PackageSource;
   readonly index: PackageIndex;
   readonly decompress: Decompress;
+  /** The program that runs the host's commands (src/agent). */
+  readonly agent: Uint8Array;
   readonly onProgress: OnProgress;
 }
 
@@ -78,7 +80,7 @@ export async function buildImage(
     return unpack(wanted, workshop, pick);
   };
   const tree = new FileTree();
-  startTree(tree, reference.name);
+  startTree(tree, reference.name, workshop.agent);
 
   const kernelDeb = kernelPackage(reference, workshop.index);
   const kernelFiles = await take(kernelDeb, wantedOfKernel);

@@ -1,13 +1,13 @@
 /** Puts a kernel's modules, busybox, our init and what the user asked for together as one initramfs. */
 import { writeCpio } from "./archive/cpio.ts";
 import type { FileTree } from "./file-tree.ts";
-import { agentPath, agentScript, guestFiles, initScript, moduleOrderPath } from "./guest/init.ts";
+import { agentPath, guestFiles, initScript, moduleOrderPath } from "./guest/init.ts";
 import { bootOrder, type ModuleSet, modulesAlias, modulesDep } from "./modules.ts";
 
 /** Raise it when anything that this folder writes into an image changes: prepared images are then made anew. */
-export const builderVersion = 3;
+export const builderVersion = 4;
 
-export function startTree(tree: FileTree, image: string): void {
+export function startTree(tree: FileTree, image: string, agent: Uint8Array): void {
   for (const path of ["dev", "proc", "sys", "run", "mnt", "var", "etc"]) tree.directory(path);
   tree.directory("root", 0o700);
   tree.directory("tmp", 0o1777);
@@ -17,7 +17,7 @@ export function startTree(tree: FileTree, image: string): void {
   tree.characterDevice("dev/console", 5, 1, 0o600);
   tree.characterDevice("dev/null", 1, 3, 0o666);
   tree.file("init", initScript, 0o755);
-  tree.file(agentPath, agentScript, 0o755);
+  tree.file(agentPath, agent, 0o755);
   for (const [path, text] of guestFiles(image)) tree.file(path, text);
 }
 

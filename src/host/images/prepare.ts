@@ -1,4 +1,5 @@
 /** The image store's doors: prepare, list, open and remove images. */
+import { readFile } from "node:fs/promises";
 import {
   builderVersion,
   buildImage,
@@ -11,6 +12,7 @@ import {
   type OnProgress,
   parseReference,
 } from "#images";
+import { agentFile } from "../package-files.ts";
 import { AptSource, hasApt } from "./apt.ts";
 import { chooseArchives, chooseKeyring } from "./archives.ts";
 import { cacheFolder, ImageCache, type StoredImage } from "./cache.ts";
@@ -113,7 +115,8 @@ async function prepare(reference: ImageReference, cache: ImageCache, options: Pr
   const extras = [...new Set([...(old?.extras ?? []), ...(options.with ?? [])])].sort();
   if (old && isCurrent(old, reference, extras, index)) return { ...old, name: reference.name, unchanged: true };
 
-  const built = await buildImage(reference, extras, { source, index, decompress, onProgress });
+  const agent = await readFile(agentFile());
+  const built = await buildImage(reference, extras, { source, index, decompress, agent, onProgress });
   signal?.throwIfAborted();
   const totalBytes = built.kernel.length + built.initrd.length;
   onProgress({ phase: "write", what: reference.name, doneBytes: 0, totalBytes });

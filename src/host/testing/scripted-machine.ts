@@ -15,6 +15,7 @@ import {
   type MachineStats,
   type RunnableMachine,
 } from "#vm";
+import { agentVersion, encodeFrame, type Frame, fromAgent, numbers, toAgent } from "../../control/agent/frames.ts";
 import { nodeThread } from "../node-thread.ts";
 
 const encoder = new TextEncoder();
@@ -84,58 +85,53 @@ class ScriptedMachine implements RunnableMachine {
     }
   }
 
-  #line(port: number): string | undefined {
-    for (let line = ""; ; ) {
-      const byte = this.#receive(port, 1);
-      if (!byte) return undefined;
-      if (byte[0] === 10) return line;
-      line += String.fromCharCode(byte[0] ?? 0);
-    }
-  }
-
-  /** One piece of the stream to the guest; empty at its end. */
-  #piece(): Uint8Array | undefined {
-    this.#send(3, "want\n");
-    const length = Number(this.#line(1) ?? Number.NaN);
-    if (Number.isNaN(length)) return undefined;
-    const piece = new Uint8Array(length);
-    for (let have = 0; have < length; ) {
-      const bytes = this.#receive(1, length - have);
-      if (!bytes) return undefined;
-      piece.set(bytes, have);
-      have += bytes.length;
-    }
-    return piece;
-  }
-
-  #agent(): boolean {
-    for (;;) {
-      this.#send(3, "ready\n");
-      let line = this.#line(3);
-      while (line !== undefined && line !== "exec" && line !== "poweroff") line = this.#line(3);
-      if (line === undefined) return false;
-      if (line === "poweroff") return true;
-      let command = "";
-      for (let piece = this.#piece(); ; piece = this.#piece()) {
-        if (!piece) return false;
-        if (piece.length === 0) break;
-        command += decoder.decode(piece);
+  /** The next frame on COM2; as the agent does, tells what was read. */
+  #frame(): Frame | undefined {
+    const take = (length: number): Uint8Array | undefined => {
+      const all = new Uint8Array(length);
+      for (let have = 0; have < length; ) {
+        const bytes = this.#receive(1, Math.min(length - have, 1024));
+        if (!bytes) return undefined;
+        all.set(bytes, have);
+        have += bytes.length;
+        this.#send(1, encodeFrame(fromAgent.read, 0, numbers(bytes.length)));
       }
-      if (!this.#execute(command)) return false;
+      return all;
+    };
+    const header = take(8);
+    const payload = header && take(new DataView(header.buffer).getUint32(0, true));
+    return header && payload && { kind: header[4] ?? 0, session: header[6] ?? 0, payload };
+  }
+
+  /** One command at a time. */
+  #agent(): boolean {
+    this.#send(1, encodeFrame(fromAgent.hello, 0, numbers(agentVersion)));
+    for (;;) {
+      const frame = this.#frame();
+      if (!frame) return false;
+      if (frame.kind === toAgent.powerOff) return true;
+      // Folder, shell, "-c", command.
+      const command = decoder.decode(frame.payload.subarray(24)).split("\0")[3] ?? "";
+      if (frame.kind === toAgent.start && !this.#execute(frame.session, command)) return false;
     }
   }
 
-  #execute(command: string): boolean {
+  #execute(session: number, command: string): boolean {
+    this.#send(1, encodeFrame(fromAgent.started, session, numbers(100)));
     let status = 127;
     if (command.startsWith("status ")) status = Number(command.slice(7));
     else if (command === "cat") status = 0;
-    for (let piece = this.#piece(); ; piece = this.#piece()) {
-      if (!piece) return false;
-      if (piece.length === 0) break;
-      if (command === "cat") this.#send(1, piece);
+    while (command === "cat") {
+      const frame = this.#frame();
+      if (!frame) return false;
+      if (frame.kind !== toAgent.input) continue;
+      if (frame.payload.length === 0) break;
+      this.#send(1, encodeFrame(fromAgent.output, session, frame.payload));
+      this.#send(1, encodeFrame(fromAgent.taken, session, numbers(frame.payload.length)));
     }
-    if (status === 127) this.#send(2, `${command}: not found\n`);
-    this.#send(3, `exit ${status}\n`);
+    if (status === 127)
+      this.#send(1, encodeFrame(fromAgent.errors, session, encoder.encode(`${command}: not found\n`)));
+    this.#send(1, encodeFrame(fromAgent.exit, session, numbers(status << 8)));
     return true;
   }
 }

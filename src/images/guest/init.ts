@@ -1,12 +1,13 @@
 /**
- * What runs in the guest: `/init` and the exec agent, in busybox's shell.
- *
- * The ports: ttyS0 is the console. The agent owns the others: ttyS1 carries a command's input and output, ttyS2 its
- * errors, ttyS3 the control lines. The host's side, and the protocol in words, is `control/exec-protocol.ts`.
+ * What runs in the guest first: `/init`, in busybox's shell. It starts the agent (src/agent), which runs the host's commands
+ * over the virtio port of that name where there is one, else over the second serial line. ttyS0 is the console.
  */
 
 /** The bench and the tests look for this line: it is the very first thing that init does. */
 export const firstLineOfInit = "memvisor: init";
+
+/** The virtio console's port that leads to the host. */
+const agentPort = "org.memvisor.control.0";
 
 export const agentPath = "usr/lib/memvisor/agent";
 export const moduleOrderPath = "usr/lib/memvisor/modules";
@@ -50,8 +51,12 @@ if grep -qs 0x1af4 /sys/bus/pci/devices/*/vendor || ls -d /sys/bus/acpi/devices/
 fi
 cd /root
 
+line=/dev/ttyS1
+for port in /sys/class/virtio-ports/*; do
+  [ -e "$port/name" ] && read -r name <"$port/name" && [ "$name" = ${agentPort} ] && line=/dev/\${port##*/}
+done
 # Without an agent, as on a machine with one port, the shell still comes.
-/bin/busybox sh /${agentPath} </dev/null >/dev/null 2>&1 &
+/${agentPath} $line </dev/null >/dev/null 2>&1 &
 agent=$!
 
 if [ "$mode" = exec ]; then
@@ -64,60 +69,6 @@ else
 fi
 sync
 poweroff -f
-`;
-
-export const agentScript = String.raw`#!/bin/busybox sh
-# Runs the host's commands. Lines out: "ready", "want" (a piece of input), "exit STATUS".
-# Lines in: "exec", "size ROWS COLUMNS", "poweroff". A piece is "LENGTH\n" and as many bytes on ttyS1; "0\n" is the end.
-cd /root
-exec 3<>/dev/ttyS3 4<>/dev/ttyS1 5>/dev/ttyS2 || exit
-for port in 1 2 3; do
-  stty -F /dev/ttyS$port raw -echo clocal -crtscts 115200 || exit
-done
-pipes=/run/memvisor
-mkdir -p $pipes
-
-# Writes the host's pieces to stdout. Once nobody reads them they are still taken, up to the end:
-# so both sides always agree on where in the stream they are.
-feed() {
-  read_on=yes
-  while :; do
-    [ "$read_on" ] && echo want >&3
-    read -r size <&4 || return
-    [ "$size" -gt 0 ] || return
-    dd bs="$size" count=1 iflag=fullblock <&4 || read_on=
-  done
-}
-
-run() {
-  command=$(feed)
-  rm -f $pipes/*
-  mkfifo $pipes/in $pipes/out $pipes/err
-  feed >$pipes/in &
-  feeder=$!
-  cat <$pipes/out >&4 &
-  out=$!
-  cat <$pipes/err >&5 &
-  err=$!
-  # In a shell of its own: this one opens a command's pipes itself, and the end of a child interrupts that for good.
-  (exec sh -c "$command" <$pipes/in >$pipes/out 2>$pipes/err 3>&- 4>&- 5>&-)
-  status=$?
-  wait $out $err
-  # Setting a terminal's modes waits for its output to leave (TCSADRAIN).
-  stty -F /dev/ttyS1 raw -echo
-  stty -F /dev/ttyS2 raw -echo
-  echo "exit $status" >&3
-  wait $feeder
-}
-
-echo ready >&3
-while read -r verb first second <&3; do
-  case "$verb" in
-    exec) run; echo ready >&3 ;;
-    size) stty -F /dev/ttyS0 rows "$first" cols "$second" ;;
-    poweroff) sync; poweroff -f ;;
-  esac
-done
 `;
 
 /** Small files of `/etc`. */
