@@ -1,5 +1,5 @@
 /** A whole machine whose kernel is a few bytes of code: a vmlinux made around them, and a host that only listens. */
-import { type ByteSource, Machine, type MachineConfig, type MachineHost } from "#vm";
+import { type ByteSource, Machine, type MachineConfig, type MachineHost, type Resume } from "#vm";
 import { tinyVmlinux } from "../src/vm/boot/fuzz-cases.ts";
 import { runtimeWasm } from "./guest-code.ts";
 
@@ -22,7 +22,7 @@ export function tinyKernel(code: Uint8Array): Uint8Array {
   return kernel;
 }
 
-export function tinyMachine(code: Uint8Array, changes: Partial<MachineConfig> = {}): TinyMachine {
+export function tinyMachine(code: Uint8Array, changes: Partial<MachineConfig> = {}, resume?: Resume): TinyMachine {
   const kernel = tinyKernel(code);
   const reports: [kind: string, line: string][] = [];
   let serial = "";
@@ -43,6 +43,7 @@ export function tinyMachine(code: Uint8Array, changes: Partial<MachineConfig> = 
   const machine = new Machine(
     { kernel, commandLine: "", memoryBytes: 64 << 20, clock: "virtual", engine: {}, ...changes },
     host,
+    resume,
   );
   return {
     machine,

@@ -37,9 +37,10 @@ const layers: Readonly<Record<string, Layer>> = {
   // A bzImage's gzip payload is unpacked by fflate, which browsers can run too.
   vm: { mayImport: ["engine", "devices"], outside: ["fflate"] },
   introspect: { mayImport: ["vm"] },
+  snapshot: { mayImport: ["vm"] },
   // Makes files of packages; knows nothing of the machine that boots them.
   images: { mayImport: [] },
-  control: { mayImport: ["introspect", "vm"] },
+  control: { mayImport: ["introspect", "snapshot", "vm"] },
   // Implements what control and images ask of a host.
   host: { mayImport: ["control", "images"], outside: ["node:", "openpgp"] },
   // The command puts control, images and this host together.

@@ -1,3 +1,4 @@
 export { assert, assertNever, Bug } from "./assert.ts";
 export { allocateByteRing, ByteRingReader, ByteRingWriter } from "./byte-ring.ts";
 export { allocateMessageRing, MessageReceiver, MessageSender } from "./message-ring.ts";
+export { xxh64Low } from "./xxh64.ts";

@@ -10,12 +10,27 @@ import type { Arena } from "./arena.ts";
 import { entryFlags, spaceFields } from "./arena-layout.ts";
 import type { ArenaRange, DeviceMemory, GuestRange, Pinned } from "./device-memory.ts";
 
+/**
+ * Where the bytes of pages are that no frame holds yet: a snapshot, say. Pages that it has not are zeros.
+ * Law: a page is read from it at most once; after that its frame is the page.
+ */
+export interface Backing {
+  readonly gfns: Iterable<number>;
+  /**
+   * Fills a page of 4096 bytes, of which `check` then gives the low 32 bits of XXH64. Throws when its bytes are not to be had,
+   * or are wrong: then the machine cannot go on.
+   */
+  read(gfn: number, target: Uint8Array, check: () => number): void;
+}
+
 /** What the address space needs of the runtime. */
 export interface FrameSource {
   /** HPA of the frame behind a guest frame, allotted at first touch, `flags` noted; 0 where there is none to give. */
   frame_of(space: number, gfn: number, flags: number): number;
   /** Forgets code translated from a frame, whose bytes have changed. */
   invalidate_frame(frame: number): void;
+  /** XXH64, seed 0, of bytes in the arena; `size` is a multiple of 32. */
+  xxh64(at: number, size: number): bigint;
 }
 
 export interface Memslot {
@@ -27,6 +42,7 @@ export interface Memslot {
 const gfnEnd = 1 << 24;
 const entriesPerTable = 1024;
 const written = entryFlags.E_PRESENT | entryFlags.E_ACCESSED | entryFlags.E_DIRTY;
+const read = entryFlags.E_PRESENT | entryFlags.E_ACCESSED;
 
 export class AddressSpace implements DeviceMemory {
   readonly #arena: Arena;
@@ -38,6 +54,7 @@ export class AddressSpace implements DeviceMemory {
   readonly #pins = new Map<number, number>();
   readonly memslots: readonly Memslot[];
   readonly sizeBytes: number;
+  #backing: Backing | undefined;
 
   /** `header`: of an address space that another thread made, with the same memslots. */
   constructor(arena: Arena, frames: FrameSource, memslots: readonly Memslot[], header?: number) {
@@ -63,11 +80,35 @@ export class AddressSpace implements DeviceMemory {
     return this.#arena.i32[(this.header + spaceFields.S_FRAMES) >> 2];
   }
 
+  /** Takes a backing for the pages that have no frame. Requires: no page that it has was touched. */
+  back(backing: Backing): void {
+    this.attachBacking(backing);
+    const words = this.#arena.i32;
+    for (const gfn of backing.gfns) {
+      const at = this.#entryAt(gfn);
+      if (at === 0 || (words[at] & entryFlags.E_RAM) === 0) throw new RangeError(`guest frame ${gfn} is no RAM`);
+      words[at] |= entryFlags.E_BACKED;
+    }
+  }
+
+  /** As `back`, on a thread whose address space another one has marked. */
+  attachBacking(backing: Backing): void {
+    this.#backing = backing;
+  }
+
+  /** Fills the frame at `frame` (HPA) for a guest frame that the backing has. */
+  fill(gfn: number, frame: number): void {
+    assert(this.#backing !== undefined, "who marks a page has a backing");
+    this.#backing.read(gfn, this.frameBytes(frame, pageSize), () =>
+      Number(BigInt.asUintN(32, this.#frames.xxh64(frame, pageSize))),
+    );
+  }
+
   read(gpa: Gpa, target: Uint8Array): boolean {
     if (!this.isRam(gpa, target.length)) return false;
     this.#pieces(gpa, target.length, (entry, gfn, offset, done, length) => {
-      // An absent frame reads as zeros and stays absent.
-      if ((entry & entryFlags.E_PRESENT) === 0) target.fill(0, done, done + length);
+      // An absent frame that nothing backs reads as zeros and stays absent.
+      if ((entry & (entryFlags.E_PRESENT | entryFlags.E_BACKED)) === 0) target.fill(0, done, done + length);
       else {
         const frame = this.#frames.frame_of(this.header, gfn, entryFlags.E_ACCESSED) >>> 0;
         target.set(this.#arena.u8.subarray(frame + offset, frame + offset + length), done);
@@ -136,17 +177,36 @@ export class AddressSpace implements DeviceMemory {
     return { pieces, release: () => this.#unpin(frames, write) };
   }
 
-  /** Calls `see` for each present page of RAM, in order of address. */
-  forEachPresent(see: (gfn: number, bytes: Uint8Array) => void): void {
+  /** Calls `see` for each page of RAM that may hold something, in order of address: with its HPA, or 0 where only the backing has it. */
+  forEachPage(see: (gfn: number, frame: number) => void): void {
     for (const slot of this.memslots) {
       const end = gfnOf(slot.gpa) + slot.sizeBytes / pageSize;
       for (let gfn = gfnOf(slot.gpa); gfn < end; gfn++) {
         const entry = this.#entry(gfn);
-        if ((entry & entryFlags.E_PRESENT) === 0) continue;
-        const frame = (entry & ~0xfff) >>> 0;
-        see(gfn, this.#arena.u8.subarray(frame, frame + pageSize));
+        if ((entry & entryFlags.E_PRESENT) !== 0) see(gfn, (entry & ~0xfff) >>> 0);
+        else if ((entry & entryFlags.E_BACKED) !== 0) see(gfn, 0);
       }
     }
+  }
+
+  /** Calls `see` for each page of RAM that has a frame, in order of address. */
+  forEachPresent(see: (gfn: number, bytes: Uint8Array) => void): void {
+    this.forEachPage((gfn, frame) => {
+      if (frame !== 0) see(gfn, this.#arena.u8.subarray(frame, frame + pageSize));
+    });
+  }
+
+  /** The bytes of frames, as they are; for as long as none is allotted. */
+  frameBytes(frame: number, length: number): Uint8Array {
+    return this.#arena.u8.subarray(frame, frame + length);
+  }
+
+  /** Gives each page that the backing has a frame. */
+  fillAll(): void {
+    if (this.#backing === undefined) return;
+    this.forEachPage((gfn, frame) => {
+      if (frame === 0) this.#frames.frame_of(this.header, gfn, 0);
+    });
   }
 
   #map(slot: Memslot): void {
@@ -162,10 +222,15 @@ export class AddressSpace implements DeviceMemory {
   }
 
   #entry(gfn: number): number {
+    const at = this.#entryAt(gfn);
+    return at === 0 ? 0 : this.#arena.i32[at];
+  }
+
+  /** Index of an entry in the arena's words; 0 where no memslot is near. */
+  #entryAt(gfn: number): number {
     if (gfn >= gfnEnd) return 0;
-    const words = this.#arena.i32;
-    const second = words[(this.#table >> 2) + Math.floor(gfn / entriesPerTable)];
-    return second === 0 ? 0 : words[(second >> 2) + (gfn % entriesPerTable)];
+    const second = this.#arena.i32[(this.#table >> 2) + Math.floor(gfn / entriesPerTable)];
+    return second === 0 ? 0 : (second >> 2) + (gfn % entriesPerTable);
   }
 
   #unpin(frames: readonly number[], written: boolean): void {
@@ -180,9 +245,10 @@ export class AddressSpace implements DeviceMemory {
   /** HPA of a word that is read; 0 while no frame holds it, and it is zero. */
   #wordAt(gpa: Gpa): number {
     const entry = this.#entry(gfnOf(gpa));
-    if ((entry & entryFlags.E_PRESENT) === 0) return 0;
-    if ((entry & entryFlags.E_ACCESSED) === 0) this.#frames.frame_of(this.header, gfnOf(gpa), entryFlags.E_ACCESSED);
-    return ((entry & ~0xfff) >>> 0) + offsetIn(gpa);
+    if ((entry & (entryFlags.E_PRESENT | entryFlags.E_BACKED)) === 0) return 0;
+    const known = (entry & read) === read ? entry & ~0xfff : 0;
+    const frame = known || this.#frames.frame_of(this.header, gfnOf(gpa), entryFlags.E_ACCESSED);
+    return (frame >>> 0) + offsetIn(gpa);
   }
 
   /** The frame that a device's store goes to, or 0. */

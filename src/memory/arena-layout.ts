@@ -132,9 +132,17 @@ export const spaceFields = {
 
 /**
  * Guest-frame entry, u32, 1024 in a second-level table (one per 4 MiB): the frame's HPA in bits 31..12, and
- * E_RAM memory is there; E_PRESENT a frame holds it; E_READONLY writes are dropped; E_ACCESSED, E_DIRTY since last harvested.
+ * E_RAM memory is there; E_PRESENT a frame holds it; E_READONLY writes are dropped; E_ACCESSED, E_DIRTY since last harvested;
+ * E_BACKED no frame yet, and the backing has its bytes.
  */
-export const entryFlags = { E_PRESENT: 1, E_RAM: 2, E_READONLY: 4, E_ACCESSED: 8, E_DIRTY: 16 } as const;
+export const entryFlags = {
+  E_PRESENT: 1,
+  E_RAM: 2,
+  E_READONLY: 4,
+  E_ACCESSED: 8,
+  E_DIRTY: 16,
+  E_BACKED: 32,
+} as const;
 
 /** Block header, then its IR. */
 export const blockHeader = {

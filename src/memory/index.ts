@@ -1,6 +1,6 @@
 export type { GuestMemory } from "./guest-memory.ts";
 export type { ArenaRange, DeviceMemory, GuestRange, Pinned } from "./device-memory.ts";
-export { AddressSpace, type FrameSource, type Memslot } from "./address-space.ts";
+export { AddressSpace, type Backing, type FrameSource, type Memslot } from "./address-space.ts";
 export { Arena } from "./arena.ts";
 export {
   arenaLayout,

@@ -1,5 +1,6 @@
 /** A hash of guest memory, fast enough for every few million instructions. Not cryptographic. */
 import * as L from "./layout";
+import { is_zero } from "./pages";
 
 // @ts-ignore: decorator
 @inline function mix(hash: u64, word: u64): u64 {
@@ -13,14 +14,7 @@ export function digest_bytes(seed: u64, at: u32, size: u32): u64 {
   return hash;
 }
 
-function isZero(frame: u32): bool {
-  for (let at = frame; at < frame + 4096; at += 32) {
-    if ((load<u64>(at) | load<u64>(at, 8) | load<u64>(at, 16) | load<u64>(at, 24)) != 0) return false;
-  }
-  return true;
-}
-
-/** Of a guest's RAM: an absent frame counts as the zeros that it reads as. */
+/** Of a guest's RAM: a page that is absent, and in no backing, counts as the zeros that it reads as. */
 export function digest_memory(space: u32): u64 {
   let hash: u64 = 0;
   const end = load<u32>(space, L.S_GFN_END) >> 10;
@@ -32,7 +26,7 @@ export function digest_memory(space: u32): u64 {
       const entry = load<u32>(second + (k << 2));
       if ((entry & L.E_PRESENT) == 0) continue;
       const frame = entry & 0xfffff000;
-      if (!isZero(frame)) hash ^= digest_bytes(<u64>((n << 10) | k) * 0xc2b2ae3d27d4eb4f, frame, 4096);
+      if (is_zero(frame) == 0) hash ^= digest_bytes(<u64>((n << 10) | k) * 0xc2b2ae3d27d4eb4f, frame, 4096);
     }
   }
   return hash;

@@ -10,6 +10,10 @@ export declare function mmioWrite(gpaHigh: u32, gpaLow: u32, size: u32, value: u
 // @ts-ignore: decorator
 @external("host", "frameInvalidated")
 export declare function frameInvalidated(frame: u32): void;
+/** Reads a guest frame that its backing holds into a fresh frame. */
+// @ts-ignore: decorator
+@external("host", "fillFrame")
+export declare function fillFrame(gfn: u32, frame: u32): void;
 // @ts-ignore: decorator
 @external("host", "portRead")
 export declare function portRead(port: u32, size: u32): u32;

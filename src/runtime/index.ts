@@ -6,6 +6,7 @@ export {
   raise_target, resume, stack_fault, stop, take_forgets, tlb_fill, tlb_flush, tlb_flush_all, tlb_flush_page, translate, use_thread, use_translations, verify_region,
 } from "./memory";
 export { digest_bytes, digest_memory } from "./digest";
+export { is_zero, xxh64 } from "./pages";
 export { mulhs64, mulhu64 } from "./wide";
 export { mpsadbw, phminposuw } from "./vector";
 export {

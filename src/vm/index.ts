@@ -1,5 +1,6 @@
 export { Machine, type MachineParts } from "./machine.ts";
 export { runVcpuThread, type VcpuThreadHost, type VcpuThreadSetup } from "./vcpu-thread.ts";
+export type { MachineState, Resume } from "./machine-state.ts";
 export type { MachineDigest } from "./digest.ts";
 export type {
   ByteSource,

@@ -36,8 +36,8 @@ export interface EngineOptions {
 
 /** A machine as plain data: it can be sent to a thread. */
 export interface MachineConfig {
-  /** A bzImage or an ELF vmlinux. */
-  readonly kernel: Uint8Array;
+  /** A bzImage or an ELF vmlinux; none is needed by a machine that goes on from a snapshot. */
+  readonly kernel?: Uint8Array;
   /** Of the bzImage, when `kernel` is what was unpacked from it. */
   readonly setupHeader?: Uint8Array;
   readonly initrd?: Uint8Array;

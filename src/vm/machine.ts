@@ -32,6 +32,8 @@ import {
   postNmi,
   postStartup,
   powerOnRegisters,
+  restoreVcpu,
+  saveVcpu,
   takePosted,
   type Vcpu,
 } from "#vcpu";
@@ -41,9 +43,10 @@ import { digestMachine, type MachineDigest } from "./digest.ts";
 import { IoThreads } from "./io-threads.ts";
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
 import type { MachineConfig, MachineHost, MachineOutcome, MachineStats, RunnableMachine } from "./machine-host.ts";
+import { checkResume, type MachineState, type Resume } from "./machine-state.ts";
 import { plugIn, usesIo } from "./peripherals.ts";
 import { Profiler, type Sample } from "./profiler.ts";
-import { seededRandom } from "./random.ts";
+import { SeededRandom } from "./random.ts";
 import { publishApic } from "./remote-apic.ts";
 import { SerialInput } from "./serial-input.ts";
 import { SliceSizer, sliceNs } from "./slice-sizer.ts";
@@ -85,7 +88,8 @@ export class Machine implements RunnableMachine {
   /** One for each vCPU. */
   readonly #msrs: readonly MsrFile[];
   readonly #tracer: Tracer | undefined;
-  readonly #fillRandom: (target: Uint8Array) => void;
+  /** Where the machine's random numbers come from, unless it is the host. */
+  readonly #seeded: SeededRandom | undefined;
   readonly #reported = new Set<string>();
   readonly #serialInput: readonly SerialInput[];
   #outcome: MachineOutcome | undefined;
@@ -104,19 +108,20 @@ export class Machine implements RunnableMachine {
   #exits: Record<string, number> = {};
   #nextDigest: bigint;
 
-  /** Throws BootError when the kernel, initrd or command line cannot be booted in this much memory. */
-  constructor(config: MachineConfig, host: MachineHost) {
+  /**
+   * Boots, or goes on from `resume`. Throws BootError when the kernel, initrd or command line cannot be booted in this much
+   * memory, StateError when what was saved is no machine like this one.
+   */
+  constructor(config: MachineConfig, host: MachineHost, resume?: Resume) {
+    if (resume) checkResume(resume.state, config);
     this.#config = config;
     this.#host = host;
-    this.#fillRandom =
-      config.seed === undefined && config.clock === "wall"
-        ? (target) => host.random(target)
-        : seededRandom(config.seed ?? 1);
+    if (config.seed !== undefined || config.clock === "virtual") this.#seeded = new SeededRandom(config.seed ?? 1);
     this.#nextDigest = BigInt(config.digestEvery ?? 0);
     const cpus = config.cpus ?? 1;
     const watched = config.trace !== undefined || config.profile === true;
     const threaded = cpus > 1 && !this.#virtual && !watched && host.startVcpu !== undefined;
-    this.#startNs = host.now();
+    this.#startNs = host.now() - (resume?.state.timeNs ?? 0);
     this.#io = new IoThreads(host, this.#virtual);
     this.#arena = new Arena({
       threads: threaded ? cpus : 1,
@@ -161,13 +166,14 @@ export class Machine implements RunnableMachine {
     plugIn(this.#platform, config, {
       memory: this.#space,
       clock: this.#clock,
-      random: this.#fillRandom,
+      random: (target) => this.#fillRandom(target),
       notice: (line) => this.#reportOnce(line),
       streams: host.streams,
       openLine: (request) => this.#io.line(request),
     });
     this.#platform.powerOn();
-    this.#boot();
+    if (resume) this.#resume(resume);
+    else this.#boot();
     if (config.profile) this.#profiler = new Profiler(host, this.#localVcpus, () => this.#engine.stats);
     this.#io.start(this.#arena.memory, this.#vcpus[0]);
     this.#threads?.start(host, {
@@ -260,8 +266,26 @@ export class Machine implements RunnableMachine {
     return this.#profiler?.samples();
   }
 
+  /**
+   * The machine as it stands, for `resume` of another one; the caller saves its memory before it runs again. Requires: called
+   * between two runs, or by the host in `poll`.
+   */
+  save(): MachineState {
+    return {
+      memoryBytes: this.#config.memoryBytes,
+      clock: this.#config.clock,
+      timeNs: this.#clock.now(),
+      vcpus: this.#vcpus.map((vcpu) => saveVcpu(vcpu, this.#engine.runtime.flags(vcpu.vp))),
+      msrs: this.#msrs.map((msrs) => msrs.save()),
+      devices: this.#platform.save(),
+      ...(this.#virtual && { turns: this.#turns.save() }),
+      ...(this.#seeded && { random: this.#seeded.state }),
+    };
+  }
+
   /** Of everything a guest could ever see. */
   digest(): MachineDigest {
+    this.#space.fillAll();
     return digestMachine(this.#vcpus, this.#space.header, this.#platform.digestInput(), this.#engine.runtime);
   }
 
@@ -366,6 +390,7 @@ export class Machine implements RunnableMachine {
 
   #boot(): void {
     const config = this.#config;
+    if (config.kernel === undefined) throw new BootError("there is no kernel to boot");
     const acpi = buildAcpiTables({ cpus: this.#vcpus.length });
     const rngSeed = new Uint8Array(32);
     this.#fillRandom(rngSeed);
@@ -391,6 +416,20 @@ export class Machine implements RunnableMachine {
       vcpu.setU32("HALTED", Halted.waitForStartup);
       this.#engine.runtime.update_mode(vcpu.vp);
     }
+  }
+
+  #resume({ state, memory }: Resume): void {
+    this.#space.back(memory);
+    for (const [cpu, vcpu] of this.#vcpus.entries()) {
+      restoreVcpu(vcpu, state.vcpus[cpu]);
+      this.#engine.runtime.update_mode(vcpu.vp);
+    }
+    this.#clock.skipTo(state.timeNs);
+    for (const [cpu, msrs] of this.#msrs.entries()) msrs.restore(state.msrs[cpu]);
+    this.#platform.restore(state.devices);
+    if (state.turns) this.#turns.restore(state.turns);
+    if (this.#seeded && state.random !== undefined) this.#seeded.state = state.random;
+    if (this.#config.digestEvery !== undefined) this.#nextDigest = this.#digestAfter(this.#sum("ICOUNT"));
   }
 
   #buildPlatform(): Platform {
@@ -449,6 +488,11 @@ export class Machine implements RunnableMachine {
     return this.#virtual ? virtualStartMs + this.#clock.now() / 1e6 : this.#host.wallClock();
   }
 
+  #fillRandom(target: Uint8Array): void {
+    if (this.#seeded) this.#seeded.fill(target);
+    else this.#host.random(target);
+  }
+
   #readTsc(): bigint {
     return BigInt(Math.floor(this.#clock.now()));
   }
@@ -469,6 +513,7 @@ export class Machine implements RunnableMachine {
     const lapic = (): Lapic => this.#platform.lapics[this.#turns.current];
     const msrs = (): MsrFile => this.#msrs[this.#turns.current];
     return {
+      fillFrame: (gfn, frame) => this.#space.fill(gfn, frame),
       readMmio: (address, size) => this.#platform.mmioBus.read(address as Gpa, size),
       writeMmio: (address, size, value) => this.#platform.mmioBus.write(address as Gpa, size, value),
       readPort: (port, size) => this.#platform.portBus.read(port, size),
@@ -513,11 +558,17 @@ export class Machine implements RunnableMachine {
     this.#host.report("notice", line);
   }
 
+  /** The next multiple of `digestEvery`. */
+  #digestAfter(icount: bigint): bigint {
+    const every = BigInt(this.#config.digestEvery ?? 1);
+    return icount - (icount % every) + every;
+  }
+
   #digest(): void {
     const every = this.#config.digestEvery;
     const icount = this.#sum("ICOUNT");
     if (every === undefined || icount < this.#nextDigest) return;
-    this.#nextDigest = icount - (icount % BigInt(every)) + BigInt(every);
+    this.#nextDigest = this.#digestAfter(icount);
     const digest = this.digest();
     this.#host.report("digest", `${icount} cpu ${digest.cpu} memory ${digest.memory} devices ${digest.devices}`);
   }

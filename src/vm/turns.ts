@@ -15,6 +15,8 @@ const turnInstructions = 20_000n;
 const longestBlock = 512n;
 const never = 2n ** 63n - 1n;
 
+export type TurnsState = { readonly current: number; readonly end: bigint; readonly idle: number };
+
 export class Turns {
   readonly #vcpus: readonly Vcpu[];
   readonly #slack: bigint;
@@ -64,6 +66,16 @@ export class Turns {
     if (this.#idle < this.#vcpus.length) return false;
     this.#idle = 0;
     return true;
+  }
+
+  save(): TurnsState {
+    return { current: this.#current, end: this.#end, idle: this.#idle };
+  }
+
+  restore(state: TurnsState): void {
+    this.#current = state.current % this.#vcpus.length;
+    this.#end = state.end;
+    this.#idle = state.idle;
   }
 
   #next(): void {

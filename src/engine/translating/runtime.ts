@@ -28,6 +28,7 @@ export interface RuntimeExports extends FrameSource {
   flags(vp: number): number;
   digest_bytes(seed: bigint, at: number, size: number): bigint;
   digest_memory(space: number): bigint;
+  is_zero(page: number): number;
   update_mode(vp: number): void;
   deliver_fault(vp: number): number;
   deliver_interrupt(vp: number, vector: number): number;
@@ -88,6 +89,7 @@ export function instantiateRuntime(
       mmioRead: (high: number, low: number, bytes: number) => calls.host.readMmio(gpaOf(high, low), size(bytes)),
       mmioWrite: (high: number, low: number, bytes: number, value: number) =>
         calls.host.writeMmio(gpaOf(high, low), size(bytes), value >>> 0),
+      fillFrame: (gfn: number, frame: number) => calls.host.fillFrame?.(gfn >>> 0, frame >>> 0),
       frameInvalidated: (frame: number) => calls.frameInvalidated(frame >>> 0),
       portRead: (port: number, bytes: number) => calls.host.readPort(port, size(bytes)),
       portWrite: (port: number, bytes: number, value: number) => calls.host.writePort(port, size(bytes), value >>> 0),

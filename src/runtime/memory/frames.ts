@@ -1,4 +1,5 @@
 /** Guest frames: the table that finds them, and frames for what is touched for the first time (memory/arena-layout.ts). */
+import { fillFrame } from "../host";
 import * as L from "../layout";
 import { lock, unlock } from "./exclusive";
 import { records } from "./worker";
@@ -39,7 +40,7 @@ export function frameOf(space: u32, gfn: u64, flags: u32): u32 {
   let entry = load<u32>(at);
   if ((entry & L.E_RAM) == 0) return 0;
   if ((entry & L.E_PRESENT) == 0) {
-    entry = touch(space, at);
+    entry = touch(space, at, <u32>gfn);
     if (entry == 0) return 0;
   }
   if ((entry & flags) != flags) atomic.or<u32>(at, flags);
@@ -47,12 +48,13 @@ export function frameOf(space: u32, gfn: u64, flags: u32): u32 {
 }
 
 /** The entry at `at` with a frame, which another thread may have given it just now; 0 where there is none to give. */
-function touch(space: u32, at: u32): u32 {
+function touch(space: u32, at: u32, gfn: u32): u32 {
   lock(L.PROCESS + L.P_FRAME_LOCK);
   let entry = load<u32>(at);
   if ((entry & L.E_PRESENT) == 0) {
     const frame = allotFrame();
-    entry = frame == 0 ? 0 : entry | frame | L.E_PRESENT;
+    if (frame != 0 && (entry & L.E_BACKED) != 0) fillFrame(gfn, frame);
+    entry = frame == 0 ? 0 : (entry & ~L.E_BACKED) | frame | L.E_PRESENT;
     if (frame != 0) {
       store<u32>(space, load<u32>(space, L.S_FRAMES) + 1, L.S_FRAMES);
       atomic.store<u32>(at, entry);

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { xxh64Low } from "#base";
 import { BootError } from "./boot-error.ts";
 import { crc32 } from "./crc32.ts";
 import { parseElf } from "./elf.ts";
 import { bzImage, tinyImages, tinyVmlinux } from "./fuzz-cases.ts";
 import { unpackKernel } from "./kernel-image.ts";
-import { xxh64 } from "./xxh64.ts";
 import { undoX86 } from "./xz.ts";
 
 const ascii = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
@@ -97,7 +97,7 @@ describe("the checksums", () => {
   });
   test("XXH64 agrees with its published values in the low word", () => {
     const texts = ["", "a", "abc", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJK"];
-    expect(texts.map((text) => xxh64(ascii(text)))).toEqual([0x51d8e999, 0xa98c6e5b, 0xad770999, 0x6623a760]);
+    expect(texts.map((text) => xxh64Low(ascii(text)))).toEqual([0x51d8e999, 0xa98c6e5b, 0xad770999, 0x6623a760]);
   });
 });
 

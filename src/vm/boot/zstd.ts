@@ -6,8 +6,9 @@
  * one bit stream, driven by FSE tables.
  * Law: work is bounded: a block gives at most 128 KiB, and a sequence or symbol that would go past that ends it.
  */
+
+import { xxh64Low } from "#base";
 import { BootError } from "./boot-error.ts";
-import { xxh64 } from "./xxh64.ts";
 import { type FseTable, predefined, readFseTable, repeated } from "./zstd-fse.ts";
 import { decodeHuffman, type HuffmanTable, readHuffmanTable } from "./zstd-huffman.ts";
 
@@ -136,7 +137,7 @@ export function decodeZstd(input: Uint8Array, output: Uint8Array): number {
     }
     if (descriptor & 4) {
       if (at + 4 > input.length) throw corrupt("it is truncated");
-      if (xxh64(output, state.start, to) !== u32(input, at)) throw corrupt("its checksum is wrong");
+      if (xxh64Low(output, state.start, to) !== u32(input, at)) throw corrupt("its checksum is wrong");
       at += 4;
     }
   }

@@ -1,5 +1,5 @@
 /**
- * The low word of XXH64 with seed 0, which Zstandard stores as a frame's checksum.
+ * The low word of XXH64 with seed 0: the checksum of a Zstandard frame, and of all that a snapshot holds.
  *
  * 64-bit numbers are pairs of 32-bit words: 66 MB of kernel in BigInts would take seconds. (xxHash fast digest
  * algorithm, "XXH64 Algorithm Description".)
@@ -86,7 +86,7 @@ class Lane {
 const zero: Word64 = { low: 0, high: 0 };
 
 /** Low 32 bits of XXH64 of bytes[start, end), unsigned. */
-export function xxh64(bytes: Uint8Array, start = 0, end = bytes.length): number {
+export function xxh64Low(bytes: Uint8Array, start = 0, end = bytes.length): number {
   let at = start;
   const hash = new Lane(zero);
   if (end - start >= 32) {

@@ -1,0 +1,97 @@
+/** A snapshot file's bytes, as docs/snapshots.md describes them. */
+import { pageSize } from "#address";
+import { xxh64Low } from "#base";
+import { parseValue, printValue, type Value } from "./values.ts";
+
+const magic = "MEMVSNAP";
+export const formatVersion = 1;
+const headerBytes = 32;
+export const indexEntryBytes = 8;
+/** A description is some tens of kilobytes: a longer one is none. */
+const longestDescription = 64 << 20;
+/** 64 GiB of guest-physical addresses. */
+const mostPages = 1 << 24;
+
+/** A file that is no snapshot, or not a whole one. */
+export class SnapshotError extends Error {
+  override name = "SnapshotError";
+}
+
+/** What is read of a snapshot: a file. */
+export interface SnapshotSource {
+  /** For messages. */
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** Fills `target` from `offset` on; gives how many bytes there were. */
+  read(offset: number, target: Uint8Array): number;
+}
+
+export interface Layout {
+  readonly index: number;
+  readonly pages: number;
+  readonly sizeBytes: number;
+}
+
+export interface Opened {
+  readonly description: Value;
+  /** Guest frame number and check of each page, in turn. */
+  readonly index: Uint32Array;
+  readonly layout: Layout;
+}
+
+const toPage = (offset: number): number => Math.ceil(offset / pageSize) * pageSize;
+
+function layoutOf(descriptionBytes: number, pageCount: number): Layout {
+  const index = toPage(headerBytes + descriptionBytes);
+  const pages = toPage(index + pageCount * indexEntryBytes);
+  return { index, pages, sizeBytes: pages + pageCount * pageSize };
+}
+
+/** All that comes before the pages. `index`: guest frame number and check of each. */
+export function encodeHead(description: Value, index: Uint32Array): Uint8Array {
+  const text = new TextEncoder().encode(printValue(description));
+  const indexBytes = new Uint8Array(index.buffer, index.byteOffset, index.byteLength);
+  const layout = layoutOf(text.length, index.length / 2);
+  const bytes = new Uint8Array(layout.pages);
+  const view = new DataView(bytes.buffer);
+  bytes.set(new TextEncoder().encode(magic));
+  [formatVersion, text.length, xxh64Low(text), index.length / 2, xxh64Low(indexBytes)].forEach((word, n) =>
+    view.setUint32(8 + 4 * n, word, true),
+  );
+  view.setUint32(28, xxh64Low(bytes.subarray(0, 28)), true);
+  bytes.set(text, headerBytes);
+  bytes.set(indexBytes, layout.index);
+  return bytes;
+}
+
+/** Throws `SnapshotError`, which names the file and says what is wrong with it. */
+export function openSnapshot(source: SnapshotSource): Opened {
+  const refuse = (why: string): never => {
+    throw new SnapshotError(`${source.name}: ${why}`);
+  };
+  const take = (offset: number, length: number): Uint8Array => {
+    const bytes = new Uint8Array(length);
+    if (source.read(offset, bytes) !== length) refuse("the snapshot is truncated");
+    return bytes;
+  };
+  if (source.sizeBytes < headerBytes) refuse("this is no snapshot");
+  const head = take(0, headerBytes);
+  if (new TextDecoder().decode(head.subarray(0, 8)) !== magic) refuse("this is no snapshot");
+  const words = new DataView(head.buffer);
+  const [version, length, check, pageCount, indexCheck, headCheck] = [8, 12, 16, 20, 24, 28].map((at) =>
+    words.getUint32(at, true),
+  );
+  if (version !== formatVersion) refuse(`its format is ${version}, and this memvisor reads ${formatVersion}`);
+  if (xxh64Low(head.subarray(0, 28)) !== headCheck) refuse("the snapshot's header is damaged");
+  if (length > longestDescription || pageCount > mostPages) refuse("the snapshot's header is damaged");
+  const layout = layoutOf(length, pageCount);
+  if (source.sizeBytes < layout.sizeBytes) refuse("the snapshot is truncated");
+  const text = take(headerBytes, length);
+  if (xxh64Low(text) !== check) refuse("the snapshot's description is damaged");
+  const indexBytes = take(layout.index, pageCount * indexEntryBytes);
+  if (xxh64Low(indexBytes) !== indexCheck) refuse("the snapshot's index is damaged");
+  const index = new Uint32Array(indexBytes.buffer);
+  for (let n = 2; n < index.length; n += 2)
+    if (index[n] <= index[n - 2]) refuse("the snapshot's index is not in order");
+  return { description: parseValue(new TextDecoder().decode(text)), index, layout };
+}
