@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { gpa } from "#address";
 import { type EngineHost, TranslatingEngine, type VmExit } from "#engine";
+import type { Passes } from "#jit";
 import { AddressSpace, Arena } from "#memory";
 import type { Vcpu } from "#vcpu";
 
@@ -33,6 +34,7 @@ export interface Guest {
 export interface GuestOptions {
   readonly hotThreshold?: number;
   readonly exact?: boolean;
+  readonly passes?: Passes;
   readonly host?: Partial<EngineHost>;
 }
 
@@ -65,6 +67,7 @@ export function guest(code: Uint8Array, options: GuestOptions = {}): Guest {
     exact: options.exact ?? true,
     catchFaults: true,
     hotThreshold: options.hotThreshold ?? Number.POSITIVE_INFINITY,
+    ...(options.passes && { passes: options.passes }),
   });
   const memory = new AddressSpace(arena, engine.runtime, [{ gpa: gpa(0), sizeBytes: 16 << 20 }]);
   const vcpu = engine.createVcpu(0, memory.header);

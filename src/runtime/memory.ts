@@ -10,4 +10,4 @@ export { beginExclusive, endExclusive, endLifting, isExclusive, lock, park, resu
 export { forgetContext, forgetContexts } from "./memory/generations";
 export { use_translations } from "./memory/worker";
 export { access, access_exclusive, accessAs, commit, commitAs, interpreter_access, pagePointer, raise_target, readAs, translate, writeAs } from "./memory/access";
-export { code_frame, note_target, region_refused, verify_region } from "./memory/regions";
+export { code_frame, forget_regions, note_target, region_refused, verify_region } from "./memory/regions";

@@ -1,7 +1,7 @@
 /**
  * The vCPU record: everything one virtual CPU is, as bytes with a layout (third law of the design).
  *
- * A vCPU owns one *area* of the arena: the record, then its jump cache, then its TLBs, at fixed offsets, so that one
+ * A vCPU owns one *area* of the arena: the record, then its TLBs, then its caches of code addresses, at fixed offsets, so that one
  * address (`vp`, the area's start) reaches all of them and translated code belongs to no vCPU in particular.
  * IR operands are byte offsets into the record; the accessors of the TypeScript side, the constants of the Wasm
  * runtime, digests and dumps are all derived from this one table.
@@ -133,7 +133,12 @@ const rows = [
   ["TLB_MISSES", "u64", 1, "statistics"],
   ["TLB_FLUSHES", "u64", 1, "statistics"],
   ["COMPILED", "u64", 1, "statistics: instructions retired in compiled regions"],
-  ["REGION_ENTRIES", "u64", 1, "statistics"],
+  [
+    "REGION_ENTRIES",
+    "u64",
+    1,
+    "statistics: entries from the interpreter; regions that go on in each other are not counted",
+  ],
   ["FILL_COUNT", "u32", 1, "non-global TLB fills since the last flush, indices in the fill log"],
   ["PENDING_DB", "u32", 1, "DR6 bits of a debug trap to deliver at the next boundary"],
   ["IRQ_WAITING", "u32", 1, "1: an interrupt waits for IF; who sets IF raises Event.interrupt"],
@@ -204,6 +209,11 @@ export const tlbBytes = tlbEntries * tlbEntryBytes;
 /** Entries of the jump cache: GVA → block. u64 GVA, u32 block, u32 ASID it was made under. */
 export const jumpCacheEntries = 4096;
 export const jumpCacheEntryBytes = 16;
+/**
+ * The region cache: GVA → where compiled code goes on there. Entries are found as those of the jump cache are: u64 GVA,
+ * u32 target (the mode in bits 24-30, the region's place in bits 8-23, which of its entries below), u32 ASID; all zeros = empty.
+ */
+export const regionCacheBytes = jumpCacheEntries * 16;
 
 /** Places that an indirect jump remembers (ir/ops.ts). */
 export const targetSlots = 16;
@@ -225,12 +235,14 @@ export const area = {
   /** One bit for each hash of a page that something noted the code of. */
   codeFilter: 0x34000,
   codeFilterLog2: 15,
-  bytes: 0x40000,
+  regionCache: 0x35000,
+  bytes: 0x48000,
 } as const;
 
 if (placed.size > area.scratch) throw new Error("the vCPU record outgrew its place in the area");
 const codeFilterEnd = area.codeFilter + 2 ** area.codeFilterLog2 / 8;
-if (area.fillLog + 4 * area.fillLogEntries > area.codeFilter || codeFilterEnd > area.bytes)
+const caches = [area.fillLog + 4 * area.fillLogEntries, area.codeFilter, codeFilterEnd, area.regionCache];
+if (caches.some((end, n) => n % 2 === 0 && end > caches[n + 1]) || area.regionCache + regionCacheBytes > area.bytes)
   throw new Error("the vCPU area is too small");
 
 /** AssemblyScript constants of the record, for the Wasm runtime. */
@@ -247,6 +259,8 @@ export function generateRuntimeLayout(): string {
     TLB_BYTES: tlbBytes,
     JUMP_CACHE: area.jumpCache,
     JUMP_CACHE_ENTRIES: jumpCacheEntries,
+    REGION_CACHE: area.regionCache,
+    REGION_CACHE_BYTES: regionCacheBytes,
     FILL_LOG: area.fillLog,
     FILL_LOG_ENTRIES: area.fillLogEntries,
     LARGE_FILTER: area.largeFilter,

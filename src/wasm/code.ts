@@ -159,7 +159,14 @@ export class Code {
     return this.#indexed(W.call, functionIndex);
   }
   callIndirect(typeIndex: number, table = 0): this {
-    this.bytes.byte(W.call_indirect);
+    return this.#indirect(W.call_indirect, typeIndex, table);
+  }
+  /** Ends the function with a call of another one with the same results, whose frame takes its place. */
+  returnCallIndirect(typeIndex: number, table = 0): this {
+    return this.#indirect(W.return_call_indirect, typeIndex, table);
+  }
+  #indirect(op: number, typeIndex: number, table: number): this {
+    this.bytes.byte(op);
     this.bytes.u32(typeIndex);
     this.bytes.u32(table);
     return this;

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { gpa } from "#address";
+import { passesWithout } from "#jit";
 import { Event } from "#vcpu";
 import { codeBase, dataBase, guest, hex } from "../../../test/guest-code.ts";
 
@@ -156,6 +157,56 @@ for (const [name, options] of [
     expect(g.vcpu.u64("ICOUNT")).toBe(1n + 31n * 6n + 4n);
   });
 }
+
+test("compiled code goes on in other regions without the interpreter, and ends with its budget and its events", () => {
+  const g = guest(
+    hex(`
+      b9 a0860100             ; mov ecx, 100000
+      ff d6                   ; call rsi
+      01 c3                   ; add ebx, eax
+      ff c9                   ; dec ecx
+      75 f8                   ; jnz to the call
+      0f 0b                   ; ud2
+    `),
+    { ...compiled, passes: passesWithout("calls", "indirect", "cross-page") },
+  );
+  g.memory.write(gpa(dataBase), hex("89 c8 c3")); // mov eax, ecx; ret
+  g.vcpu.setRegister(6, BigInt(dataBase));
+  for (let icount = 1000n; icount <= 10_000n; icount += 1000n) g.run(icount);
+  const entries = g.vcpu.u64("REGION_ENTRIES");
+  expect(g.run(300_000n)).toEqual({ reason: "budget" });
+  expect(g.vcpu.u64("ICOUNT")).toBe(300_000n);
+  expect(g.vcpu.u64("REGION_ENTRIES") - entries).toBeLessThan(100n);
+  g.vcpu.raiseEvent(Event.host);
+  expect(g.run()).toEqual({ reason: "budget" });
+  expect(g.vcpu.u64("ICOUNT")).toBe(300_000n);
+  expect(g.run()).toMatchObject({ reason: "fault", vector: 6 });
+  expect(g.vcpu.register(3)).toBe(BigInt.asUintN(32, (100_000n * 100_001n) / 2n));
+  expect(g.vcpu.u64("COMPILED") * 100n).toBeGreaterThan(g.vcpu.u64("ICOUNT") * 99n);
+});
+
+test("compiled code that changes is not gone on in", () => {
+  // The caller and each version of the function are regions of their own, which know of each other by address alone.
+  const g = guest(
+    hex(`
+      b9 e8030000             ; mov ecx, 1000
+      ff d6                   ; call rsi
+      01 c3                   ; add ebx, eax
+      ff c9                   ; dec ecx
+      75 f8                   ; jnz to the call
+      0f 0b                   ; ud2
+    `),
+    { ...compiled, passes: passesWithout("calls", "indirect", "cross-page") },
+  );
+  g.vcpu.setRegister(6, BigInt(dataBase));
+  for (let n = 1; n <= 5; n++) {
+    g.memory.write(gpa(dataBase), hex(`b8 0${n}000000 c3`)); // mov eax, n; ret
+    g.vcpu.setU64("RIP", BigInt(codeBase));
+    g.vcpu.setRegister(3, 0n);
+    while (g.run(g.vcpu.u64("ICOUNT") + 500n).reason === "budget") {}
+    expect(g.vcpu.register(3)).toBe(BigInt(1000 * n));
+  }
+});
 
 test("a missing instruction raises #UD and is reported by name", () => {
   const g = guest(hex("0f 01 c8")); // monitor

@@ -112,7 +112,13 @@ export class TranslatingEngine implements Engine {
       options.catchFaults ?? false,
       this.#observer && this.#watch(this.#observer),
     );
-    this.#regions = new RegionCompiler(options.arena, this.#wasm, this.#translations, { exact: options.exact, passes });
+    this.#regions = new RegionCompiler(
+      options.arena,
+      this.#wasm,
+      this.#translations,
+      { exact: options.exact, passes },
+      () => this.runtime.forget_regions(this.#current().vp),
+    );
     if (options.thread !== undefined && options.thread > 0) {
       this.runtime.use_translations(this.#translations.records);
     }

@@ -31,7 +31,7 @@ const evictedShare = 1 / 4;
 const segmentedModes = Mode.code32 | Mode.code16;
 
 /** Entries of a small region until it is made anew as a large one. */
-const entriesUntilLarge = 20_000;
+const entriesUntilLarge = 100_000;
 const neverHot = 0x7fffffff;
 
 /** A region that can run. */
@@ -50,6 +50,7 @@ export class RegionCompiler {
   readonly #options: EmitOptions;
   /** The hash table of blocks. */
   readonly #hash: number;
+  readonly #regionsChanged: () => void;
   #queue: Region[] = [];
   /** Runs since the last batch, with something in the queue. */
   #waited = 0;
@@ -61,7 +62,15 @@ export class RegionCompiler {
   readonly #byPlace = new Map<number, Compiled>();
   readonly stats = { regions: 0, wasmBytes: 0 };
 
-  constructor(arena: Arena, wasm: WasmRuntime, translations: Translations, options: EmitOptions) {
+  /** `regionsChanged`: those that vCPUs remember may be gone, or no longer the best ones. */
+  constructor(
+    arena: Arena,
+    wasm: WasmRuntime,
+    translations: Translations,
+    options: EmitOptions,
+    regionsChanged: () => void,
+  ) {
+    this.#regionsChanged = regionsChanged;
     this.#hash = translations.hash;
     this.#arena = arena;
     this.#wasm = wasm;
@@ -111,21 +120,26 @@ export class RegionCompiler {
 
   forgetAll(): void {
     this.#queue = [];
-    for (const compiled of [...this.#byPlace.values()]) this.#forget(compiled);
+    this.#forget([...this.#byPlace.values()]);
   }
 
   /** Blocks of this frame that regions were made from were forgotten; the others become hot anew. */
   forgetFrame(frame: number): void {
-    for (const compiled of this.#ofFrame.get(frame) ?? []) this.#forget(compiled);
+    this.#forget([...(this.#ofFrame.get(frame) ?? [])]);
   }
 
   /** Forgets the eldest regions. What of them is still hot is compiled again, as it has become. */
   #evict(): void {
-    const eldest = [...this.#byPlace.values()].slice(0, Math.ceil(this.#byPlace.size * evictedShare));
-    for (const compiled of eldest) this.#forget(compiled);
+    this.#forget([...this.#byPlace.values()].slice(0, Math.ceil(this.#byPlace.size * evictedShare)));
   }
 
-  #forget(compiled: Compiled): void {
+  #forget(regions: readonly Compiled[]): void {
+    if (regions.length === 0) return;
+    for (const compiled of regions) this.#forgetOne(compiled);
+    this.#regionsChanged();
+  }
+
+  #forgetOne(compiled: Compiled): void {
     const words = this.#arena.i32;
     this.#wasm.regions.set(compiled.place, null);
     this.#byPlace.delete(compiled.place);
@@ -173,6 +187,7 @@ export class RegionCompiler {
       );
     });
     this.stats.wasmBytes += batch.bytes.length;
+    this.#regionsChanged();
   }
 
   /** Puts a compiled region into the table, and makes the blocks that it can be entered at know it. */

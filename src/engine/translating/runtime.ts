@@ -15,6 +15,7 @@ export interface RuntimeExports extends FrameSource {
   translate(vp: number, va: bigint): bigint;
   register_block(vp: number, block: number): void;
   forget_blocks(vp: number): void;
+  forget_regions(vp: number): void;
   /** These do nothing before `use_thread` (src/runtime/memory/exclusive.ts). */
   claim_code(frame: number, second: number): void;
   end_lifting(): void;

@@ -10,16 +10,16 @@
  */
 import { type FieldType, FlagsClass, flagsKind, innerOps, opBytes, opRows, type SizeLog2 } from "#ir";
 import { blockHeader } from "#memory";
-import { area, at, jumpCacheEntries, Leave, tlbBytes, tlbEntries } from "#vcpu";
+import { area, at, Leave, tlbBytes, tlbEntries } from "#vcpu";
 import { Code, type FunctionType, type Label, type Local, ModuleBuilder, V, W } from "#wasm";
 import { FloatState, type FloatType } from "./float-state.ts";
 import { pushCondition } from "./native-flags.ts";
 import { Intent, type OpEmitter, type PushType } from "./op-emitter.ts";
+import { noteRegion, pushCacheOffset, regionTable, regionType } from "./region-cache.ts";
 import { runtimeCalls } from "./runtime-calls.ts";
 import { semanticsOf } from "./semantics.ts";
 
 const helperType: FunctionType = { parameters: ["i32", "i32", "i32", "i32"], results: ["i32"] };
-const regionType: FunctionType = { parameters: ["i32", "i32"], results: [] };
 
 const loadOf: Record<Exclude<PushType, "v128">, number> = {
   i8: W.i32_load8_u, i16: W.i32_load16_u, i32: W.i32_load, w32: W.i32_load, i64: W.i64_load, f32: W.f32_load, f64: W.f64_load,
@@ -316,7 +316,7 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
     setLeave(Leave.event);
     c.br(exit).end();
     c.get(vp).memory(W.i64_load, at.RIP).set(e.x);
-    c.get(e.x).get(e.x).i64(12).op(W.i64_shr_u, W.i64_xor, W.i32_wrap_i64).i32(jumpCacheEntries - 1).op(W.i32_and).i32(4).op(W.i32_shl);
+    pushCacheOffset(c, e.x);
     c.get(vp).op(W.i32_add).set(e.p);
     const probe = c.block();
     c.get(e.p).memory(W.i64_load, area.jumpCache).get(e.x).op(W.i64_ne).brIf(probe);
@@ -324,7 +324,9 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
     c.get(e.q).get(vp).memory(W.i32_load, at.GLOBAL_ASID).op(W.i32_ne, W.i32_and).brIf(probe);
     c.get(e.p).memory(W.i32_load, area.jumpCache + 8).tee(block);
     c.memory(W.i32_load, B.B_MODE).get(vp).memory(W.i32_load, at.MODE).op(W.i32_ne).brIf(probe);
-    c.get(block).memory(W.i32_load, B.B_VALID).brIf(entered);
+    c.get(block).memory(W.i32_load, B.B_VALID).op(W.i32_eqz).brIf(probe);
+    noteRegion(c, block, e.p, e.x, e.q);
+    c.br(entered);
     c.end();
     // Not there.
     c.get(vp);
@@ -350,25 +352,23 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
     const cold = c.block();
     // Compiled?
     c.get(block).memory(W.i32_load, B.B_REGION).tee(e.p).if();
-    // So hot that it deserves a larger one?
-    c.get(block).get(block).memory(W.i32_load, B.B_HEAT).i32(1).op(W.i32_sub).tee(e.q).memory(W.i32_store, B.B_HEAT);
-    c.get(e.q).op(W.i32_eqz).if();
-    setLeave(Leave.hot);
-    c.get(vp).get(block).memory(W.i32_store, at.LEAVE_ARG);
-    c.br(exit).end();
     setLeave(Leave.none);
-    c.get(vp).get(block).memory(W.i32_load, B.B_ENTRY).get(e.p).callIndirect(regionTypeIndex, 1);
-    c.get(vp).memory(W.i32_load, at.LEAVE).tee(e.p).i32(Leave.refused).op(W.i32_eq).if();
-    c.get(block);
-    e.callRuntime("region_refused");
-    c.br(cold).end();
+    c.get(vp).memory(W.i64_load, at.ICOUNT).set(e.x);
+    c.get(vp).get(vp).memory(W.i64_load, at.REGION_ENTRIES).i64(1).op(W.i64_add).memory(W.i64_store, at.REGION_ENTRIES);
+    c.get(vp).get(block).memory(W.i32_load, B.B_ENTRY).get(e.p).callIndirect(regionTypeIndex, regionTable);
+    // It may have called others in its place.
+    c.get(vp).get(vp).memory(W.i64_load, at.COMPILED).get(vp).memory(W.i64_load, at.ICOUNT).op(W.i64_add).get(e.x).op(W.i64_sub).memory(W.i64_store, at.COMPILED);
     c.i32(0).set(block);
-    c.get(e.p).op(W.i32_eqz).brIf(find);
+    c.get(vp).memory(W.i32_load, at.LEAVE).tee(e.q).op(W.i32_eqz).brIf(find);
     // What compiled code cannot do, its block does.
-    c.get(e.p).i32(Leave.interpret).op(W.i32_eq).if();
+    c.get(e.q).i32(Leave.interpret).op(W.i32_eq).get(e.q).i32(Leave.refused).op(W.i32_eq).tee(e.q).op(W.i32_or).if();
     c.get(vp);
     e.callRuntime("lookup");
-    c.tee(block).brIf(cold).end();
+    c.tee(block).if();
+    c.get(e.q).op(W.i32_eqz).brIf(cold);
+    c.get(vp).get(block);
+    e.callRuntime("region_refused");
+    c.br(cold).end().end();
     c.get(vp).memory(W.i32_load, at.LEAVE).i32(Leave.fault).op(W.i32_ne).brIf(exit);
     c.get(vp);
     e.callRuntime("deliver_fault");

@@ -7,7 +7,8 @@
  *       registers and flags from the record
  *       br_table entry → its block
  *       blocks and loops as structure.ts arranges them; what leaves sets `delta` and `back` and branches to the end
- *     end: RIP = base + delta, the count of instructions, registers and flags back to the record
+ *     end: RIP = base + delta, the count of instructions, registers and flags back to the record;
+ *       on with the region there, in place of this one (region-cache.ts), or back to the interpreter
  *
  * Laws: the budget and EVENTS are looked at where a loop begins (with `exact`, the budget at every block), so that no region
  * runs for long unasked. Leaving in mid-block stands at an instruction's start with all state written back.
@@ -17,7 +18,7 @@
  */
 import { assert } from "#base";
 import { FlagsClass, helperRows, Op, type OpRow, opBytes, opRows } from "#ir";
-import { regionRecord } from "#memory";
+import { blockHeader, regionRecord } from "#memory";
 import { at, Leave } from "#vcpu";
 import { Code, type Label, type Local, ModuleBuilder, W } from "#wasm";
 import { isBranch, type Region, type RegionBlock } from "../hot/region.ts";
@@ -25,6 +26,7 @@ import type { Passes } from "../passes.ts";
 import { type FloatKnowledge, type Lane, lanesKnownAt } from "./float-state.ts";
 import { type FlagsOrigin, originOf } from "./native-flags.ts";
 import type { Semantics } from "./op-emitter.ts";
+import { goOnInRegion, regionType } from "./region-cache.ts";
 import { RegionEmitter, type RegionRegisters, registerOf } from "./region-emitter.ts";
 import { runtimeCalls } from "./runtime-calls.ts";
 import { semanticsOf } from "./semantics.ts";
@@ -55,18 +57,25 @@ export interface EmitOptions {
   readonly passes: Passes;
 }
 
+/** Indexes in the module. */
+interface FunctionTypes {
+  readonly helper: number;
+  readonly region: number;
+}
+
 /** `words`: the arena. */
 export function emitRegions(words: Int32Array, regions: readonly RegionCode[], options: EmitOptions): CompiledBatch {
   const module = new ModuleBuilder();
   module.importMemory("env", "memory");
   module.importTable("env", "helpers");
+  module.importTable("env", "regions");
   const imports = new Map<string, number>();
   for (const [name, type] of Object.entries(runtimeCalls)) imports.set(name, module.importFunction("runtime", name, type));
-  const helperType = module.type({ parameters: ["i32", "i32", "i32", "i32"], results: ["i32"] });
+  const types = { helper: module.type({ parameters: ["i32", "i32", "i32", "i32"], results: ["i32"] }), region: module.type(regionType) };
   const functions = regions.map((each, n) => {
     const name = `r${n}`;
-    const function_ = RegionFunction.write(words, each, options, imports, helperType);
-    module.function({ parameters: ["i32", "i32"], results: [] }, function_.code, name);
+    const function_ = RegionFunction.write(words, each, options, imports, types);
+    module.function(regionType, function_.code, name);
     return { name, entries: function_.entries.map((node) => each.region.blocks[node]) };
   });
   return { bytes: module.finish({ hints: options.passes["branch-hints"] }), functions };
@@ -90,7 +99,7 @@ class RegionFunction {
   readonly #words: Int32Array;
   readonly #region: Region;
   readonly #options: EmitOptions;
-  readonly #helperType: number;
+  readonly #types: FunctionTypes;
   readonly #e: RegionEmitter;
   readonly #nodes: ReadonlyMap<number, number>;
   readonly #predecessors: readonly (readonly number[])[];
@@ -117,11 +126,11 @@ class RegionFunction {
   #scope: Scope | undefined;
 
   /** Writes the function; once more where loops turn out to keep numbers in vector registers, so that they need not be looked at. */
-  static write(words: Int32Array, code: RegionCode, options: EmitOptions, imports: ReadonlyMap<string, number>, helperType: number): RegionFunction {
-    const first = new RegionFunction(words, code, options, imports, helperType, new Map());
+  static write(words: Int32Array, code: RegionCode, options: EmitOptions, imports: ReadonlyMap<string, number>, types: FunctionTypes): RegionFunction {
+    const first = new RegionFunction(words, code, options, imports, types, new Map());
     const lanes = first.#lanesOfLoops();
     if (lanes.size === 0) return first;
-    const second = new RegionFunction(words, code, options, imports, helperType, lanes);
+    const second = new RegionFunction(words, code, options, imports, types, lanes);
     // Who knows more at the beginning knows no less at the end.
     const after = second.#lanesOfLoops();
     const holds = [...lanes].every(([header, known]) => known.every(({ offset, type }) => after.get(header)?.some((lane) => lane.offset === offset && lane.type === type)));
@@ -129,14 +138,14 @@ class RegionFunction {
   }
 
   private constructor(
-    words: Int32Array, { region, record }: RegionCode, options: EmitOptions, imports: ReadonlyMap<string, number>, helperType: number,
+    words: Int32Array, { region, record }: RegionCode, options: EmitOptions, imports: ReadonlyMap<string, number>, types: FunctionTypes,
     lanes: ReadonlyMap<number, readonly Lane[]>,
   ) {
     this.#lanes = lanes;
     this.#words = words;
     this.#region = region;
     this.#options = options;
-    this.#helperType = helperType;
+    this.#types = types;
     this.#nodes = new Map(region.blocks.map((block, n) => [block.delta, n]));
     const successors = region.blocks.map((block) => block.targets.map((delta) => this.#nodes.get(delta)).filter((node) => node !== undefined));
     this.entries = [...new Set([region.seed, ...headersOf(structure(successors, [region.seed]))])];
@@ -165,6 +174,7 @@ class RegionFunction {
     c.end();
     this.#e.storeState();
     this.#storeCount();
+    goOnInRegion(c, this.#vp, this.#e, types.region);
   }
 
   /** The base, from RIP and the entry; the mapping looked at; the state into locals. */
@@ -199,30 +209,36 @@ class RegionFunction {
   #pushCount(): void {
     this.code.get(this.#end).get(this.#left).op(W.i64_extend_i32_s, W.i64_sub);
   }
-  /** ICOUNT, and what it grows by to COMPILED. */
   #storeCount(): void {
-    const c = this.code;
-    const vp = this.#vp;
-    c.get(vp).get(vp).memory(W.i64_load, at.COMPILED);
+    this.code.get(this.#vp);
     this.#pushCount();
-    c.op(W.i64_add).get(vp).memory(W.i64_load, at.ICOUNT).op(W.i64_sub).memory(W.i64_store, at.COMPILED);
-    c.get(vp);
-    this.#pushCount();
-    c.memory(W.i64_store, at.ICOUNT);
+    this.code.memory(W.i64_store, at.ICOUNT);
   }
 
   /** All shapes, and the way from the region's entry to them. */
   #dispatch(shapes: readonly Shape[]): void {
     const c = this.code;
     this.#open(shapes, undefined, () => {
-      if (this.entries.length === 1) return this.#goTo(this.entries[0]);
+      if (this.entries.length === 1) return this.#enterAt(this.entries[0]);
       const stubs = this.entries.map(() => c.block()).reverse();
       c.get(this.#state).brTable(stubs.slice(0, -1), stubs[stubs.length - 1]);
       for (const node of this.entries) {
         c.end();
-        this.#goTo(node);
+        this.#enterAt(node);
       }
     });
+  }
+  #enterAt(node: number): void {
+    const c = this.code;
+    const { block } = this.#region.blocks[node];
+    if (this.#region.size === "small") {
+      // So hot that it deserves a larger region?
+      c.i32(block).i32(block).memory(W.i32_load, blockHeader.B_HEAT).i32(1).op(W.i32_sub).tee(this.#e.q).memory(W.i32_store, blockHeader.B_HEAT);
+      c.get(this.#e.q).op(W.i32_eqz).unlikely().if();
+      c.get(this.#vp).i32(Leave.hot).memory(W.i32_store, at.LEAVE);
+      c.get(this.#vp).i32(block).memory(W.i32_store, at.LEAVE_ARG).op(W.return).end();
+    }
+    this.#goTo(node);
   }
 
   /** Shapes one behind the other, with a label in front of each; `first` goes to one of them. */
@@ -353,7 +369,7 @@ class RegionFunction {
     // Who asks for the time sees the instructions of its block counted.
     if (touches.includes("i")) this.#storeCount();
     e.syncBefore(touches);
-    c.get(e.vp).i32(e.a).i32(e.b).i32(e.imm).i32(e.d).callIndirect(this.#helperType, 0).set(e.q);
+    c.get(e.vp).i32(e.a).i32(e.b).i32(e.imm).i32(e.d).callIndirect(this.#types.helper, 0).set(e.q);
     e.syncAfter(touches);
     c.get(e.q);
     e.leaveIf();

@@ -9,7 +9,7 @@ const signature = (parameters: string, results: string): FunctionType => ({
 export const runtimeCalls: Record<string, FunctionType> = {
   lookup: signature("i32", "i32"),
   verify_region: signature("i32 i32 i64", "i32"),
-  region_refused: signature("i32", ""),
+  region_refused: signature("i32 i32", ""),
   note_target: signature("i32 i64", ""),
   interpreter_access: signature("i32 i64 i32 i32", "i32"),
   access_exclusive: signature("i32 i64 i32", "i32"),

@@ -7,6 +7,7 @@
  */
 import * as L from "../layout";
 import { frameOf } from "./frames";
+import { severalThreads } from "./exclusive";
 import { noteCodePage } from "./generations";
 
 // @ts-ignore: decorator
@@ -70,14 +71,27 @@ export function verify_region(vp: u32, record: u32, base: u64): u32 {
   return 1;
 }
 
-/** Counts down the patience with a block whose region is refused; then the block gets another one. */
-export function region_refused(block: u32): void {
+/** Counts down the patience with the block at RIP, whose region is refused; then the block gets another one. */
+export function region_refused(vp: u32, block: u32): void {
+  const rip = load<u64>(vp, L.RIP);
+  store<u32>(vp + L.REGION_CACHE + ((<u32>(rip ^ (rip >> 12)) & (L.JUMP_CACHE_ENTRIES - 1)) << 4), 0, 12);
   const left = load<u32>(block, L.B_REFUSALS) + 1;
   store<u32>(block, left, L.B_REFUSALS);
   if (left < PATIENCE) return;
   store<u32>(block, 0, L.B_REFUSALS);
   store<u32>(block, 0, L.B_REGION);
   store<u32>(block, AFTERWARDS, L.B_COUNTER);
+}
+
+/** Some regions are no more, or not the best at their entries: those that run next are found by their blocks. */
+export function forget_regions(vp: u32): void {
+  if (severalThreads()) return emptyRegionCache(vp);
+  const vcpus = load<u32>(L.PROCESS, L.P_VCPU_COUNT);
+  for (let n: u32 = 0; n < vcpus; n++) emptyRegionCache(load<u32>(L.PROCESS + (n << 2), L.P_VCPUS));
+}
+
+function emptyRegionCache(vp: u32): void {
+  memory.fill(vp + L.REGION_CACHE, 0, L.REGION_CACHE_BYTES);
 }
 
 /** Notes where an indirect jump goes, in its slots (ir/ops.ts): the place moves to the front; the last one is forgotten. */
