@@ -33,7 +33,8 @@ const layers: Readonly<Record<string, Layer>> = {
   ir: { mayImport: ["base", "vcpu"] },
   jit: { mayImport: ["x86", "ir", "wasm", "vcpu"] },
   engine: { mayImport: ["jit", "vcpu", "memory"] },
-  devices: { mayImport: ["memory"] },
+  // The network device speaks the words of the network that it is plugged into.
+  devices: { mayImport: ["memory", "net"] },
   // A bzImage's gzip payload is unpacked by fflate, which browsers can run too.
   vm: { mayImport: ["engine", "devices"], outside: ["fflate"] },
   introspect: { mayImport: ["vm"] },

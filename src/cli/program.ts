@@ -29,11 +29,12 @@ export function addCommand<Options extends Record<string, Option<unknown>>>(
 
 function optionFor(name: string, option: Option<unknown>): CommanderOption {
   const long = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const short = option.short === undefined ? "" : `-${option.short}, `;
   const flags = option.negated
     ? `--no-${long}`
     : option.placeholder
-      ? `--${long} <${option.placeholder}>`
-      : `--${long}`;
+      ? `${short}--${long} <${option.placeholder}>`
+      : `${short}--${long}`;
   const help = option.byDefault === undefined ? option.help : `${option.help} (default: ${option.byDefault})`;
   const made = new CommanderOption(flags, help);
   if (option.placeholder) made.argParser((text, previous) => parseOne(option, text, previous));

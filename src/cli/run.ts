@@ -65,6 +65,7 @@ async function optionsFor(imageName: string | undefined, values: RunValues): Pro
     ...(digestEvery !== undefined && { digestEvery }),
     ...(seed !== undefined && { seed }),
     ...(rng && { rng }),
+    ...networkFor(values),
     ...(interpreter && { interpreterOnly: true }),
     ...(chaos !== undefined && { chaosSeed: chaos }),
     ...(values.without && { without: values.without }),
@@ -77,6 +78,13 @@ async function optionsFor(imageName: string | undefined, values: RunValues): Pro
       },
     }),
   };
+}
+
+function networkFor({ net, publish, allow }: RunValues): Pick<VmOptions, "network"> {
+  const asked = publish ?? allow;
+  if (net === "none" && asked) throw new Failure("--net none has no ports: leave out -p and --allow", exitStatus.usage);
+  if (net !== "user" && !asked) return {};
+  return { network: { ...(publish && { publish }), ...(allow && { allow }) } };
 }
 
 function commandLineFor(values: RunValues): string {

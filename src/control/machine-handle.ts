@@ -12,6 +12,7 @@ import type { MachineOutcome, ReportKind } from "#vm";
 import { execute, GuestCommands, type GuestProcess } from "./agent/index.ts";
 import { type GuestPort, GuestPorts, portsProblem } from "./guest-ports.ts";
 import { GuestStreams } from "./guest-streams.ts";
+import { networkOptions } from "./network-options.ts";
 import { SerialLine } from "./serial-line.ts";
 import {
   type BootFiles,
@@ -286,13 +287,14 @@ function filesOf({ kernel, setupHeader, initrd }: VmOptions): BootFiles {
 }
 
 function configOf(options: VmOptions): MachineStart["config"] {
-  const { cpus, seed, rng, ports, digestEvery, trace, profile, interpreterOnly, chaosSeed, without } = options;
+  const { cpus, seed, rng, ports, network, digestEvery, trace, profile, interpreterOnly, chaosSeed, without } = options;
   return {
     commandLine: options.commandLine ?? defaultCommandLine,
     memoryBytes: options.memoryBytes ?? defaultMemoryBytes,
     ...(cpus !== undefined && { cpus }),
     clock: options.clock ?? "wall",
     ...(ports && { ports }),
+    ...(network && { network: networkOptions(network) }),
     ...(seed !== undefined && { seed }),
     ...(rng && { rng }),
     ...(digestEvery !== undefined && { digestEvery }),
@@ -325,6 +327,7 @@ export function checkOptions(options: VmOptions): void {
   if (digestEvery !== undefined && !(Number.isSafeInteger(digestEvery) && digestEvery > 0)) {
     wrong("digestEvery: a whole number of instructions above 0 is needed");
   }
+  if (options.network !== undefined) networkOptions(options.network);
   const wrongPorts = portsProblem(options.ports ?? []);
   if (wrongPorts !== undefined) wrong(`ports: ${wrongPorts}`);
   if (options.clock === "virtual" && (options.ports?.length ?? 0) > 0) {

@@ -3,7 +3,10 @@
  *
  * An option's kind says what text it takes and what value that is; `parse` gives the value or says what is wrong.
  */
+
+import { parseAllow, parsePublish } from "#net/rules";
 import type { PassName, TraceEvent } from "#vm";
+import { checked } from "./network-options.ts";
 import { VmError } from "./vm-api.ts";
 
 export interface Option<T> {
@@ -16,6 +19,8 @@ export interface Option<T> {
   readonly negated?: true;
   /** May be given more than once. */
   readonly many?: true;
+  /** One letter that stands for the name. */
+  readonly short?: string;
   /** Throws `VmError` "option", whose message follows the option's name. */
   readonly parse: (text: string) => T;
 }
@@ -161,6 +166,29 @@ const passes = Object.keys({
 } satisfies Record<PassName, true>) as PassName[];
 
 export const passList = (help: string): Option<readonly PassName[]> => names("PASSES", passes, help);
+
+/** Ports to publish, as text that is known to be good. */
+export const publishList = (help: string): Option<readonly string[]> => ({
+  placeholder: "[ADDRESS:]PORT:GUESTPORT[/udp]",
+  help,
+  many: true,
+  short: "p",
+  parse: (value) => {
+    checked(() => parsePublish(value));
+    return [value];
+  },
+});
+
+/** Destinations to allow, as text that is known to be good. */
+export const allowList = (help: string): Option<readonly string[]> => ({
+  placeholder: "HOST:PORT",
+  help,
+  many: true,
+  parse: (value) => {
+    checked(() => parseAllow(value));
+    return [value];
+  },
+});
 
 /** A 64-bit address, in hexadecimal with 0x or decimal. */
 export const address = (help: string): Option<bigint> => ({

@@ -18,6 +18,8 @@ export interface VmOptions extends EngineOptions, BootFiles {
   readonly profile?: boolean;
   /** Ports of the guest's virtio console besides the terminal hvc0, by name: see `guestPort` of the machine. */
   readonly ports?: readonly string[];
+  /** A network card with a way out (docs/network.md); without a word there is none. */
+  readonly network?: VmNetwork;
   /** Reports a digest of CPU, memory and devices each so many retired instructions. */
   readonly digestEvery?: number;
   /** Every random number of the machine comes from it. */
@@ -26,6 +28,16 @@ export interface VmOptions extends EngineOptions, BootFiles {
   readonly rng?: boolean;
   /** The machine is ended after so long. */
   readonly timeoutMs?: number;
+}
+
+/** The guest's network: the world by NAT, but not the host itself. */
+export interface VmNetwork {
+  /** Ports of the host that lead to the guest: `8080:80`, `0.0.0.0:8080:80`, `5353:53/udp`. */
+  readonly publish?: readonly string[];
+  /** What the guest may reach though it is the host itself or link-local: `localhost:5432`, which it finds at 10.0.2.2. */
+  readonly allow?: readonly string[];
+  /** Of the card: `52:54:00:12:34:56` without a word. */
+  readonly mac?: string;
 }
 
 /** Shows the log on COM1, and restarts at once after a panic, by which the host learns of it. */

@@ -26,8 +26,14 @@ export type { SerialHost } from "./serial/index.ts";
 export { Serial } from "./serial/index.ts";
 export type { DeviceState, Stateful } from "./state.ts";
 export { copyState, encodeState, restoreState, StateError } from "./state.ts";
-export type { Chain, TransportOptions, VirtioDevice, VirtioDriver, Virtqueue } from "./virtio/index.ts";
-export { Rng, VirtioConsole, VirtioPci } from "./virtio/index.ts";
+export type {
+  Chain,
+  TransportOptions,
+  VirtioDevice,
+  VirtioDriver,
+  Virtqueue,
+} from "./virtio/index.ts";
+export { Net, networkRingBytes, networkService, Rng, VirtioConsole, VirtioPci } from "./virtio/index.ts";
 export type {
   DeviceStream,
   RecordKind,

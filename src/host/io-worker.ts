@@ -6,10 +6,12 @@
 import { setImmediate } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import { type IoStart, words } from "#control";
-import { type OpenService, runIoThread } from "#devices";
+import { networkService, type OpenService, runIoThread } from "#devices";
 
 /** By the name in a device's request; loaded when one asks. */
-const services: Readonly<Record<string, () => Promise<OpenService>>> = {};
+const services: Readonly<Record<string, () => Promise<OpenService>>> = {
+  [networkService]: async () => (await import("./network.ts")).openNetwork,
+};
 
 const { setup, words: shared } = workerData as IoStart;
 const machineWords = new Int32Array(shared);

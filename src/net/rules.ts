@@ -1,6 +1,8 @@
 /** What a person says about the network: ports to publish, destinations to allow. Text in, plain data out. */
-import { type Ipv4, type Ipv4Prefix, ipv4, parseIpv4, parsePrefix } from "./address.ts";
+import { type Ipv4, type Ipv4Prefix, ipv4, type Mac, parseIpv4, parseMac, parsePrefix } from "./address.ts";
 import { NetworkError } from "./host-sockets.ts";
+
+export { NetworkError };
 
 /** A port of the host that leads to one of the guest's. */
 export interface PublishRule {
@@ -26,7 +28,16 @@ export interface NetworkOptions {
 }
 
 export const loopback: Ipv4 = ipv4(0x7f00_0001);
-export const defaultMac = "52:54:00:12:34:56";
+const defaultMac = "52:54:00:12:34:56";
+
+/** The address of the guest's card. Throws `NetworkError`. */
+export function cardAddress({ mac = defaultMac }: NetworkOptions): Mac {
+  const address = parseMac(mac);
+  if (address === undefined) {
+    throw new NetworkError(`"${mac}" is no address of a network card: write it as ${defaultMac}`);
+  }
+  return address;
+}
 
 const port = (text: string): number | undefined => {
   const value = /^\d{1,5}$/.test(text) ? Number(text) : 0;

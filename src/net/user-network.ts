@@ -26,7 +26,7 @@ import { echoReply, isEchoRequest, unreachable, unreachableMessage } from "./icm
 import { type Ipv4Packet, parseIpv4Packet, protocol } from "./ipv4.ts";
 import { type Link, mtuBytes, noOffload, type Offload } from "./link.ts";
 import { Policy } from "./policy.ts";
-import { defaultMac, type NetworkOptions, type PublishRule, publishText, resolveAllow } from "./rules.ts";
+import { cardAddress, type NetworkOptions, type PublishRule, publishText, resolveAllow } from "./rules.ts";
 import { parseTcp } from "./tcp/segment.ts";
 import { TcpNat } from "./tcp-nat.ts";
 import { parseUdp } from "./udp.ts";
@@ -80,9 +80,7 @@ export class UserNetwork {
   readonly counts: NetworkCounts = { framesIn: 0, framesOut: 0, dropped: 0 };
   #policy: Policy;
 
-  constructor(host: UserNetworkHost, mac = defaultMac) {
-    const guestMac = parseMac(mac);
-    if (guestMac === undefined) throw new NetworkError(`"${mac}" is no address of a network card: ${defaultMac}, say`);
+  constructor(host: UserNetworkHost, guestMac = cardAddress({})) {
     this.#host = host;
     const { clock, sockets, random32 } = host;
     this.#link = {

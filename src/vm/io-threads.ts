@@ -61,11 +61,15 @@ export class IoThreads {
     this.#waitUntilOpen();
   }
 
-  /** Hands out what has come; true when more waits. Throws `IoError` when a service failed. */
-  poll(): boolean {
-    let more = false;
-    for (const { lines } of this.#threads.values()) for (const line of lines) more = line.poll() || more;
-    return more;
+  /** Hands out what has come. Throws `IoError` when a service failed. */
+  poll(): void {
+    for (const { lines } of this.#threads.values()) for (const line of lines) line.poll();
+  }
+
+  /** Whether something has come that was not handed out yet. */
+  get hasWork(): boolean {
+    for (const { lines } of this.#threads.values()) if (lines.some((line) => line.hasWork)) return true;
+    return false;
   }
 
   close(): void {

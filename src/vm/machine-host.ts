@@ -7,6 +7,7 @@
 
 import type { IoThreadSetup, StreamHub } from "#devices";
 import type { PassName } from "#jit";
+import type { NetworkOptions } from "#net/rules";
 
 export type { PassName };
 
@@ -51,6 +52,8 @@ export interface MachineConfig {
   readonly seed?: number;
   /** An entropy device (virtio). */
   readonly rng?: boolean;
+  /** A network card, and what it is plugged into (#net). */
+  readonly network?: NetworkOptions;
   /** A digest of CPU, memory and devices each so many retired instructions. */
   readonly digestEvery?: number;
   readonly trace?: TraceOptions;

@@ -103,8 +103,6 @@ export class Machine implements RunnableMachine {
   readonly #times = new TierTimes();
   readonly #profiler: Profiler | undefined;
   readonly #io: IoThreads;
-  /** Of what came from the I/O threads not all was looked at. */
-  #ioWaits = false;
   #exits: Record<string, number> = {};
   #nextDigest: bigint;
 
@@ -356,7 +354,7 @@ export class Machine implements RunnableMachine {
   /** Hands devices what their services have sent; false when the machine is over by that. */
   #pollIo(): boolean {
     try {
-      this.#ioWaits = this.#io.poll();
+      this.#io.poll();
       return true;
     } catch (error) {
       if (!(error instanceof IoError)) throw error;
@@ -367,7 +365,7 @@ export class Machine implements RunnableMachine {
 
   /** HLT: until an alarm or input. */
   #idle(): void {
-    if (this.#ioWaits) return;
+    if (this.#io.hasWork) return;
     using _ = this.#profiler?.idle();
     this.#platform.flush();
     const next = this.#clock.next();

@@ -7,6 +7,9 @@ import {
   type DeviceClock,
   type IoLine,
   type IoRequest,
+  Net,
+  networkRingBytes,
+  networkService,
   type Platform,
   Rng,
   type StreamHub,
@@ -15,6 +18,7 @@ import {
   VirtioPci,
 } from "#devices";
 import type { DeviceMemory } from "#memory";
+import { cardAddress } from "#net/rules";
 import type { MachineConfig } from "./machine-host.ts";
 
 export interface PeripheralHost {
@@ -28,16 +32,24 @@ export interface PeripheralHost {
 }
 
 /** Whether the configuration has devices that need the host's files or networks. */
-export function usesIo(_config: Pick<MachineConfig, "rng">): boolean {
-  return false;
+export function usesIo({ network }: Pick<MachineConfig, "network">): boolean {
+  return network !== undefined;
 }
 
 /** Requires: the platform is not powered on yet. */
-export function plugIn(platform: Platform, config: Pick<MachineConfig, "rng" | "ports">, host: PeripheralHost): void {
+export function plugIn(
+  platform: Platform,
+  config: Pick<MachineConfig, "rng" | "ports" | "network">,
+  host: PeripheralHost,
+): void {
   const devices: [name: string, device: VirtioDevice][] = [];
-  const { rng, ports = [] } = config;
+  const { rng, ports = [], network } = config;
   if (rng) devices.push(["rng", new Rng(host.random)]);
   if (ports.length > 0 && host.streams) devices.push(["console", new VirtioConsole(ports, host.streams)]);
+  if (network) {
+    const line = host.openLine({ service: networkService, config: network, ringBytes: networkRingBytes });
+    devices.push(["net", new Net(line, cardAddress(network))]);
+  }
   for (const [n, [name, device]] of devices.entries()) {
     const transport = new VirtioPci(device, {
       memory: host.memory,

@@ -1,5 +1,6 @@
 /** `run`: starts a machine and gives it this terminal, or runs one command in it. */
 import {
+  allowList,
   choice,
   command,
   count,
@@ -7,6 +8,7 @@ import {
   list,
   negatedFlag,
   passList,
+  publishList,
   seconds,
   size,
   text,
@@ -67,6 +69,9 @@ export const runCommand = command({
     traceTo: count("N", 1, "trace until the N-th instruction"),
     digestEvery: count("N", 1, "print a hash of CPU, memory and devices every N instructions"),
     seed: count("N", 0, "where the machine's random numbers come from; 1 with --clock virtual"),
+    net: choice(["none", "user"], "plug in a network card with a way out; -p and --allow do so too"),
+    publish: publishList("a port of this host that leads to the guest"),
+    allow: allowList("what the guest may reach on this host: localhost:5432, which is 10.0.2.2:5432 to it"),
     rng: flag("plug in an entropy device (virtio): /dev/hwrng in the guest"),
     interpreter: flag("compile nothing, interpret everything"),
     chaos: count("SEED", 0, "flush the TLB, drop regions and so on at random; the guest must not notice"),

@@ -37,6 +37,10 @@ export interface IoLine {
   /** Set by the device. Each message is its own to keep. */
   onMessage: (message: Uint8Array<ArrayBuffer>) => void;
   onRoom: () => void;
+  /** No more messages for now: they wait on the line, and then at the service. */
+  pause(): void;
+  /** Hands out what waits, at once. */
+  resume(): void;
 }
 
 /** A service could not be opened, or failed. The message is for a person. */
@@ -58,6 +62,8 @@ export class MachineLine implements IoLine {
   readonly #receiver: MessageReceiver;
   #greeting: Uint8Array | undefined;
   #refused = false;
+  #paused = false;
+  #failure: IoError | undefined;
 
   /** `wake`: the service's thread is to look at the line. */
   constructor(request: IoRequest, wake: () => void) {
@@ -86,20 +92,39 @@ export class MachineLine implements IoLine {
     return sent;
   }
 
-  /** Hands out what has come; true when more waits. Throws `IoError` when the service failed. */
-  poll(): boolean {
-    for (let n = 0; n < messagesInTurn; n++) {
-      const frame = this.#receiver.receive();
-      if (frame === undefined) break;
-      const message = frame.subarray(1);
-      if (frame[0] === frameKind.failed) throw new IoError(new TextDecoder().decode(message));
-      if (frame[0] === frameKind.opened) this.#greeting = message;
-      else this.onMessage(message);
-    }
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#handOut();
+  }
+
+  /** Whether something has come that was not handed out yet. */
+  get hasWork(): boolean {
+    return !this.#paused && !this.#receiver.isEmpty;
+  }
+
+  /** Hands out what has come, or a good part of it. Throws `IoError` when the service failed. */
+  poll(): void {
+    this.#handOut();
+    if (this.#failure !== undefined) throw this.#failure;
     if (this.#refused) {
       this.#refused = false;
       this.onRoom();
     }
-    return !this.#receiver.isEmpty;
+  }
+
+  #handOut(): void {
+    for (let n = 0; n < messagesInTurn && !this.#paused && this.#failure === undefined; n++) {
+      const frame = this.#receiver.receive();
+      if (frame === undefined) break;
+      const message = frame.subarray(1);
+      if (frame[0] === frameKind.failed) this.#failure = new IoError(new TextDecoder().decode(message));
+      else if (frame[0] === frameKind.opened) this.#greeting = message;
+      else this.onMessage(message);
+    }
   }
 }

@@ -2,4 +2,5 @@ export type { Chain, VirtioDevice, VirtioDriver, Virtqueue } from "./device.ts";
 export type { TransportOptions } from "./pci-transport.ts";
 export { VirtioPci } from "./pci-transport.ts";
 export { VirtioConsole } from "./console/index.ts";
+export { Net, networkRingBytes, networkService } from "./net/index.ts";
 export { Rng } from "./rng/index.ts";

@@ -12,6 +12,21 @@ const agentPort = "org.memvisor.control.0";
 export const agentPath = "usr/lib/memvisor/agent";
 export const moduleOrderPath = "usr/lib/memvisor/modules";
 
+export const leaseScriptPath = "usr/lib/memvisor/lease";
+
+/** What udhcpc calls with what the network's DHCP server has said. */
+export const leaseScript = `#!/bin/sh
+case "$1" in
+  deconfig) ip addr flush dev "$interface" ;;
+  bound | renew)
+    ip addr replace "$ip/$mask" dev "$interface"
+    [ "$mtu" ] && ip link set "$interface" mtu "$mtu"
+    for each in $router; do ip route replace default via "$each" dev "$interface"; done
+    for each in $dns; do echo "nameserver $each"; done >/etc/resolv.conf
+    ;;
+esac
+`;
+
 export const initScript = `#!/bin/busybox sh
 echo "${firstLineOfInit}"
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
@@ -50,6 +65,13 @@ if grep -qs 0x1af4 /sys/bus/pci/devices/*/vendor || ls -d /sys/bus/acpi/devices/
   done </${moduleOrderPath}
 fi
 cd /root
+
+# Before any program runs: whoever finds a card finds its address and its name server too.
+for card in /sys/class/net/eth*; do
+  [ -e "$card" ] || continue
+  modprobe -q af_packet
+  ip link set "\${card##*/}" up && udhcpc -n -q -f -t 3 -T 1 -i "\${card##*/}" -s /${leaseScriptPath} >/dev/null 2>&1
+done
 
 line=/dev/ttyS1
 for port in /sys/class/virtio-ports/*; do

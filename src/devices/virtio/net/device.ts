@@ -1,0 +1,205 @@
+/**
+ * The network device (virtio 1.2, "Network Device"): one pair of queues, frames to and from a network service.
+ *
+ * Checksums and the cutting of long TCP segments are left to the network, which has no use for either: a guest sends and gets up
+ * to 64 KiB in one frame.
+ * Laws: a frame that the driver has no room for waits, and so does all behind it, on the line and then in the host's
+ * sockets. What the driver sends waits in its own queue while the line is full. Nothing is lost, and nothing grows.
+ */
+import type { Mac } from "#net";
+import { type LinkAbilities, maxFrameBytes } from "#net/link";
+import type { IoLine } from "../../io/index.ts";
+import { copyState, restoreState } from "../../state.ts";
+import type { Chain, VirtioDevice, VirtioDriver, Virtqueue } from "../device.ts";
+import { headerBytes, writeHeader } from "./header.ts";
+import { type NetState, newNetState } from "./persist.ts";
+import { frameHeadBytes, readFrameHead, startMessage, stopMessage, toService } from "./wire.ts";
+
+const VIRTIO_NET_F_CSUM = 1n << 0n;
+const VIRTIO_NET_F_GUEST_CSUM = 1n << 1n;
+const VIRTIO_NET_F_MAC = 1n << 5n;
+const VIRTIO_NET_F_GUEST_TSO4 = 1n << 7n;
+const VIRTIO_NET_F_HOST_TSO4 = 1n << 11n;
+const VIRTIO_NET_F_MRG_RXBUF = 1n << 15n;
+const VIRTIO_NET_F_STATUS = 1n << 16n;
+
+const queue = { receive: 0, transmit: 1 } as const;
+const configBytes = 8;
+const statusAt = 6;
+const linkUp = 1;
+
+const frameMessage = Uint8Array.of(toService.frame);
+
+export class Net implements VirtioDevice<NetState> {
+  readonly type = 1;
+  readonly classCode = 0x02_0000;
+  readonly features =
+    VIRTIO_NET_F_CSUM |
+    VIRTIO_NET_F_GUEST_CSUM |
+    VIRTIO_NET_F_MAC |
+    VIRTIO_NET_F_GUEST_TSO4 |
+    VIRTIO_NET_F_HOST_TSO4 |
+    VIRTIO_NET_F_MRG_RXBUF |
+    VIRTIO_NET_F_STATUS;
+  readonly queueSizes = [256, 256];
+  readonly #state = newNetState();
+  readonly #config = new Uint8Array(configBytes);
+  readonly #line: IoLine;
+  readonly #scratch = new Uint8Array(headerBytes + maxFrameBytes);
+  #driver: VirtioDriver | undefined;
+  #mergeable = false;
+  /** A frame to the guest for which there was no room. */
+  #waiting: Uint8Array | undefined;
+  /** Room that has been taken for it, not enough yet. */
+  #room: Chain[] = [];
+  /** A frame of the guest's that did not fit on the line. */
+  #unsent: { readonly chain: Chain; readonly length: number } | undefined;
+
+  constructor(line: IoLine, mac: Mac) {
+    this.#line = line;
+    this.#config.set(mac, 0);
+    this.#config[statusAt] = linkUp;
+    line.onMessage = (message) => this.#receive(message);
+    line.onRoom = () => this.#sendMore();
+  }
+
+  readConfig(offset: number, size: number): number {
+    let value = 0;
+    for (let i = size - 1; i >= 0; i--) value = value * 256 + (this.#config[offset + i] ?? 0);
+    return value;
+  }
+
+  writeConfig(): void {}
+
+  start(driver: VirtioDriver): void {
+    this.#driver = driver;
+    const has = (feature: bigint): boolean => (driver.features & feature) !== 0n;
+    this.#mergeable = has(VIRTIO_NET_F_MRG_RXBUF);
+    const abilities: LinkAbilities = {
+      partialChecksum: has(VIRTIO_NET_F_GUEST_CSUM),
+      largeSegments: has(VIRTIO_NET_F_GUEST_CSUM) && has(VIRTIO_NET_F_GUEST_TSO4),
+    };
+    this.#tell(startMessage(abilities, this.#state.era));
+  }
+
+  kick(index: number): void {
+    if (index === queue.transmit) this.#sendMore();
+    else if (index === queue.receive) this.#deliverWaiting();
+  }
+
+  stop(): void {
+    if (this.#driver !== undefined) this.#tell(stopMessage());
+    this.#driver = undefined;
+    this.#state.era = (this.#state.era + 1) & 0xff;
+    this.#waiting = undefined;
+    this.#room = [];
+    this.#unsent = undefined;
+    this.#line.resume();
+  }
+
+  save(): NetState {
+    return copyState(this.#state);
+  }
+
+  restore(saved: NetState): void {
+    restoreState(this.#state, saved);
+  }
+
+  /** Not to be lost: while the line is full it waits for room. */
+  #tell(message: Uint8Array): void {
+    this.#untold.push(message);
+    this.#sendUntold();
+  }
+
+  readonly #untold: Uint8Array[] = [];
+
+  #sendUntold(): boolean {
+    while (this.#untold.length > 0) {
+      if (!this.#line.send(this.#untold[0] as Uint8Array)) return false;
+      this.#untold.shift();
+    }
+    return true;
+  }
+
+  // From the guest.
+
+  #sendMore(): void {
+    if (!this.#sendUntold()) return;
+    const transmit = this.#driver?.queues[queue.transmit];
+    if (transmit === undefined) return;
+    if (this.#unsent !== undefined && !this.#sendOne(transmit, this.#unsent.chain, this.#unsent.length)) return;
+    this.#unsent = undefined;
+    for (let chain = transmit.pop(); chain !== undefined; chain = transmit.pop()) {
+      const length = chain.read(0, this.#scratch);
+      // Too short to be one, or longer than any frame is: dropped, as a cable would.
+      const isFrame = length > headerBytes && chain.readableBytes <= this.#scratch.length;
+      if (!isFrame) transmit.push(chain, 0);
+      else if (!this.#sendOne(transmit, chain, length)) {
+        this.#unsent = { chain, length };
+        break;
+      }
+    }
+    transmit.flush();
+  }
+
+  /** Requires: the frame is in the scratch memory. */
+  #sendOne(transmit: Virtqueue, chain: Chain, length: number): boolean {
+    if (!this.#line.send(frameMessage, this.#scratch.subarray(0, length))) return false;
+    transmit.push(chain, 0);
+    return true;
+  }
+
+  // To the guest.
+
+  #receive(message: Uint8Array): void {
+    if (this.#driver === undefined || message[0] !== this.#state.era) return;
+    this.#waiting = message;
+    this.#deliverWaiting();
+  }
+
+  #deliverWaiting(): void {
+    const receive = this.#driver?.queues[queue.receive];
+    if (receive === undefined) return;
+    if (this.#waiting !== undefined) {
+      if (!this.#deliver(receive, this.#waiting)) {
+        this.#line.pause();
+        return;
+      }
+      this.#waiting = undefined;
+      receive.flush();
+    }
+    this.#line.resume();
+  }
+
+  /** False when there is not room enough yet. */
+  #deliver(receive: Virtqueue, message: Uint8Array): boolean {
+    const frame = message.subarray(frameHeadBytes);
+    const needed = headerBytes + frame.length;
+    let room = this.#room.reduce((sum, chain) => sum + chain.writableBytes, 0);
+    while (room < needed) {
+      const chain = receive.pop();
+      if (chain === undefined) return false;
+      // A chain without room for the header is none, and without merging one that is too short is an overrun.
+      const useless = chain.writableBytes < headerBytes || (!this.#mergeable && chain.writableBytes < needed);
+      if (useless) {
+        receive.push(chain, 0);
+        if (!this.#mergeable) return true;
+        continue;
+      }
+      this.#room.push(chain);
+      room += chain.writableBytes;
+    }
+    const header = new Uint8Array(headerBytes);
+    writeHeader(header, frame, readFrameHead(message).offload, this.#room.length);
+    let done = 0;
+    for (const [n, chain] of this.#room.entries()) {
+      const start = n === 0 ? headerBytes : 0;
+      if (n === 0) chain.write(0, header);
+      const part = frame.subarray(done, done + chain.writableBytes - start);
+      done += chain.write(start, part);
+      receive.push(chain, start + part.length);
+    }
+    this.#room = [];
+    return true;
+  }
+}

@@ -1,0 +1,2 @@
+export { Net } from "./device.ts";
+export { networkRingBytes, networkService } from "./wire.ts";
