@@ -10,7 +10,15 @@ export type {
   VmReport,
   VmStats,
 } from "./vm-api.ts";
-export { defaultCommandLine, defaultMemoryBytes, maxMemoryBytes, minMemoryBytes, Output, VmError } from "./vm-api.ts";
+export {
+  defaultCommandLine,
+  defaultMemoryBytes,
+  maxCpus,
+  maxMemoryBytes,
+  minMemoryBytes,
+  Output,
+  VmError,
+} from "./vm-api.ts";
 export type { GuestProcess, ProcessEnd, SignalName } from "./agent/index.ts";
 export { checkOptions, MachineHandle } from "./machine-handle.ts";
 export type {

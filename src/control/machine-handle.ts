@@ -223,7 +223,7 @@ export class MachineHandle implements AsyncDisposable {
         this.#takeStats(message.stats);
         break;
       case "refused":
-        this.#started.reject(new VmError("boot", message.message));
+        this.#started.reject(new VmError(message.code, message.message));
         this.#finish({ reason: "error", detail: message.message });
         break;
       case "ended":

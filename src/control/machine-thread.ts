@@ -3,6 +3,7 @@
  *
  * Law: exactly one "refused" or "ended" is posted, and it is the last message.
  */
+import { ArenaError } from "#memory";
 import {
   BootError,
   type MachineConfig,
@@ -27,7 +28,8 @@ const nothingYet: MachineStats = {
   framesTouched: 0,
 };
 
-export function runMachineThread(start: MachineStart, thread: ThreadHost, newMachine: NewMachine): void {
+/** Resolved when the machine has ended; till then its thread hears nothing but the shared words, except while files are read. */
+export async function runMachineThread(start: MachineStart, thread: ThreadHost, newMachine: NewMachine): Promise<void> {
   const begun = thread.now();
   let past = nothingYet;
   let machine: RunnableMachine | undefined;
@@ -41,11 +43,12 @@ export function runMachineThread(start: MachineStart, thread: ThreadHost, newMac
   for (;;) {
     let outcome: MachineOutcome;
     try {
-      machine = boot(start, thread, (config) => newMachine(config, host));
+      machine = await boot(start, thread, (config) => newMachine(config, host));
       thread.post({ type: "started" });
       outcome = judge(machine.run(), host);
     } catch (error) {
-      if (error instanceof BootError) return thread.post({ type: "refused", message: error.message });
+      if (error instanceof BootError) return thread.post({ type: "refused", code: "boot", message: error.message });
+      if (error instanceof ArenaError) return thread.post({ type: "refused", code: "memory", message: error.message });
       outcome = { reason: "error", detail: error instanceof Error ? (error.stack ?? error.message) : String(error) };
     }
     host.flushReports();
@@ -61,15 +64,15 @@ export function runMachineThread(start: MachineStart, thread: ThreadHost, newMac
 }
 
 /** A machine of the files named. What was read of them is given back at once: it is in the guest's memory now. */
-function boot(
+async function boot(
   { config, files }: MachineStart,
   thread: ThreadHost,
   newMachine: (config: MachineConfig) => RunnableMachine,
-): RunnableMachine {
+): Promise<RunnableMachine> {
   const own: ArrayBuffer[] = [];
-  const bytesOf = (source: FileSource): Uint8Array => {
+  const bytesOf = async (source: FileSource): Promise<Uint8Array> => {
     if (typeof source !== "string") return source;
-    const bytes = thread.readFile(source);
+    const bytes = await thread.readFile(source);
     own.push(bytes.buffer);
     return bytes;
   };
@@ -77,9 +80,9 @@ function boot(
   try {
     return newMachine({
       ...config,
-      kernel: bytesOf(kernel),
-      ...(setupHeader !== undefined && { setupHeader: bytesOf(setupHeader) }),
-      ...(initrd !== undefined && { initrd: bytesOf(initrd) }),
+      kernel: await bytesOf(kernel),
+      ...(setupHeader !== undefined && { setupHeader: await bytesOf(setupHeader) }),
+      ...(initrd !== undefined && { initrd: await bytesOf(initrd) }),
     });
   } finally {
     for (const buffer of own) buffer.transfer(0);

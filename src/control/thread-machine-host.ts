@@ -24,7 +24,7 @@ export interface ThreadHost {
   random(target: Uint8Array): void;
   post(message: MachineMessage): void;
   /** A file's bytes, in memory of their own: it is given back when they are in the guest's. */
-  readFile(path: string): Uint8Array<ArrayBuffer>;
+  readFile(path: string): Promise<Uint8Array<ArrayBuffer>>;
   /** Starts a thread that calls `runTicker`. */
   startTicker(start: TickerStart): void;
   /** As in `MachineHost`. */

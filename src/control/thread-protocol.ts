@@ -58,8 +58,8 @@ export type MachineMessage =
   | { readonly type: "stream"; readonly message: StreamMessage }
   | { readonly type: "report"; readonly kind: ReportKind; readonly lines: readonly string[]; readonly size: number }
   | { readonly type: "stats"; readonly stats: VmStats }
-  /** The kernel, initrd or command line cannot be booted. */
-  | { readonly type: "refused"; readonly message: string }
+  /** The kernel, initrd or command line cannot be booted; or the host has not so much memory. */
+  | { readonly type: "refused"; readonly code: "boot" | "memory"; readonly message: string }
   | { readonly type: "ended"; readonly outcome: MachineOutcome; readonly stats: VmStats; readonly profile?: string };
 
 /** A thread as its owner sees it. */

@@ -139,13 +139,15 @@ export interface ExecResult {
 }
 
 /**
- * option: a call that makes no sense. boot: a kernel that does not start. ended: the machine is no more. exec, not-found: a
+ * option: a call that makes no sense. boot: a kernel that does not start. memory: the host has not so
+ * much. ended: the machine is no more. exec, not-found: a
  * command that cannot run. cancelled, timeout, output: one that was stopped. file: a file in the guest. agent: the guest
  * broke the line that commands go over.
  */
 export type VmErrorCode =
   | "option"
   | "boot"
+  | "memory"
   | "ended"
   | "exec"
   | "not-found"

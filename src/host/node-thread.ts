@@ -21,7 +21,7 @@ export function nodeThread(port: MessagePort): ThreadHost {
     now: hostNow,
     random: (target) => void randomFillSync(target),
     post: (message) => port.postMessage(message),
-    readFile,
+    readFile: async (path) => readFile(path),
     startTicker: (workerData) => void new Worker(hostModule("ticker-worker"), { workerData, name: "memvisor ticker" }),
     ...(hasX86MemoryOrder && { startVcpu }),
     startIo,

@@ -16,7 +16,7 @@ if (parentPort) {
   ]);
   const start = workerData as MachineStart;
   const { printProfile } = start.config.profile ? await import("#introspect") : {};
-  runMachineThread(start, nodeThread(parentPort), (config, host) => {
+  await runMachineThread(start, nodeThread(parentPort), (config, host) => {
     const machine = new Machine(config, host);
     return {
       run: () => machine.run(),

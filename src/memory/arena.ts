@@ -9,6 +9,8 @@ import { arenaLayout, processFields, threadTranslations, translationsOf } from "
 
 const initialPages = (arenaLayout.FRAMES >> 16) + 256;
 const allPages = 65536;
+/** runtime/memory/frames.ts */
+const growthPages = 256;
 
 export interface ArenaOptions {
   /** Frames that all guests together may have. */
@@ -20,8 +22,30 @@ export interface ArenaOptions {
   readonly threads?: number;
   /** Other threads look at the memory: it has its last size at once, for the same reason. */
   readonly shared?: boolean;
-  /** Bytes of frames, at most, where the size is the last one. */
+  /** Bytes of frames that the guests can come to touch; without a word, as many as an arena holds. */
   readonly frameBytes?: number;
+}
+
+/** The host does not give the memory that was asked for. */
+export class ArenaError extends Error {
+  override name = "ArenaError";
+}
+
+/** Whole steps by which the arena grows. */
+function pagesFor(bytes: number): number {
+  return Math.min(allPages, Math.ceil(bytes / 65536 / growthPages) * growthPages);
+}
+
+/** Reserves addresses for an arena of any size or, where the host refuses so many, for what is needed at least. */
+function reserve(initial: number, needed: number): { memory: WebAssembly.Memory; maximum: number } {
+  for (const maximum of [allPages, needed]) {
+    try {
+      return { memory: new WebAssembly.Memory({ initial, maximum, shared: true }), maximum };
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+    }
+  }
+  throw new ArenaError(`the host gives no ${needed >> 4} MiB of shared memory in one piece: give the guest less`);
 }
 
 export class Arena {
@@ -35,12 +59,14 @@ export class Arena {
   #end = 0;
 
   constructor(
-    { frameLimit, threads = 1, shared: fixed = threads > 1, frameBytes = 0 }: ArenaOptions = {},
+    { frameLimit, threads = 1, shared: fixed = threads > 1, frameBytes }: ArenaOptions = {},
     shared?: WebAssembly.Memory,
   ) {
     const frames = arenaLayout.FRAMES + (threads - 1) * threadTranslations.T_BYTES;
-    const pages = !fixed ? initialPages : Math.min(allPages, Math.ceil((frames + frameBytes) / 65536));
-    this.memory = shared ?? new WebAssembly.Memory({ initial: pages, maximum: allPages, shared: true });
+    const needed = frameBytes === undefined ? allPages : pagesFor(frames + frameBytes);
+    const pages = fixed ? needed : initialPages;
+    const { memory, maximum } = shared ? { memory: shared, maximum: allPages } : reserve(pages, needed);
+    this.memory = memory;
     this.#u8 = new Uint8Array(this.memory.buffer);
     this.#u16 = new Uint16Array(this.memory.buffer);
     this.#i32 = new Int32Array(this.memory.buffer);
@@ -52,7 +78,7 @@ export class Arena {
     };
     set(processFields.P_FRAME_NEXT, frames);
     set(processFields.P_ARENA_END, pages * 65536);
-    set(processFields.P_FRAME_LIMIT, frameLimit ?? (2 ** 32 - frames) / 4096);
+    set(processFields.P_FRAME_LIMIT, frameLimit ?? (maximum * 65536 - frames) / 4096);
     set(processFields.P_THREADS, threads);
     for (let thread = 0; thread < threads; thread++) {
       const { records, blocks, nextAt } = translationsOf(thread);

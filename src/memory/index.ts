@@ -1,7 +1,7 @@
 export type { GuestMemory } from "./guest-memory.ts";
 export type { ArenaRange, DeviceMemory, GuestRange, Pinned } from "./device-memory.ts";
 export { AddressSpace, type Backing, type FrameSource, type Memslot } from "./address-space.ts";
-export { Arena } from "./arena.ts";
+export { Arena, ArenaError } from "./arena.ts";
 export {
   arenaLayout,
   blockHeader,

@@ -137,7 +137,7 @@ class ScriptedMachine implements RunnableMachine {
 }
 
 if (parentPort) {
-  runMachineThread(
+  void runMachineThread(
     workerData as MachineStart,
     nodeThread(parentPort),
     (config, host) => new ScriptedMachine(config, host),
