@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["src/**/*.test.ts", "bench/**/*.test.ts", "test/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "bench/**/*.test.ts", "tools/**/*.test.ts", "test/**/*.test.ts"],
     // All cores: vitest would leave one of two idle.
     maxWorkers: availableParallelism(),
     // Machines and judges share them: what takes a second alone may take ten here.

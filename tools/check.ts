@@ -20,6 +20,8 @@ const checks: Readonly<Record<string, () => Promise<Outcome>>> = {
   "format and lint": () => run("biome", "check", "--error-on-warnings", "."),
   types: () => run("tsc", "--project", "."),
   "types of the core": () => run("tsc", "--project", "tsconfig.core.json"),
+  "types of the page": () => run("tsc", "--project", "tsconfig.web.json"),
+  "types of the page's threads": () => run("tsc", "--project", "tsconfig.web-threads.json"),
   layers: async () => outcome(checkLayers()),
   "unused code": () => run("knip", "--treat-config-hints-as-errors"),
 };

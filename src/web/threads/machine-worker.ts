@@ -1,0 +1,24 @@
+/** The entry of a machine's thread in a page: builds the machine it is given and runs it to its end. */
+import { runMachineThread } from "#control";
+import { printProfile } from "#introspect";
+import { Machine } from "#vm";
+import { browserThread } from "./browser-thread.ts";
+import type { FromMachineWorker, MachineWorkerStart } from "./thread-messages.ts";
+
+addEventListener("message", ({ data }: MessageEvent<MachineWorkerStart>) => void run(data), { once: true });
+
+async function run(given: MachineWorkerStart): Promise<void> {
+  try {
+    await runMachineThread(given.start, await browserThread(given), (config, host) => {
+      const machine = new Machine(config, host);
+      return {
+        run: () => machine.run(),
+        stats: () => machine.stats(),
+        profile: () => (config.profile ? printProfile(machine) : undefined),
+      };
+    });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    postMessage({ type: "refused", code: "boot", message } satisfies FromMachineWorker);
+  }
+}

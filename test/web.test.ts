@@ -1,0 +1,103 @@
+/**
+ * The page in a browser: a machine boots to a shell, hears and answers, takes files and gives them back.
+ *
+ * Skipped where there is no Chromium or no prepared image (`.ci/run` installs and prepares them on Debian).
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openImage } from "#host/images";
+import { findChromium, launchChromium, waitForConsole } from "../tools/web/chromium.ts";
+import { buildSite } from "../tools/web/site.ts";
+import { type SiteServer, serveSite } from "../tools/web/site-server.ts";
+
+const imageName = "debian-12-cloud";
+const executable = findChromium();
+const image = await openImage(imageName).catch(() => undefined);
+
+const bootMs = 60_000;
+const commandMs = 20_000;
+
+describe.skipIf(executable === undefined || image === undefined)("the page in Chromium", () => {
+  let folder = "";
+  let server: SiteServer;
+  let browser: Browser;
+  let page: Page;
+  const errors: string[] = [];
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "memvisor-site-"));
+    await buildSite(folder, [imageName]);
+    server = await serveSite(folder, 0);
+    browser = await launchChromium(executable ?? "");
+    page = await browser.newPage();
+    page.on("pageerror", (error) => errors.push(error.message));
+  }, 120_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  /** Runs a line in the guest's shell, and waits until the console shows what matches. */
+  async function type(line: string, wanted: RegExp): Promise<string> {
+    await page.locator(".xterm-helper-textarea").focus();
+    await page.keyboard.type(`${line}\n`);
+    return waitForConsole(page, wanted, commandMs);
+  }
+
+  test("boots to a shell that answers", { timeout: bootMs + commandMs }, async () => {
+    await page.goto(server.url);
+    await page.getByRole("button", { name: "Start", exact: true }).click();
+    await waitForConsole(page, /~ #$/m, bootMs);
+    expect(await page.locator("#status-text").textContent()).toBe("Running");
+    await type("uname -m; echo $((6 * 7))", /^x86_64\n42$/m);
+  });
+
+  test("shows what the machine does", { timeout: commandMs }, async () => {
+    const mips = async (): Promise<number> => Number(await page.locator("#mips").textContent());
+    await expect.poll(mips, { timeout: commandMs }).toBeGreaterThan(0);
+    expect(await page.locator("#touched").textContent()).toMatch(/^\d+(\.\d)? MiB$/);
+  });
+
+  test("uploads and downloads a file, byte for byte", { timeout: 2 * commandMs }, async () => {
+    const bytes = randomBytes(200_000);
+    const sum = createHash("sha256").update(bytes).digest("hex");
+    await page.locator("#upload-files").setInputFiles({ name: "it's here.bin", mimeType: "", buffer: bytes });
+    const row = page.getByRole("button", { name: "Download it's here.bin" });
+    await row.waitFor({ timeout: commandMs });
+    await type("sha256sum it*.bin", new RegExp(`^${sum}`, "m"));
+    const [download] = await Promise.all([page.waitForEvent("download", { timeout: commandMs }), row.click()]);
+    expect(download.suggestedFilename()).toBe("it's here.bin");
+    expect((await readFile(await download.path())).equals(bytes)).toBe(true);
+  });
+
+  test("says that the guest powered off, and starts again", { timeout: bootMs + commandMs }, async () => {
+    await page.getByRole("button", { name: "Power off" }).click();
+    await page.getByText("The guest powered off.").waitFor({ timeout: commandMs });
+    await page.getByRole("button", { name: "Start again" }).click();
+    await waitForConsole(page, /~ #$/m, bootMs);
+  });
+
+  test("runs without an error of the page", () => expect(errors).toEqual([]));
+
+  test("says what is wrong where the server does not isolate the page", { timeout: commandMs }, async () => {
+    const context = await browser.newContext();
+    const plain = await context.newPage();
+    await plain.route("**/*", async (route) => {
+      const answer = await route.fetch();
+      const headers = Object.fromEntries(
+        Object.entries(answer.headers()).filter(([name]) => !name.startsWith("cross-origin")),
+      );
+      await route.fulfill({ response: answer, headers });
+    });
+    await plain.goto(server.url);
+    await plain.getByText("This page is not cross-origin isolated").waitFor();
+    expect(await plain.getByRole("button", { name: "Start", exact: true }).isVisible()).toBe(false);
+    await context.close();
+  });
+});
