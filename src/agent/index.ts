@@ -23,7 +23,7 @@ import {
   setNonBlocking,
   watchChildren,
 } from "./kernel";
-import { at, credit, ended, input, pumpInput, pumpOutput, resize, sessionCount, signal, start } from "./session";
+import { at, busy, credit, ended, input, pumpInput, pumpOutput, resize, sessionCount, signal, start } from "./session";
 import { makeRaw, openConsole, setSize } from "./terminal";
 import {
   CREDIT,
@@ -38,10 +38,11 @@ import {
   openWire,
   POWER_OFF,
   RESIZE,
+  RESTART,
   receive,
   SIGNAL,
   START,
-  sendNumber,
+  sendFrame,
   wireInput,
   wireOutput,
 } from "./wire";
@@ -69,7 +70,7 @@ export function main(device: usize): void {
     openWire(0, 1, false);
   }
   const children = watchChildren();
-  sendNumber(HELLO, 0, version);
+  sayHello(0);
   for (;;) {
     flush();
     const count = watch(children);
@@ -142,10 +143,19 @@ function takeFrames(): void {
       else if (kind == RESIZE) resize(session, frame);
     } else if (session == consoleSession) {
       if (kind == POWER_OFF) powerOff();
+      else if (kind == RESTART && load<u32>(frame) >= 4) sayHello(load<u32>(frame + headerSize));
       else if (kind == RESIZE && load<u32>(frame) >= 4) resizeConsole(frame);
     }
     dropFrame();
   }
+}
+
+/** u32 version, u32 what the host sent to be told, u64 the sessions that have commands. */
+function sayHello(token: u32): void {
+  store<u32>(scratch, version);
+  store<u32>(scratch, token, 4);
+  store<u64>(scratch, busy(), 8);
+  sendFrame(HELLO, consoleSession, scratch, 16);
 }
 
 function resizeConsole(frame: usize): void {

@@ -422,6 +422,13 @@ export function signal(session: u32, frame: usize): void {
   else if (number == SIGKILL) kill(-one.pid, number);
 }
 
+/** A bit for each session that has a command. */
+export function busy(): u64 {
+  let bits: u64 = 0;
+  for (let session: u32 = 0; session < sessionCount; session++) if (at(session).used) bits |= (<u64>1) << session;
+  return bits;
+}
+
 export function resize(session: u32, frame: usize): void {
   const one = at(session);
   if (!one.used || !one.terminal || one.output < 0 || load<u32>(frame) < 4) return;

@@ -15,6 +15,7 @@ export const CREDIT: u32 = 3;
 export const SIGNAL: u32 = 4;
 export const RESIZE: u32 = 5;
 export const POWER_OFF: u32 = 6;
+export const RESTART: u32 = 7;
 /** Kinds to the host. */
 export const HELLO: u32 = 64;
 export const STARTED: u32 = 65;

@@ -56,6 +56,19 @@ export class ByteRingWriter {
     return count;
   }
 
+  /** Whether all that was written was read. */
+  get isEmpty(): boolean {
+    return this.free === this.#data.length;
+  }
+
+  /** Resolves when the reader has read something, or all, at the latest after `timeoutMs`. */
+  async progress(timeoutMs: number): Promise<void> {
+    const read = Atomics.load(this.#counts, readIndex);
+    if (this.isEmpty) return;
+    const waiting = Atomics.waitAsync(this.#counts, readIndex, read, timeoutMs);
+    if (waiting.async) await waiting.value;
+  }
+
   /** Resolves when there may be room for `bytes` more, at the latest after `timeoutMs`. Never blocks the thread. */
   async room(timeoutMs: number, bytes = 1): Promise<void> {
     const read = Atomics.load(this.#counts, readIndex);

@@ -2,7 +2,9 @@ export type {
   ExecOptions,
   ExecResult,
   ProcessOptions,
+  RestoreOptions,
   SerialPort,
+  SnapshotSummary,
   SpawnOptions,
   VmEnd,
   VmErrorCode,
@@ -31,7 +33,8 @@ export type {
 } from "./thread-protocol.ts";
 export { words } from "./thread-protocol.ts";
 export { runMachineThread } from "./machine-thread.ts";
-export type { IoStart, ThreadHost, VcpuStart } from "./thread-machine-host.ts";
+export { recallOptions } from "./remembered.ts";
+export type { IoStart, NewFile, ThreadHost, VcpuStart } from "./thread-machine-host.ts";
 export { runTicker, type TickerStart } from "./ticker.ts";
 export { agentControlPort, agentPorts, agentSessionPort, agentSessions, type GuestPort } from "./guest-ports.ts";
 export type { GuestStream } from "./guest-streams.ts";

@@ -6,13 +6,15 @@
  *
  * Law: `exited` is resolved exactly once, whatever fails, and nothing is delivered after it.
  */
-import { allocateByteRing } from "#base";
+import { allocateByteRing, printValue } from "#base";
 import { streamRingBytes } from "#devices";
 import type { MachineOutcome, ReportKind } from "#vm";
 import { execute, GuestCommands, type GuestProcess } from "./agent/index.ts";
 import { type GuestPort, GuestPorts, portsProblem } from "./guest-ports.ts";
 import { GuestStreams } from "./guest-streams.ts";
 import { networkOptions } from "./network-options.ts";
+import { OrderBook } from "./orders.ts";
+import { rememberedOf } from "./remembered.ts";
 import { SerialLine } from "./serial-line.ts";
 import {
   type BootFiles,
@@ -35,6 +37,7 @@ import {
   maxMemoryBytes,
   minMemoryBytes,
   type SerialPort,
+  type SnapshotSummary,
   type SpawnOptions,
   type VmEnd,
   VmError,
@@ -47,6 +50,8 @@ import {
 const stopGraceMs = 3000;
 /** A profile is written at the end. */
 const profileGraceMs = 60_000;
+/** How long a snapshot waits for the guest's agent to read what was sent to it. */
+const holdTimeoutMs = 1000;
 const mib = 1024 * 1024;
 /** What a guest's serial driver holds for a reader that is late (N_TTY_BUF_SIZE). */
 const serialWindow = 4096;
@@ -59,6 +64,8 @@ export class MachineHandle implements AsyncDisposable {
   readonly #streams: GuestStreams;
   readonly #guestPorts: GuestPorts;
   readonly #commands: GuestCommands;
+  readonly #orders: OrderBook;
+  readonly #options: VmOptions;
   readonly #started = Promise.withResolvers<void>();
   readonly #exited = Promise.withResolvers<VmEnd>();
   readonly #reports = new Set<VmReport>();
@@ -78,6 +85,8 @@ export class MachineHandle implements AsyncDisposable {
     const streams = allocateByteRing(streamRingBytes);
     this.#streams = new GuestStreams(streams, () => this.#ringBell());
     this.#guestPorts = new GuestPorts(this.#streams, options.ports ?? []);
+    this.#orders = new OrderBook(() => this.#ringBell());
+    this.#options = options;
     this.#commands = new GuestCommands(this.#lines[1] as SerialLine, serialWindow);
     this.exited = this.#exited.promise;
     this.#graceMs = options.profile ? profileGraceMs : stopGraceMs;
@@ -89,6 +98,7 @@ export class MachineHandle implements AsyncDisposable {
       words: this.#words.buffer as SharedArrayBuffer,
       inputs,
       streams,
+      orders: this.#orders.ring,
     });
     this.#thread.onMessage((message) => this.#receive(message));
     this.#thread.onEnd((error) => this.#threadEnded(error));
@@ -161,6 +171,24 @@ export class MachineHandle implements AsyncDisposable {
   }
 
   /**
+   * Writes the whole machine to a file, from which `restore` makes one that goes on as this one does now. The guest stands still
+   * meanwhile; what was a file of that name stays until the new one is whole.
+   */
+  async snapshot(path: string): Promise<SnapshotSummary> {
+    const owner = printValue(rememberedOf(this.#options));
+    // Half a message would be in the snapshot, and the other half nowhere. A guest that does not read is saved all the same.
+    await Promise.race([
+      this.#commands.hold(),
+      new Promise<void>((resolve) => void setTimeout(() => resolve(), holdTimeoutMs)),
+    ]);
+    try {
+      return (await this.#orders.give({ type: "snapshot", path, owner })) as SnapshotSummary;
+    } finally {
+      this.#commands.release();
+    }
+  }
+
+  /**
    * Where the time of a machine with `profile` went, as a file for https://www.speedscope.app; undefined before its end.
    * A machine that was reset tells of the time since.
    */
@@ -207,7 +235,8 @@ export class MachineHandle implements AsyncDisposable {
     if (this.#over) return;
     switch (message.type) {
       case "started":
-        this.#commands.restart();
+        if (message.resumed) this.#commands.resume();
+        else this.#commands.restart();
         this.#started.resolve();
         break;
       case "output":
@@ -221,6 +250,9 @@ export class MachineHandle implements AsyncDisposable {
         break;
       case "stats":
         this.#takeStats(message.stats);
+        break;
+      case "answer":
+        this.#orders.receive(message.answer);
         break;
       case "refused":
         this.#started.reject(new VmError(message.code, message.message));
@@ -273,6 +305,7 @@ export class MachineHandle implements AsyncDisposable {
     for (const line of this.#lines) line.close();
     this.#streams.close(ended);
     this.#commands.end(ended);
+    this.#orders.end(ended);
     // Whoever waits for numbers gets the last there were.
     if (this.#lastStats) this.#takeStats(this.#lastStats);
     void this.#thread.terminate().finally(() => this.#exited.resolve(end));
@@ -282,8 +315,13 @@ export class MachineHandle implements AsyncDisposable {
 /** As Array.isArray, which takes no read-only list for one. */
 const isList = (value: readonly string[] | ExecOptions): value is readonly string[] => Array.isArray(value);
 
-function filesOf({ kernel, setupHeader, initrd }: VmOptions): BootFiles {
-  return { kernel, ...(setupHeader !== undefined && { setupHeader }), ...(initrd !== undefined && { initrd }) };
+function filesOf({ kernel, setupHeader, initrd, snapshot }: VmOptions): BootFiles {
+  return {
+    ...(kernel !== undefined && { kernel }),
+    ...(setupHeader !== undefined && { setupHeader }),
+    ...(initrd !== undefined && { initrd }),
+    ...(snapshot !== undefined && { snapshot }),
+  };
 }
 
 function configOf(options: VmOptions): MachineStart["config"] {
@@ -314,7 +352,10 @@ export function checkOptions(options: VmOptions): void {
     throw new VmError("option", message);
   };
   const { memoryBytes = defaultMemoryBytes, cpus = 1, digestEvery, timeoutMs } = options;
-  if (!(options.kernel instanceof Uint8Array || typeof options.kernel === "string")) {
+  const { kernel, snapshot } = options;
+  if (
+    !(kernel instanceof Uint8Array || typeof kernel === "string" || (kernel === undefined && snapshot !== undefined))
+  ) {
     wrong("kernel: a Uint8Array with a bzImage or an ELF vmlinux is needed, or the name of such a file");
   }
   if (!Number.isSafeInteger(memoryBytes) || memoryBytes % mib !== 0 || memoryBytes <= 0) {

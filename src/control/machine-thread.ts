@@ -3,20 +3,31 @@
  *
  * Law: exactly one "refused" or "ended" is posted, and it is the last message.
  */
+import { assertNever, parseValue, type Value } from "#base";
+import { StateError } from "#devices";
 import { ArenaError } from "#memory";
+import { readSnapshot, type SavedSnapshot, SnapshotError, type SnapshotSink } from "#snapshot";
 import {
   BootError,
   type MachineConfig,
   type MachineHost,
   type MachineOutcome,
   type MachineStats,
+  type Resume,
   type RunnableMachine,
 } from "#vm";
+import type { Order } from "./orders.ts";
 import { type ThreadHost, ThreadMachineHost } from "./thread-machine-host.ts";
 import type { FileSource, MachineStart } from "./thread-protocol.ts";
 import type { VmStats } from "./vm-api.ts";
 
-export type NewMachine = (config: MachineConfig, host: MachineHost) => RunnableMachine;
+/** A machine that can be written down. */
+export interface ThreadMachine extends RunnableMachine {
+  snapshot?(owner: Value, sink: SnapshotSink): SavedSnapshot;
+}
+
+/** Throws BootError, StateError or SnapshotError where it cannot be made. */
+export type NewMachine = (config: MachineConfig, host: MachineHost, resume?: Resume) => ThreadMachine;
 
 const nothingYet: MachineStats = {
   guestInstructions: 0,
@@ -32,28 +43,36 @@ const nothingYet: MachineStats = {
 export async function runMachineThread(start: MachineStart, thread: ThreadHost, newMachine: NewMachine): Promise<void> {
   const begun = thread.now();
   let past = nothingYet;
-  let machine: RunnableMachine | undefined;
+  let machine: ThreadMachine | undefined;
   const stats = (): VmStats => ({
     ...sumStats(past, machine?.stats() ?? nothingYet),
     wallMs: (thread.now() - begun) / 1e6,
     ...(thread.peakRssBytes && { peakRssBytes: thread.peakRssBytes() }),
   });
-  const host = new ThreadMachineHost(start, thread, () => thread.post({ type: "stats", stats: stats() }));
+  const host = new ThreadMachineHost(
+    start,
+    thread,
+    () => thread.post({ type: "stats", stats: stats() }),
+    (order) => carryOut(order, thread, machine),
+  );
 
-  for (;;) {
+  for (let first = true; ; first = false) {
+    const resumed = first && start.files.snapshot !== undefined;
     let outcome: MachineOutcome;
     try {
-      machine = await boot(start, thread, (config) => newMachine(config, host));
-      thread.post({ type: "started" });
+      const resume = resumed ? openSnapshot(start, thread) : undefined;
+      machine = await boot(start, thread, (config) => newMachine(config, host, resume));
+      thread.post({ type: "started", resumed });
       outcome = judge(machine.run(), host);
     } catch (error) {
-      if (error instanceof BootError) return thread.post({ type: "refused", code: "boot", message: error.message });
-      if (error instanceof ArenaError) return thread.post({ type: "refused", code: "memory", message: error.message });
-      outcome = { reason: "error", detail: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+      const code = refusalOf(error);
+      if (code !== undefined && machine === undefined)
+        return thread.post({ type: "refused", code, message: (error as Error).message });
+      outcome = { reason: "error", detail: code === undefined ? stackOf(error) : (error as Error).message };
     }
     host.flushReports();
     // A guest that resets without end never looks at the host itself.
-    if (outcome.reason === "reset" && start.reboot && !host.poll()) {
+    if (outcome.reason === "reset" && start.reboot && start.files.kernel !== undefined && !host.poll()) {
       past = sumStats(past, machine?.stats() ?? nothingYet);
       machine = undefined;
       continue;
@@ -63,12 +82,46 @@ export async function runMachineThread(start: MachineStart, thread: ThreadHost, 
   }
 }
 
+const stackOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));
+
+/** What is wrong, where it is with the user's files and options and the message says which. */
+function refusalOf(error: unknown): "boot" | "memory" | "snapshot" | undefined {
+  if (error instanceof BootError) return "boot";
+  if (error instanceof ArenaError) return "memory";
+  return error instanceof SnapshotError || error instanceof StateError ? "snapshot" : undefined;
+}
+
+function openSnapshot({ files }: MachineStart, thread: ThreadHost): Resume {
+  if (thread.openFile === undefined) throw new SnapshotError("there are no snapshots here");
+  return readSnapshot(thread.openFile(files.snapshot as string)).resume;
+}
+
+function carryOut(order: Order, thread: ThreadHost, machine: ThreadMachine | undefined): unknown {
+  switch (order.type) {
+    case "snapshot": {
+      if (machine?.snapshot === undefined || thread.createFile === undefined)
+        throw new Error("this machine cannot be saved");
+      const file = thread.createFile(order.path);
+      try {
+        const saved = machine.snapshot(parseValue(order.owner), file);
+        file.finish();
+        return saved;
+      } catch (error) {
+        file.abandon();
+        throw error;
+      }
+    }
+    default:
+      return assertNever(order.type);
+  }
+}
+
 /** A machine of the files named. What was read of them is given back at once: it is in the guest's memory now. */
 async function boot(
   { config, files }: MachineStart,
   thread: ThreadHost,
-  newMachine: (config: MachineConfig) => RunnableMachine,
-): Promise<RunnableMachine> {
+  newMachine: (config: MachineConfig) => ThreadMachine,
+): Promise<ThreadMachine> {
   const own: ArrayBuffer[] = [];
   const bytesOf = async (source: FileSource): Promise<Uint8Array> => {
     if (typeof source !== "string") return source;
@@ -80,7 +133,7 @@ async function boot(
   try {
     return newMachine({
       ...config,
-      kernel: await bytesOf(kernel),
+      ...(kernel !== undefined && { kernel: await bytesOf(kernel) }),
       ...(setupHeader !== undefined && { setupHeader: await bytesOf(setupHeader) }),
       ...(initrd !== undefined && { initrd: await bytesOf(initrd) }),
     });

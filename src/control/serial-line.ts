@@ -33,6 +33,12 @@ export class SerialLine implements SerialPort {
     return this.#last;
   }
 
+  /** Resolved when the guest's UART has all that was written. */
+  async drained(): Promise<void> {
+    await this.#last;
+    while (!this.#ring.isEmpty && !this.#closed) await this.#ring.progress(roomTimeoutMs);
+  }
+
   /** Hands on what the guest sent; undefined when all receivers were done with it at once. */
   deliver(bytes: Uint8Array): Promise<unknown> | undefined {
     const open = [...this.#receivers].map((receive) => receive(bytes)).filter((result) => result instanceof Promise);

@@ -6,7 +6,9 @@
  */
 import { ByteRingReader } from "#base";
 import { type IoThreadSetup, StreamHub } from "#devices";
+import type { SnapshotSink, SnapshotSource } from "#snapshot";
 import type { MachineHost, ReportKind, VcpuThreadSetup } from "#vm";
+import { type Order, OrderDesk } from "./orders.ts";
 import { PanicWatch } from "./panic-watch.ts";
 import { type MachineMessage, type MachineStart, requests, unreadLimitBytes, words } from "./thread-protocol.ts";
 import type { TickerStart } from "./ticker.ts";
@@ -25,6 +27,10 @@ export interface ThreadHost {
   post(message: MachineMessage): void;
   /** A file's bytes, in memory of their own: it is given back when they are in the guest's. */
   readFile(path: string): Promise<Uint8Array<ArrayBuffer>>;
+  /** A file to be read piece by piece. Throws an Error that says what is wrong with it. */
+  openFile?(path: string): SnapshotSource;
+  /** A file that appears under its name when it is whole. Throws an Error that says why there can be none. */
+  createFile?(path: string): NewFile;
   /** Starts a thread that calls `runTicker`. */
   startTicker(start: TickerStart): void;
   /** As in `MachineHost`. */
@@ -32,6 +38,14 @@ export interface ThreadHost {
   startIo?(start: IoStart): void;
   /** Of the whole process, where a process can tell. */
   peakRssBytes?(): number;
+}
+
+/** A file in the making. */
+export interface NewFile extends SnapshotSink {
+  /** It is on the disk, under its name. */
+  finish(): void;
+  /** It never was. */
+  abandon(): void;
 }
 
 /** All that the thread of a vCPU is given. */
@@ -58,10 +72,12 @@ export class ThreadMachineHost implements MachineHost {
   readonly #thread: ThreadHost;
   readonly #words: Int32Array;
   readonly #sendStats: () => void;
+  readonly #orders: OrderDesk;
   readonly #reports = new Map<ReportKind, string[]>();
   #bellSeen = 0;
 
-  constructor(start: MachineStart, thread: ThreadHost, sendStats: () => void) {
+  constructor(start: MachineStart, thread: ThreadHost, sendStats: () => void, carryOut: (order: Order) => unknown) {
+    this.#orders = new OrderDesk(start.orders, carryOut, (answer) => thread.post({ type: "answer", answer }));
     this.runtimeWasm = thread.runtimeWasm;
     this.serialInput = start.inputs.map((input) => new ByteRingReader(input));
     this.streams = new StreamHub(new ByteRingReader(start.streams), (message) =>
@@ -97,6 +113,7 @@ export class ThreadMachineHost implements MachineHost {
     this.#bellSeen = Atomics.load(this.#words, words.bell);
     const bits = Atomics.load(this.#words, words.requests);
     if (bits !== 0) this.#answer(bits);
+    this.#orders.poll();
     if (this.#reports.size > 0) this.flushReports();
     return (bits & requests.stop) !== 0 || this.panic.over;
   }

@@ -9,6 +9,7 @@
  */
 import type { StreamMessage } from "#devices";
 import type { MachineConfig, MachineOutcome, ReportKind } from "#vm";
+import type { Answer } from "./orders.ts";
 import type { VmStats } from "./vm-api.ts";
 
 /** Indexes of the shared i32 words. */
@@ -32,11 +33,13 @@ export type FileSource = Uint8Array | string;
 
 /** What a machine boots. */
 export interface BootFiles {
-  /** A bzImage or an ELF vmlinux. */
-  readonly kernel: FileSource;
+  /** A bzImage or an ELF vmlinux. Without one there is a snapshot, and a reset ends the machine. */
+  readonly kernel?: FileSource;
   /** Of the bzImage, from offset 0x1f1 on, when `kernel` is what was unpacked from it. */
   readonly setupHeader?: FileSource;
   readonly initrd?: FileSource;
+  /** A file that the machine goes on from; a reset boots the kernel. */
+  readonly snapshot?: string;
 }
 
 /** All that a thread is given. */
@@ -49,17 +52,20 @@ export interface MachineStart {
   readonly inputs: readonly SharedArrayBuffer[];
   /** The ring of records for streams (devices/streams/wire.ts). */
   readonly streams: SharedArrayBuffer;
+  /** The ring of orders (orders.ts). */
+  readonly orders: SharedArrayBuffer;
 }
 
 export type MachineMessage =
-  /** The kernel was accepted; the guest runs. Sent again after each reset. */
-  | { readonly type: "started" }
+  /** The kernel or snapshot was accepted; the guest runs. Sent again after each reset. */
+  | { readonly type: "started"; readonly resumed: boolean }
   | { readonly type: "output"; readonly port: number; readonly bytes: Uint8Array }
   | { readonly type: "stream"; readonly message: StreamMessage }
   | { readonly type: "report"; readonly kind: ReportKind; readonly lines: readonly string[]; readonly size: number }
   | { readonly type: "stats"; readonly stats: VmStats }
-  /** The kernel, initrd or command line cannot be booted; or the host has not so much memory. */
-  | { readonly type: "refused"; readonly code: "boot" | "memory"; readonly message: string }
+  | { readonly type: "answer"; readonly answer: Answer }
+  /** The kernel, initrd or command line cannot be booted; the snapshot is none, or another machine's; or the host has not so much memory. */
+  | { readonly type: "refused"; readonly code: "boot" | "memory" | "snapshot"; readonly message: string }
   | { readonly type: "ended"; readonly outcome: MachineOutcome; readonly stats: VmStats; readonly profile?: string };
 
 /** A thread as its owner sees it. */

@@ -40,6 +40,19 @@ export interface VmNetwork {
   readonly mac?: string;
 }
 
+/** How a machine goes on from a snapshot; all else is as it was. */
+export interface RestoreOptions extends EngineOptions {
+  readonly reboot?: boolean;
+  readonly profile?: boolean;
+  readonly timeoutMs?: number;
+}
+
+export interface SnapshotSummary {
+  readonly sizeBytes: number;
+  /** Pages of 4 KiB that are not zeros. */
+  readonly pages: number;
+}
+
 /** Shows the log on COM1, and restarts at once after a panic, by which the host learns of it. */
 export const defaultCommandLine = "console=ttyS0 panic=-1";
 const mib = 1024 * 1024;
@@ -155,6 +168,8 @@ export type VmErrorCode =
   | "timeout"
   | "output"
   | "file"
+  | "order"
+  | "snapshot"
   | "agent";
 
 /** What a caller can get wrong, or a machine fail at, by name. Each message is one line and says what to do. */

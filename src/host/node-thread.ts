@@ -4,6 +4,7 @@ import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs"
 import { type MessagePort, Worker } from "node:worker_threads";
 import type { IoStart, ThreadHost, VcpuStart } from "#control";
 import { hostModule, runtimeFile } from "./package-files.ts";
+import { createFile, openFile } from "./snapshot-file.ts";
 
 /** Nanoseconds of a clock that all threads share: each thread's `performance.now()` begins at another moment. */
 export const hostNow = (): number => Number(process.hrtime.bigint());
@@ -22,6 +23,8 @@ export function nodeThread(port: MessagePort): ThreadHost {
     random: (target) => void randomFillSync(target),
     post: (message) => port.postMessage(message),
     readFile: async (path) => readFile(path),
+    openFile,
+    createFile,
     startTicker: (workerData) => void new Worker(hostModule("ticker-worker"), { workerData, name: "memvisor ticker" }),
     ...(hasX86MemoryOrder && { startVcpu }),
     startIo,

@@ -1,15 +1,21 @@
 /** A virtual machine in this process: its vCPU runs in a worker thread, so the caller's event loop stays free. */
 import { Worker } from "node:worker_threads";
+import type { Value } from "#base";
 import {
   checkOptions,
   MachineHandle,
   type MachineMessage,
   type MachineStart,
   type MachineThread,
+  type RestoreOptions,
+  recallOptions,
   type StartThread,
+  VmError,
   type VmOptions,
 } from "#control";
+import { readSnapshot, SnapshotError } from "#snapshot";
 import { hostModule } from "./package-files.ts";
+import { openFile } from "./snapshot-file.ts";
 
 export class VirtualMachine extends MachineHandle {
   /** Resolves when the guest runs. Throws `VmError` for options or a kernel that no machine can run. */
@@ -18,6 +24,22 @@ export class VirtualMachine extends MachineHandle {
     const vm = new VirtualMachine(options, workerThread(hostModule("vm-worker")));
     await vm.started;
     return vm;
+  }
+
+  /**
+   * A machine that goes on from a file that `snapshot` wrote; any number of them can. The file stays where it is for as long as
+   * they run. Throws `VmError` for what is no snapshot, or damaged.
+   */
+  static async restore(path: string, options: RestoreOptions = {}): Promise<VirtualMachine> {
+    return VirtualMachine.start(recallOptions(ownerOf(path), path, options));
+  }
+}
+
+function ownerOf(path: string): Value {
+  try {
+    return readSnapshot(openFile(path)).owner;
+  } catch (error) {
+    throw error instanceof SnapshotError ? new VmError("snapshot", error.message) : error;
   }
 }
 

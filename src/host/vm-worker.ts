@@ -9,16 +9,18 @@ import type { MachineStart } from "#control";
 
 if (parentPort) {
   enableCompileCache();
-  const [{ Machine }, { runMachineThread }, { nodeThread }] = await Promise.all([
+  const [{ Machine }, { writeSnapshot }, { runMachineThread }, { nodeThread }] = await Promise.all([
     import("#vm"),
+    import("#snapshot"),
     import("#control"),
     import("./node-thread.ts"),
   ]);
   const start = workerData as MachineStart;
   const { printProfile } = start.config.profile ? await import("#introspect") : {};
-  await runMachineThread(start, nodeThread(parentPort), (config, host) => {
-    const machine = new Machine(config, host);
+  await runMachineThread(start, nodeThread(parentPort), (config, host, resume) => {
+    const machine = new Machine(config, host, resume);
     return {
+      snapshot: (owner, sink) => writeSnapshot(machine, owner, sink),
       run: () => machine.run(),
       stats: () => machine.stats(),
       profile: () => printProfile?.(machine),

@@ -100,6 +100,8 @@ export const processFields = {
   P_WIDE_LOCK: 520,
   /** 1: threads of vCPUs end. */
   P_STOP: 524,
+  /** 1: they stand still, so that the machine can be saved. */
+  P_PAUSE: 540,
   /** u64, statistics: how often a vCPU was alone. */
   P_EXCLUSIVES: 528,
 } as const;

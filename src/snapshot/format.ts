@@ -1,7 +1,6 @@
 /** A snapshot file's bytes, as docs/snapshots.md describes them. */
 import { pageSize } from "#address";
-import { xxh64Low } from "#base";
-import { parseValue, printValue, type Value } from "./values.ts";
+import { parseValue, printValue, type Value, xxh64Low } from "#base";
 
 const magic = "MEMVSNAP";
 export const formatVersion = 1;

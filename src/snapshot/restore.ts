@@ -1,9 +1,9 @@
 /** A machine read from a snapshot: its state at once, its pages when they are wanted. */
 import { pageSize } from "#address";
+import type { Value } from "#base";
 import type { Backing } from "#memory";
 import type { MachineState, Resume } from "#vm";
 import { indexEntryBytes, openSnapshot, SnapshotError, type SnapshotSource } from "./format.ts";
-import type { Value } from "./values.ts";
 
 export interface Snapshot {
   readonly resume: Resume;

@@ -4,9 +4,9 @@
  * Pages are read twice: once for their checks, which stand before them, and once to be written.
  */
 import { pageSize } from "#address";
+import type { Value } from "#base";
 import type { Machine } from "#vm";
 import { encodeHead } from "./format.ts";
-import type { Value } from "./values.ts";
 
 /** Takes bytes in order. They may lie in shared memory, and change after the call. */
 export interface SnapshotSink {
@@ -20,6 +20,10 @@ export interface SavedSnapshot {
 
 /** `owner`: what whoever restores it wants to know about how the machine was started. */
 export function writeSnapshot(machine: Machine, owner: Value, sink: SnapshotSink): SavedSnapshot {
+  return machine.whileStill((state) => write(machine, { machine: state as unknown as Value, owner }, sink));
+}
+
+function write(machine: Machine, description: Value, sink: SnapshotSink): SavedSnapshot {
   const { memory, engine } = machine.parts;
   const { runtime } = engine;
   memory.fillAll();
@@ -30,7 +34,6 @@ export function writeSnapshot(machine: Machine, owner: Value, sink: SnapshotSink
     frames.push(frame);
     index.push(gfn, Number(BigInt.asUintN(32, runtime.xxh64(frame, pageSize))));
   });
-  const description = { machine: machine.save() as unknown as Value, owner };
   const head = encodeHead(description, Uint32Array.from(index));
   sink.write(head);
   for (let n = 0; n < frames.length; ) {

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { parseValue, printValue } from "#base";
 import { tinyMachine } from "../../test/tiny-machine.ts";
 import { programs, resultOf, twoVcpus } from "../../test/two-vcpus.ts";
 import { openSnapshot, SnapshotError, type SnapshotSource } from "./format.ts";
 import { readSnapshot } from "./restore.ts";
 import { writeSnapshot } from "./save.ts";
-import { parseValue, printValue } from "./values.ts";
 
 const enough = 200_000_000n;
 

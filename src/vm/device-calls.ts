@@ -20,6 +20,10 @@ export const deviceCall = {
   shutdown: 7,
   /** The thread failed, for the reason in the text, and has ended. */
   failed: 8,
+  /** The text is the next part of what the thread keeps of its vCPU: its local APIC, its MSRs and its clock. */
+  state: 9,
+  /** It stands still. Answered when it may go on. */
+  paused: 10,
 } as const;
 export type DeviceCallKind = (typeof deviceCall)[keyof typeof deviceCall];
 
@@ -34,7 +38,8 @@ export interface DeviceCall {
 const idle = 0;
 const asked = 1;
 const answered = 2;
-const textBytes = area.scratchBytes;
+/** Of a call's text; what is longer is cut off. */
+export const textBytes = area.scratchBytes;
 /** A caller looks up now and then, whatever happens. */
 const napMs = 100;
 
@@ -51,6 +56,21 @@ export function stopThreads(vcpus: readonly Vcpu[]): void {
 
 export function threadsStop(vcpu: Vcpu): boolean {
   return Atomics.load(vcpu.arena.i32, (arenaLayout.PROCESS + processFields.P_STOP) >> 2) !== 0;
+}
+
+/** Asks all threads to stand still, or lets them go on. */
+export function pauseThreads(vcpu: Vcpu, pause: boolean): void {
+  Atomics.store(vcpu.arena.i32, (arenaLayout.PROCESS + processFields.P_PAUSE) >> 2, pause ? 1 : 0);
+}
+
+export function threadsPause(vcpu: Vcpu): boolean {
+  return Atomics.load(vcpu.arena.i32, (arenaLayout.PROCESS + processFields.P_PAUSE) >> 2) !== 0;
+}
+
+/** Whether the vCPU's thread waits to go on. */
+export function isPaused(vcpu: Vcpu): boolean {
+  const called = Atomics.load(vcpu.arena.i32, (vcpu.vp + at.CALL_STATE) >> 2) === asked;
+  return called && vcpu.u32("CALL_KIND") === deviceCall.paused;
 }
 
 /** `wait`: runs its argument while the caller is parked. `ring`: the thread of the devices looks up. */
@@ -92,7 +112,7 @@ export function answerCall(vcpu: Vcpu, answer: (call: DeviceCall) => number): vo
   if (Atomics.load(words, state) !== asked) return;
   const kind = vcpu.u32("CALL_KIND") as DeviceCallKind;
   const size = vcpu.u32("CALL_SIZE");
-  const spoken = kind === deviceCall.notice || kind === deviceCall.failed;
+  const spoken = kind === deviceCall.notice || kind === deviceCall.failed || kind === deviceCall.state;
   const start = vcpu.vp + area.scratch;
   const value = answer({
     kind,

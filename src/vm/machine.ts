@@ -53,6 +53,7 @@ import { SliceSizer, sliceNs } from "./slice-sizer.ts";
 import { TierTimes } from "./tier-times.ts";
 import { Tracer } from "./tracer.ts";
 import { Turns } from "./turns.ts";
+import type { VcpuThreadState } from "./vcpu-thread.ts";
 import { VcpuThreads } from "./vcpu-threads.ts";
 
 /** Frames besides the guest's RAM, where the arena cannot grow. */
@@ -63,6 +64,10 @@ const longestVirtualSlice = 4_000_000;
 const defaultHotThreshold = 10_000;
 
 const lastInstruction = 2n ** 63n - 1n;
+
+/** Records of what each vCPU has, among the platform's. */
+const lapicName = (cpu: number): string => `lapic${cpu}`;
+const kvmClockName = (cpu: number): string => (cpu === 0 ? "kvm-clock" : `kvm-clock${cpu}`);
 
 /** A machine's insides. */
 export interface MachineParts {
@@ -174,14 +179,15 @@ export class Machine implements RunnableMachine {
     else this.#boot();
     if (config.profile) this.#profiler = new Profiler(host, this.#localVcpus, () => this.#engine.stats);
     this.#io.start(this.#arena.memory, this.#vcpus[0]);
-    this.#threads?.start(host, {
+    const setup = {
       memory: this.#arena.memory,
       space: this.#space.header,
       memoryBytes: config.memoryBytes,
       engine: config.engine,
       hotThreshold: this.#hotThreshold,
       startNs: this.#startNs,
-    });
+    };
+    this.#threads?.start(host, setup, resume && this.#threadStates(resume.state));
   }
 
   run(): MachineOutcome {
@@ -265,20 +271,39 @@ export class Machine implements RunnableMachine {
   }
 
   /**
-   * The machine as it stands, for `resume` of another one; the caller saves its memory before it runs again. Requires: called
-   * between two runs, or by the host in `poll`.
+   * Calls `look` with the machine's state, while nothing of it moves, its memory neither. Requires: called between two runs, or
+   * by the host in `poll`.
    */
-  save(): MachineState {
+  whileStill<T>(look: (state: MachineState) => T): T {
+    const others = this.#threads?.pause(this.#platform, this.#host) ?? [];
+    try {
+      return look(this.#save(others));
+    } finally {
+      this.#threads?.goOn(this.#platform);
+    }
+  }
+
+  #save(others: readonly VcpuThreadState[]): MachineState {
+    const devices = this.#platform.save();
+    for (const [n, { lapic, kvmClock }] of others.entries()) {
+      devices[lapicName(n + 1)] = lapic;
+      devices[kvmClockName(n + 1)] = kvmClock;
+    }
     return {
       memoryBytes: this.#config.memoryBytes,
       clock: this.#config.clock,
       timeNs: this.#clock.now(),
       vcpus: this.#vcpus.map((vcpu) => saveVcpu(vcpu, this.#engine.runtime.flags(vcpu.vp))),
-      msrs: this.#msrs.map((msrs) => msrs.save()),
-      devices: this.#platform.save(),
+      msrs: [...this.#msrs.map((msrs) => msrs.save()), ...others.map(({ msrs }) => msrs)],
+      devices,
       ...(this.#virtual && { turns: this.#turns.save() }),
       ...(this.#seeded && { random: this.#seeded.state }),
     };
+  }
+
+  /** What the thread of each vCPU goes on with. */
+  #threadStates({ devices, msrs }: MachineState): readonly VcpuThreadState[] {
+    return msrs.map((each, n) => ({ lapic: devices[lapicName(n)], kvmClock: devices[kvmClockName(n)], msrs: each }));
   }
 
   /** Of everything a guest could ever see. */
@@ -418,6 +443,8 @@ export class Machine implements RunnableMachine {
 
   #resume({ state, memory }: Resume): void {
     this.#space.back(memory);
+    // Only this thread can read what backs a page.
+    if (this.#threads) this.#space.fillAll();
     for (const [cpu, vcpu] of this.#vcpus.entries()) {
       restoreVcpu(vcpu, state.vcpus[cpu]);
       this.#engine.runtime.update_mode(vcpu.vp);
@@ -497,7 +524,7 @@ export class Machine implements RunnableMachine {
 
   #buildMsrs(vcpu: Vcpu): MsrFile {
     const kvmClock = new KvmClock(this.#space, tscFrequencyHz, () => this.#wallClock() - this.#clock.now() / 1e6);
-    this.#platform.register(vcpu.id === 0 ? "kvm-clock" : `kvm-clock${vcpu.id}`, kvmClock);
+    this.#platform.register(kvmClockName(vcpu.id), kvmClock);
     return new MsrFile({
       lapic: this.#platform.lapics[vcpu.id],
       kvmClock,

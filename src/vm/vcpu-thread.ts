@@ -5,18 +5,46 @@
  * devices are calls to the machine's thread. It ends when the machine says so, or fails and says why.
  */
 import { gpa } from "#address";
-import { assertNever } from "#base";
-import { ApicBus, deliveryMode, KvmClock, Lapic, lapicPage, ramRanges } from "#devices";
+import { assertNever, printValue, type Value } from "#base";
+import {
+  ApicBus,
+  type DeviceState,
+  deliveryMode,
+  KvmClock,
+  Lapic,
+  lapicPage,
+  ramRanges,
+  type Stateful,
+} from "#devices";
 import { type EngineHost, TranslatingEngine } from "#engine";
 import { passesWithout } from "#jit";
 import { AddressSpace, Arena } from "#memory";
-import { Event, MsrFile, postInit, postNmi, postStartup, sleep, takePosted, type Vcpu, wake, wakeCount } from "#vcpu";
+import {
+  Event,
+  MsrFile,
+  type MsrState,
+  postInit,
+  postNmi,
+  postStartup,
+  sleep,
+  takePosted,
+  type Vcpu,
+  wake,
+  wakeCount,
+} from "#vcpu";
 import { cpuid } from "#x86";
-import { DeviceCaller, deviceCall, ThreadStopped, threadsStop } from "./device-calls.ts";
+import { DeviceCaller, deviceCall, ThreadStopped, textBytes, threadsPause, threadsStop } from "./device-calls.ts";
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
 import type { EngineOptions } from "./machine-host.ts";
 import { publishApic, RemoteApic } from "./remote-apic.ts";
 import { SliceSizer, sliceNs } from "./slice-sizer.ts";
+
+/** What the thread keeps of its vCPU besides the vCPU's record. */
+export interface VcpuThreadState {
+  readonly lapic: DeviceState;
+  readonly kvmClock: DeviceState;
+  readonly msrs: MsrState;
+}
 
 /** All that the thread of a vCPU is given. */
 export interface VcpuThreadSetup {
@@ -31,6 +59,8 @@ export interface VcpuThreadSetup {
   readonly hotThreshold: number;
   /** The host's time at guest time 0. */
   readonly startNs: number;
+  /** Of a machine that goes on from a snapshot. */
+  readonly state?: VcpuThreadState;
 }
 
 export interface VcpuThreadHost {
@@ -61,6 +91,7 @@ class VcpuThread {
   readonly #lapic: Lapic;
   readonly #apicBus: ApicBus;
   readonly #msrs: MsrFile;
+  readonly #kvmClock: KvmClock;
   readonly #calls: DeviceCaller;
   readonly #sizer = new SliceSizer();
   readonly #reported = new Set<string>();
@@ -101,21 +132,42 @@ class VcpuThread {
     }
     const ranges = ramRanges(setup.memoryBytes).map(({ base, size }) => ({ gpa: gpa(base), sizeBytes: size }));
     const space = new AddressSpace(arena, this.#engine.runtime, ranges, setup.space);
+    this.#kvmClock = new KvmClock(space, tscFrequencyHz, () => host.wallClock() - this.#clock.now() / 1e6);
     this.#msrs = new MsrFile({
       lapic: this.#lapic,
-      kvmClock: new KvmClock(space, tscFrequencyHz, () => host.wallClock() - this.#clock.now() / 1e6),
+      kvmClock: this.#kvmClock,
       unknown: (index, write) => this.#notice(`${write ? "write to" : "read of"} unknown MSR 0x${index.toString(16)}`),
     });
   }
 
   run(): void {
     try {
-      while (!threadsStop(this.#vcpu)) this.#slice();
+      this.#restore(this.#setup.state);
+      while (!threadsStop(this.#vcpu)) {
+        if (threadsPause(this.#vcpu)) this.#pause();
+        this.#slice();
+      }
     } catch (error) {
       if (error instanceof ThreadStopped) return;
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#calls.call(deviceCall.failed, 0, 0, 0, `vCPU ${this.#setup.cpu}: ${text}`);
     }
+  }
+
+  #restore(state: VcpuThreadState | undefined): void {
+    if (state === undefined) return;
+    (this.#lapic as Stateful).restore(state.lapic);
+    (this.#kvmClock as Stateful).restore(state.kvmClock);
+    this.#msrs.restore(state.msrs);
+  }
+
+  /** Says what this thread keeps, then stands still for as long as it is asked to. */
+  #pause(): void {
+    const state = { lapic: this.#lapic.save(), kvmClock: this.#kvmClock.save(), msrs: this.#msrs.save() };
+    const text = printValue(state as unknown as Value);
+    for (let at = 0; at < text.length; at += textBytes)
+      this.#calls.call(deviceCall.state, 0, 0, 0, text.slice(at, at + textBytes));
+    this.#calls.call(deviceCall.paused);
   }
 
   #slice(): void {

@@ -3,13 +3,24 @@
  * `vcpu-thread.ts` is the other side, and `docs/smp.md` says how the two meet.
  */
 import { gpa } from "#address";
-import { assertNever } from "#base";
+import { assertNever, parseValue } from "#base";
 import type { AccessSize, Platform } from "#devices";
 import { Event, type Vcpu, wake } from "#vcpu";
-import { answerCall, type DeviceCall, deviceCall, stopThreads } from "./device-calls.ts";
+import {
+  answerCall,
+  type DeviceCall,
+  deviceCall,
+  isPaused,
+  pauseThreads,
+  stopThreads,
+  threadsPause,
+} from "./device-calls.ts";
 import type { MachineHost } from "./machine-host.ts";
 import { publishResetApic, RemoteApic } from "./remote-apic.ts";
-import type { VcpuThreadSetup } from "./vcpu-thread.ts";
+import type { VcpuThreadSetup, VcpuThreadState } from "./vcpu-thread.ts";
+
+/** A thread that is to stand still is looked at each so often. */
+const pauseLookNs = 1e6;
 
 /** What a vCPU's thread may ask of the machine's besides its devices. */
 export interface VcpuThreadsOwner {
@@ -20,6 +31,8 @@ export interface VcpuThreadsOwner {
 export class VcpuThreads {
   readonly #all: readonly Vcpu[];
   readonly #owner: VcpuThreadsOwner;
+  /** What each has said of its state. */
+  #texts: string[] = [];
 
   /** `all` the machine's vCPUs; the first is the machine's thread's own. */
   constructor(all: readonly Vcpu[], owner: VcpuThreadsOwner) {
@@ -32,14 +45,44 @@ export class VcpuThreads {
     return this.#others.map((vcpu) => new RemoteApic(vcpu, () => wake(vcpu)));
   }
 
-  start(host: MachineHost, setup: Omit<VcpuThreadSetup, "cpu" | "vcpus">): void {
-    for (const vcpu of this.#others) publishResetApic(vcpu);
-    for (const { id } of this.#others) host.startVcpu?.({ ...setup, cpu: id, vcpus: this.#all.map((vcpu) => vcpu.vp) });
+  /** `states`: what they go on with, of all vCPUs; without, they are as after power-on. */
+  start(
+    host: MachineHost,
+    setup: Omit<VcpuThreadSetup, "cpu" | "vcpus" | "state">,
+    states?: readonly VcpuThreadState[],
+  ): void {
+    const vcpus = this.#all.map((vcpu) => vcpu.vp);
+    for (const vcpu of this.#others) {
+      if (states === undefined) publishResetApic(vcpu);
+      host.startVcpu?.({ ...setup, cpu: vcpu.id, vcpus, ...(states && { state: states[vcpu.id] }) });
+    }
   }
 
   /** Does what they wait for at the devices. */
   answer(platform: Platform): void {
-    for (const vcpu of this.#others) answerCall(vcpu, (call) => this.#answer(platform, call));
+    for (const vcpu of this.#others) {
+      if (!isPaused(vcpu) || !threadsPause(vcpu)) answerCall(vcpu, (call) => this.#answer(platform, vcpu.id, call));
+    }
+  }
+
+  /** Makes them stand still between two instructions, until `goOn`. What each thread keeps, of vCPU 1 on. */
+  pause(platform: Platform, host: MachineHost): readonly VcpuThreadState[] {
+    this.#texts = this.#all.map(() => "");
+    pauseThreads(this.#all[0], true);
+    for (const vcpu of this.#others) {
+      vcpu.raiseEvent(Event.host);
+      wake(vcpu);
+    }
+    while (!this.#others.every(isPaused)) {
+      this.answer(platform);
+      host.wait(host.now() + pauseLookNs);
+    }
+    return this.#others.map(({ id }) => parseValue(this.#texts[id]) as unknown as VcpuThreadState);
+  }
+
+  goOn(platform: Platform): void {
+    pauseThreads(this.#all[0], false);
+    this.answer(platform);
   }
 
   sum(field: "REGIONS" | "WASM_BYTES"): number {
@@ -58,7 +101,7 @@ export class VcpuThreads {
     return this.#all.slice(1);
   }
 
-  #answer(platform: Platform, { kind, address, size, value, text }: DeviceCall): number {
+  #answer(platform: Platform, cpu: number, { kind, address, size, value, text }: DeviceCall): number {
     const bytes = size as AccessSize;
     switch (kind) {
       case deviceCall.readPort:
@@ -79,6 +122,11 @@ export class VcpuThreads {
         return 0;
       case deviceCall.shutdown:
         this.#owner.tripleFault();
+        return 0;
+      case deviceCall.state:
+        this.#texts[cpu] += text;
+        return 0;
+      case deviceCall.paused:
         return 0;
       case deviceCall.failed:
         throw new Error(text);

@@ -26,10 +26,12 @@ export const toAgent = {
   /** u16 rows, u16 columns. */
   resize: 5,
   powerOff: 6,
+  /** u32 token: another host is at the line, which wants to hear `hello` with it. What came before on the line is not for it. */
+  restart: 7,
 } as const;
 
 export const fromAgent = {
-  /** u32 version: the agent is there and runs nothing. */
+  /** u32 version, u32 token (0 at the agent's start), u64 a bit for each session that has a command: the agent is there. */
   hello: 64,
   /** u32: the process. */
   started: 65,
@@ -129,9 +131,18 @@ export function numberAt(payload: Uint8Array, index: number): number {
 
 const kindsFromAgent: readonly number[] = Object.values(fromAgent);
 
+/** A `hello` with this token, up to where it says which sessions are busy. */
+function helloStart(token: number): Uint8Array {
+  const payload = new Uint8Array(16);
+  payload.set(numbers(agentVersion, token));
+  return encodeFrame(fromAgent.hello, consoleSession, payload).subarray(0, headerSize + 8);
+}
+
 export class FrameParser {
   #held = new Uint8Array(0);
   #broken = false;
+  /** What is looked for in a stream that is met in its middle. */
+  #sought: Uint8Array | undefined;
 
   /** What the guest sent cannot be frames: nothing more is read until `reset`. */
   get broken(): boolean {
@@ -141,6 +152,13 @@ export class FrameParser {
   reset(): void {
     this.#held = new Uint8Array(0);
     this.#broken = false;
+    this.#sought = undefined;
+  }
+
+  /** Passes over all that comes before the `hello` with this token. */
+  seek(token: number): void {
+    this.reset();
+    this.#sought = helloStart(token);
   }
 
   /** The frames that are whole now. Their payloads are views that hold until the next call. */
@@ -151,6 +169,15 @@ export class FrameParser {
       rest = new Uint8Array(this.#held.length + bytes.length);
       rest.set(this.#held);
       rest.set(bytes, this.#held.length);
+    }
+    if (this.#sought) {
+      const at = indexOf(rest, this.#sought);
+      if (at < 0) {
+        this.#held = rest.slice(Math.max(0, rest.length - this.#sought.length + 1));
+        return;
+      }
+      rest = rest.subarray(at);
+      this.#sought = undefined;
     }
     while (rest.length >= headerSize) {
       const view = new DataView(rest.buffer, rest.byteOffset);
@@ -167,4 +194,10 @@ export class FrameParser {
     }
     this.#held = rest.slice();
   }
+}
+
+function indexOf(bytes: Uint8Array, sought: Uint8Array): number {
+  for (let at = bytes.indexOf(sought[0]); at >= 0; at = bytes.indexOf(sought[0], at + 1))
+    if (sought.every((byte, n) => bytes[at + n] === byte)) return at;
+  return -1;
 }

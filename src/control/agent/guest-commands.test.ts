@@ -1,8 +1,11 @@
 /** Commands over the agent itself, which is a Linux program: it runs here as it runs in a guest. */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
 import type { VmError } from "../vm-api.ts";
 import { execute } from "./exec.ts";
 import { encodeFrame, fromAgent, numbers } from "./frames.ts";
@@ -22,20 +25,29 @@ const runs = (() => {
 const started: ChildProcessWithoutNullStreams[] = [];
 afterAll(() => started.forEach((each) => each.kill("SIGKILL")));
 
-/** The agent in a process of its own, over pipes; `window` as a serial line would have it, or wide. */
-function agent(window = Number.POSITIVE_INFINITY): GuestCommands {
+/** The agent in a process of its own, and its owner over pipes; `window` as a serial line would have it, or wide. */
+function agentProcess(window = Number.POSITIVE_INFINITY) {
   const child = spawn(program, [], { stdio: ["pipe", "pipe", "pipe"] });
   started.push(child);
   child.stdin.on("error", () => {});
-  const line: AgentLine = {
-    onOutput(receive) {
-      child.stdout.on("data", receive);
-      return () => child.stdout.off("data", receive);
-    },
-    write: async (bytes) => void child.stdin.write(bytes),
+  /** Commands for another owner. The one before hears no more, and is not heard. */
+  const newOwner = (): GuestCommands => {
+    child.stdout.removeAllListeners("data");
+    const line: AgentLine = {
+      onOutput(receive) {
+        child.stdout.on("data", receive);
+        return () => child.stdout.off("data", receive);
+      },
+      write: async (bytes) => void (line === current && child.stdin.write(bytes)),
+      drained: async () => {},
+    };
+    current = line;
+    return new GuestCommands(line, window);
   };
-  return new GuestCommands(line, window);
+  let current: AgentLine | undefined;
+  return { newOwner };
 }
+const agent = (window?: number): GuestCommands => agentProcess(window).newOwner();
 
 /** Commands whose agent says what the test says. */
 function scripted() {
@@ -48,6 +60,7 @@ function scripted() {
       return () => {};
     },
     write: async (bytes) => void (session = bytes[6] ?? 0),
+    drained: async () => {},
   };
   const say = (kind: number, payload: Uint8Array) => receiver(encodeFrame(kind, session, payload));
   return { commands: new GuestCommands(line, 4096), say, sayBytes: (bytes: Uint8Array) => receiver(bytes) };
@@ -198,3 +211,24 @@ test("commands of a guest that was restarted end with an error, and the next one
   say(fromAgent.exit, numbers(0));
   expect((await next).status).toBe(0);
 });
+
+test.skipIf(!runs)(
+  "who comes to the agent after somebody else has it for himself, and what ran runs on to its end",
+  async () => {
+    const { newOwner } = agentProcess();
+    const before = newOwner();
+    const folder = await mkdtemp(join(tmpdir(), "memvisor-agent-"));
+    // One floods, one waits for input that will not come, one takes its time.
+    const flood = await before.start(["/bin/sh", "-c", "yes | head -c 3000000; touch flooded"], { cwd: folder }, false);
+    await before.start(["/bin/sh", "-c", "cat >taken"], { cwd: folder }, true);
+    await before.start(["/bin/sh", "-c", "sleep 0.5; touch slept"], { cwd: folder }, false);
+    expect(flood.pid).toBeGreaterThan(1);
+    const after = newOwner();
+    after.resume();
+    expect((await sh(after, "echo first")).stdout.text()).toBe("first\n");
+    const many = Array.from({ length: 100 }, (_, n) => sh(after, `echo ${n}`));
+    expect((await Promise.all(many)).map(({ stdout }) => stdout.text())).toEqual(many.map((_, n) => `${n}\n`));
+    await vi.waitFor(async () => expect((await readdir(folder)).sort()).toEqual(["flooded", "slept", "taken"]), 10_000);
+    await rm(folder, { recursive: true });
+  },
+);

@@ -15,6 +15,8 @@ import {
   FrameParser,
   fromAgent,
   numberAt,
+  numbers,
+  outputWindow,
   type StartRequest,
   sessionCount,
   shapePayload,
@@ -44,6 +46,8 @@ export class GuestCommands {
   readonly #sessions: (Session | undefined)[] = Array.from({ length: sessionCount }, () => undefined);
   /** The numbers of sessions that nobody has. */
   readonly #unused = new Set(this.#sessions.keys());
+  /** Sessions with commands of a machine that this one went on from. */
+  readonly #orphans = new Set<number>();
   /** Who waits for the agent, or for a session. */
   readonly #waiting: { readonly go: () => void; readonly failed: (error: VmError) => void }[] = [];
   #ready = false;
@@ -98,6 +102,26 @@ export class GuestCommands {
     this.#failAll(new VmError("exec", "the guest was restarted before the command ended"));
   }
 
+  /**
+   * The guest goes on from a snapshot, and what it was in the middle of saying was for somebody else. Commands that run in it
+   * run on: what they print is dropped, and their input ends.
+   */
+  resume(): void {
+    const token = 1 + Math.floor(Math.random() * 0xffff_fffe);
+    this.#parser.seek(token);
+    this.#queue.reset();
+    this.#send(toAgent.restart, consoleSession, numbers(token));
+  }
+
+  /** Resolved when all that was sent is in the guest; nothing more is sent until `release`. */
+  hold(): Promise<void> {
+    return this.#queue.hold();
+  }
+
+  release(): void {
+    this.#queue.release();
+  }
+
   /** The machine ended: so do all commands. */
   end(error: VmError): void {
     this.#ended = error;
@@ -134,11 +158,12 @@ export class GuestCommands {
 
   /** Whether the agent keeps to the protocol. */
   #take({ kind, session, payload }: Frame): boolean {
-    if (kind === fromAgent.hello) return this.#onHello(numberAt(payload, 0));
+    if (kind === fromAgent.hello) return this.#onHello(payload);
     if (kind === fromAgent.read) {
       this.#queue.onRead(numberAt(payload, 0));
       return true;
     }
+    if (this.#orphans.has(session)) return this.#takeOrphan(kind, session, payload);
     const held = this.#sessions[session];
     if (!held) return false;
     if (kind === fromAgent.started) {
@@ -156,17 +181,36 @@ export class GuestCommands {
     return held.process.receive(kind, payload);
   }
 
-  #onHello(version: number): boolean {
-    if (version !== agentVersion) return false;
+  #onHello(payload: Uint8Array): boolean {
+    if (numberAt(payload, 0) !== agentVersion) return false;
     this.#queue.reset();
     this.#failAll(new VmError("exec", "the guest was restarted before the command ended"));
     this.#ready = true;
+    for (let session = 0; session < sessionCount; session++) {
+      if (((numberAt(payload, 2 + (session >> 5)) >>> (session & 31)) & 1) !== 0) this.#adopt(session);
+    }
     if (this.#size) this.#send(toAgent.resize, consoleSession, shapePayload(this.#size));
     this.#wake();
     return true;
   }
 
+  /** A command that somebody else started: it is let run to its end. */
+  #adopt(session: number): void {
+    this.#unused.delete(session);
+    this.#orphans.add(session);
+    this.#send(toAgent.input, session);
+    this.#send(toAgent.credit, session, numbers(outputWindow, outputWindow));
+  }
+
+  #takeOrphan(kind: number, session: number, payload: Uint8Array): boolean {
+    if (kind === fromAgent.output) this.#send(toAgent.credit, session, numbers(payload.length, 0));
+    else if (kind === fromAgent.errors) this.#send(toAgent.credit, session, numbers(0, payload.length));
+    else if (kind === fromAgent.exit) this.#free(session);
+    return true;
+  }
+
   #free(session: number): void {
+    this.#orphans.delete(session);
     this.#sessions[session] = undefined;
     this.#unused.add(session);
     this.#wake();
@@ -182,6 +226,8 @@ export class GuestCommands {
   }
 
   #failAll(error: VmError): void {
+    for (const session of this.#orphans) this.#unused.add(session);
+    this.#orphans.clear();
     this.#sessions.forEach((each, number) => {
       if (!each) return;
       this.#sessions[number] = undefined;

@@ -3,6 +3,8 @@ export interface AgentLine {
   onOutput(receive: (bytes: Uint8Array) => void): () => void;
   /** Sends to the guest; resolved when the line has taken all of it. */
   write(bytes: Uint8Array): Promise<void>;
+  /** Resolved when the guest has all that was written. */
+  drained(): Promise<void>;
 }
 
 /**
@@ -14,6 +16,9 @@ export class SendQueue {
   readonly #window: number;
   #queue: Uint8Array[] = [];
   #unread = 0;
+  /** Sent while the line is held. */
+  #later: Uint8Array[] | undefined;
+  #empty: PromiseWithResolvers<void> | undefined;
 
   constructor(line: AgentLine, window: number) {
     this.#line = line;
@@ -21,6 +26,10 @@ export class SendQueue {
   }
 
   send(bytes: Uint8Array): void {
+    if (this.#later) {
+      this.#later.push(bytes);
+      return;
+    }
     this.#queue.push(bytes);
     this.#pump();
   }
@@ -35,6 +44,28 @@ export class SendQueue {
   reset(): void {
     this.#queue = [];
     this.#unread = 0;
+    this.#sent();
+  }
+
+  /** Resolved when the guest has all that was sent before; what is sent from now on waits for `release`. */
+  async hold(): Promise<void> {
+    this.#later ??= [];
+    if (this.#queue.length > 0) {
+      this.#empty ??= Promise.withResolvers<void>();
+      await this.#empty.promise;
+    }
+    await this.#line.drained();
+  }
+
+  release(): void {
+    const later = this.#later ?? [];
+    this.#later = undefined;
+    for (const bytes of later) this.send(bytes);
+  }
+
+  #sent(): void {
+    this.#empty?.resolve();
+    this.#empty = undefined;
   }
 
   #pump(): void {
@@ -46,5 +77,6 @@ export class SendQueue {
       this.#unread += part.length;
       void this.#line.write(part);
     }
+    if (this.#queue.length === 0) this.#sent();
   }
 }

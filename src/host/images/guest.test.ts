@@ -46,6 +46,7 @@ async function withGuest(use: (commands: GuestCommands) => Promise<void>): Promi
           return () => socket.off("data", receive);
         },
         write: async (bytes) => void socket.write(bytes),
+        drained: async () => {},
       },
       4096,
     );

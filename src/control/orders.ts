@@ -1,0 +1,85 @@
+/**
+ * What an owner asks of a running machine beyond a bit: messages to its thread, each answered once, in the order they came.
+ */
+import { allocateMessageRing, MessageReceiver, MessageSender } from "#base";
+import { VmError } from "./vm-api.ts";
+
+export type Order =
+  /** Writes a snapshot to `path`; `owner`: words for whoever restores it, as `printValue` writes them. */
+  { readonly type: "snapshot"; readonly path: string; readonly owner: string };
+
+/** The answer to an order: what it gives, or why it failed. */
+export interface Answer {
+  readonly id: number;
+  readonly value?: unknown;
+  readonly error?: string;
+}
+
+const ringBytes = 64 * 1024;
+/** Orders that are sent and not answered. */
+const mostOpen = 64;
+
+/** The owner's end. */
+export class OrderBook {
+  readonly ring = allocateMessageRing(ringBytes);
+  readonly #sender: MessageSender;
+  readonly #open = new Map<number, PromiseWithResolvers<unknown>>();
+  #next = 1;
+  #ended: VmError | undefined;
+
+  /** `wake`: the machine's thread is to look. */
+  constructor(wake: () => void) {
+    this.#sender = new MessageSender(this.ring, wake);
+  }
+
+  /** Rejected with "order" where the machine could not do it, with "ended" where it ended before. */
+  async give(order: Order): Promise<unknown> {
+    if (this.#ended) throw this.#ended;
+    const id = this.#next++;
+    const message = new TextEncoder().encode(JSON.stringify({ id, order }));
+    const fits = message.length <= this.#sender.maxBytes && this.#open.size < mostOpen && this.#sender.send(message);
+    if (!fits) throw new VmError("order", "the machine has too many orders to take another one");
+    const answer = Promise.withResolvers<unknown>();
+    this.#open.set(id, answer);
+    return answer.promise;
+  }
+
+  receive({ id, value, error }: Answer): void {
+    const answer = this.#open.get(id);
+    this.#open.delete(id);
+    if (error === undefined) answer?.resolve(value);
+    else answer?.reject(new VmError("order", error));
+  }
+
+  end(error: VmError): void {
+    this.#ended = error;
+    for (const answer of this.#open.values()) answer.reject(error);
+    this.#open.clear();
+  }
+}
+
+/** The machine's end. */
+export class OrderDesk {
+  readonly #receiver: MessageReceiver;
+  readonly #carryOut: (order: Order) => unknown;
+  readonly #answer: (answer: Answer) => void;
+
+  /** `carryOut` throws an Error whose message says why not. */
+  constructor(ring: SharedArrayBuffer, carryOut: (order: Order) => unknown, answer: (answer: Answer) => void) {
+    this.#receiver = new MessageReceiver(ring, () => {});
+    this.#carryOut = carryOut;
+    this.#answer = answer;
+  }
+
+  /** Carries out what has come. */
+  poll(): void {
+    for (let message = this.#receiver.receive(); message; message = this.#receiver.receive()) {
+      const { id, order } = JSON.parse(new TextDecoder().decode(message)) as { id: number; order: Order };
+      try {
+        this.#answer({ id, value: this.#carryOut(order) });
+      } catch (error) {
+        this.#answer({ id, error: error instanceof Error ? error.message : String(error) });
+      }
+    }
+  }
+}

@@ -1,0 +1,37 @@
+/** What a snapshot remembers of its machine's options: all that a machine like it needs, and no bytes of files. */
+import type { Value } from "#base";
+import { type RestoreOptions, VmError, type VmOptions } from "./vm-api.ts";
+
+/** Of the machine that was saved, not of what is saved. */
+const passing = [
+  "timeoutMs",
+  "trace",
+  "profile",
+  "snapshot",
+  "interpreterOnly",
+  "hotThreshold",
+  "chaosSeed",
+  "without",
+];
+
+/** Files that were given by name are found again by it; bytes are not kept. */
+export function rememberedOf(options: VmOptions): Value {
+  const kept = Object.entries(options).filter(([name, value]) => !passing.includes(name) && isPlain(value));
+  return Object.fromEntries(kept) as Value;
+}
+
+/** Options for a machine that goes on from `snapshot`. Throws VmError where the snapshot does not say what it was. */
+export function recallOptions(owner: Value, snapshot: string, changes: RestoreOptions): VmOptions {
+  if (typeof owner !== "object" || Array.isArray(owner) || owner instanceof Uint8Array)
+    throw new VmError("snapshot", `${snapshot}: the snapshot does not say how its machine was started`);
+  return { ...(owner as Partial<VmOptions>), ...changes, snapshot };
+}
+
+/** Numbers, texts, and lists and records of them. */
+function isPlain(value: unknown): boolean {
+  if (["number", "string", "boolean"].includes(typeof value)) return true;
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return false;
+  return Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype
+    ? Object.values(value).every(isPlain)
+    : false;
+}
