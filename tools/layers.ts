@@ -35,6 +35,8 @@ const layers: Readonly<Record<string, Layer>> = {
   engine: { mayImport: ["jit", "vcpu", "memory"] },
   // The network device speaks the words of the network that it is plugged into.
   devices: { mayImport: ["memory", "net"] },
+  // Disks for the block device's service, on files of whatever host.
+  disk: { mayImport: ["devices"] },
   // A bzImage's gzip payload is unpacked by fflate, which browsers can run too.
   vm: { mayImport: ["engine", "devices"], outside: ["fflate"] },
   introspect: { mayImport: ["vm"] },
@@ -42,8 +44,8 @@ const layers: Readonly<Record<string, Layer>> = {
   // Makes files of packages; knows nothing of the machine that boots them.
   images: { mayImport: [] },
   control: { mayImport: ["introspect", "snapshot", "vm"] },
-  // Implements what control and images ask of a host.
-  host: { mayImport: ["control", "images"], outside: ["node:", "openpgp"] },
+  // Implements what control, disks and images ask of a host.
+  host: { mayImport: ["control", "disk", "images"], outside: ["node:", "openpgp"] },
   // The command puts control, images and this host together.
   cli: { mayImport: ["control", "images", "host"], outside: ["node:", "commander", "cli-progress"] },
   // The page, bundled; its threads/ are the browser's half of what host is in Node.

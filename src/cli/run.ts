@@ -51,7 +51,7 @@ async function optionsFor(imageName: string | undefined, values: RunValues): Pro
   const setupHeader = values.kernel === undefined ? image?.unpacked?.setupHeaderPath : undefined;
   const initrd = await fileFor("--initrd", values.initrd ?? image?.initrdPath);
   if (!kernel) throw new Failure("no kernel: name an image or pass --kernel FILE", exitStatus.usage);
-  const { memory, cpus, clock, reboot, timeout, digestEvery, seed, rng, interpreter, chaos } = values;
+  const { memory, cpus, clock, reboot, timeout, digestEvery, seed, rng, disk, interpreter, chaos } = values;
   return {
     kernel,
     ...(setupHeader && { setupHeader }),
@@ -66,6 +66,7 @@ async function optionsFor(imageName: string | undefined, values: RunValues): Pro
     ...(seed !== undefined && { seed }),
     ...(rng && { rng }),
     ...networkFor(values),
+    ...(disk && { disks: disk }),
     ...(interpreter && { interpreterOnly: true }),
     ...(chaos !== undefined && { chaosSeed: chaos }),
     ...(values.without && { without: values.without }),

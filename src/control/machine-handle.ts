@@ -34,6 +34,7 @@ import {
   type ExecOptions,
   type ExecResult,
   maxCpus,
+  maxDisks,
   maxMemoryBytes,
   minMemoryBytes,
   type SerialPort,
@@ -325,7 +326,8 @@ function filesOf({ kernel, setupHeader, initrd, snapshot }: VmOptions): BootFile
 }
 
 function configOf(options: VmOptions): MachineStart["config"] {
-  const { cpus, seed, rng, ports, network, digestEvery, trace, profile, interpreterOnly, chaosSeed, without } = options;
+  const { cpus, seed, rng, ports, network, disks, digestEvery, trace, profile } = options;
+  const { interpreterOnly, chaosSeed, without } = options;
   return {
     commandLine: options.commandLine ?? defaultCommandLine,
     memoryBytes: options.memoryBytes ?? defaultMemoryBytes,
@@ -335,6 +337,7 @@ function configOf(options: VmOptions): MachineStart["config"] {
     ...(network && { network: networkOptions(network) }),
     ...(seed !== undefined && { seed }),
     ...(rng && { rng }),
+    ...(disks && { disks }),
     ...(digestEvery !== undefined && { digestEvery }),
     ...(trace && { trace }),
     ...(profile && { profile }),
@@ -374,5 +377,16 @@ export function checkOptions(options: VmOptions): void {
   if (options.clock === "virtual" && (options.ports?.length ?? 0) > 0) {
     wrong("ports: what a host sends comes at no certain time: leave out ports or the virtual clock");
   }
+  checkDisks(options.disks ?? [], wrong);
   if (timeoutMs !== undefined && !(timeoutMs > 0)) wrong("timeoutMs: a time above 0 is needed");
+}
+
+function checkDisks(disks: NonNullable<VmOptions["disks"]>, wrong: (message: string) => never): void {
+  if (disks.length > maxDisks) wrong(`disks: a machine has at most ${maxDisks}`);
+  const isName = (value: unknown): boolean => typeof value === "string" && value !== "";
+  for (const { file, overlay = true } of disks) {
+    if (!isName(file)) wrong("disks: each needs a file, the name of a raw or qcow2 disk");
+    if (overlay !== true && !isName(overlay))
+      wrong("disks: an overlay is the name of a file, or true for one that is gone at the end");
+  }
 }

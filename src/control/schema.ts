@@ -4,6 +4,7 @@
  * An option's kind says what text it takes and what value that is; `parse` gives the value or says what is wrong.
  */
 
+import type { DiskConfig, DiskFormat } from "#devices";
 import { parseAllow, parsePublish } from "#net/rules";
 import type { PassName, TraceEvent } from "#vm";
 import { checked } from "./network-options.ts";
@@ -201,3 +202,35 @@ export const address = (help: string): Option<bigint> => ({
       : wrong(`"${value}" is no address: write it as 0xffffffff81000000`);
   },
 });
+
+const diskFormats = Object.keys({ raw: true, qcow2: true } satisfies Record<DiskFormat, true>) as DiskFormat[];
+
+/** FILE and, behind commas, how it is used. A name may hold commas: only what is known as a use is taken for one. */
+export const diskList = (help: string): Option<readonly DiskConfig[]> => ({
+  placeholder: "FILE[,ro][,overlay[=FILE]][,format=raw|qcow2]",
+  help,
+  many: true,
+  parse(value) {
+    const words = value.split(",");
+    let uses: Omit<DiskConfig, "file"> = {};
+    while (words.length > 1) {
+      const use = diskUse(words.at(-1) as string);
+      if (use === undefined) break;
+      uses = { ...use, ...uses };
+      words.pop();
+    }
+    const file = words.join(",");
+    return file === "" ? wrong("the name of a disk's file is missing") : [{ file, ...uses }];
+  },
+});
+
+function diskUse(word: string): Omit<DiskConfig, "file"> | undefined {
+  if (word === "ro") return { readOnly: true };
+  if (word === "overlay") return { overlay: true };
+  const [name, ...rest] = word.split("=");
+  const value = rest.join("=");
+  if (name === "overlay" && value !== "") return { overlay: value };
+  if (name !== "format") return undefined;
+  const format = diskFormats.find((each) => each === value);
+  return format ? { format } : wrong(`"${value}" is no disk format: use ${diskFormats.join(" or ")}`);
+}

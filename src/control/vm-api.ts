@@ -1,4 +1,5 @@
 /** What a program says to a virtual machine and hears from it: the library's types. */
+import type { DiskConfig } from "#devices";
 import type { EngineOptions, MachineStats, ReportKind, TraceOptions } from "#vm";
 import type { BootFiles } from "./thread-protocol.ts";
 
@@ -24,6 +25,8 @@ export interface VmOptions extends EngineOptions, BootFiles {
   readonly digestEvery?: number;
   /** Every random number of the machine comes from it. */
   readonly seed?: number;
+  /** Disks (virtio): /dev/vda and so on in the guest. A disk that cannot be opened is a `VmError` "boot" of `start`. */
+  readonly disks?: readonly DiskConfig[];
   /** An entropy device (virtio): the guest's /dev/hwrng. */
   readonly rng?: boolean;
   /** The machine is ended after so long. */
@@ -62,6 +65,8 @@ export const minMemoryBytes = 32 * mib;
 export const maxMemoryBytes = 3072 * mib;
 
 export const maxCpus = 8;
+/** There are 31 slots for all devices. */
+export const maxDisks = 16;
 
 /** How a virtual machine ended. */
 export interface VmEnd {

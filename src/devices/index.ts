@@ -34,6 +34,16 @@ export type {
   Virtqueue,
 } from "./virtio/index.ts";
 export { Net, networkRingBytes, networkService, Rng, VirtioConsole, VirtioPci } from "./virtio/index.ts";
+export type { BlockRequest, DiskConfig, DiskFacts, DiskFormat } from "./virtio/index.ts";
+export {
+  Blk,
+  blkRingBytes,
+  blockOperation,
+  blockStatus,
+  decodeRequest,
+  diskFormats,
+  encodeAnswer,
+} from "./virtio/index.ts";
 export type {
   DeviceStream,
   RecordKind,

@@ -11,6 +11,7 @@ import { networkService, type OpenService, runIoThread } from "#devices";
 /** By the name in a device's request; loaded when one asks. */
 const services: Readonly<Record<string, () => Promise<OpenService>>> = {
   [networkService]: async () => (await import("./network.ts")).openNetwork,
+  disk: async () => (await import("./block-service.ts")).openBlock,
 };
 
 const { setup, words: shared } = workerData as IoStart;

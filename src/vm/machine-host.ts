@@ -5,7 +5,7 @@
  * comes from outside (bytes on a serial line, a wish to stop) waits in shared memory until the loop looks.
  */
 
-import type { IoThreadSetup, StreamHub } from "#devices";
+import type { DiskConfig, IoThreadSetup, StreamHub } from "#devices";
 import type { PassName } from "#jit";
 import type { NetworkOptions } from "#net/rules";
 
@@ -50,6 +50,8 @@ export interface MachineConfig {
   readonly clock: "wall" | "virtual";
   /** Every random number of the machine comes from it; without one, from the host. */
   readonly seed?: number;
+  /** Disks (virtio), /dev/vda and so on in a Linux guest. */
+  readonly disks?: readonly DiskConfig[];
   /** An entropy device (virtio). */
   readonly rng?: boolean;
   /** A network card, and what it is plugged into (#net). */

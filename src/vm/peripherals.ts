@@ -4,6 +4,8 @@
  * A device's state is in the platform's records under its name; the same configuration gives the same slots.
  */
 import {
+  Blk,
+  blkRingBytes,
   type DeviceClock,
   type IoLine,
   type IoRequest,
@@ -21,6 +23,8 @@ import type { DeviceMemory } from "#memory";
 import { cardAddress } from "#net/rules";
 import type { MachineConfig } from "./machine-host.ts";
 
+type PeripheralConfig = Pick<MachineConfig, "rng" | "ports" | "network" | "disks">;
+
 export interface PeripheralHost {
   readonly memory: DeviceMemory;
   readonly clock: DeviceClock;
@@ -32,25 +36,13 @@ export interface PeripheralHost {
 }
 
 /** Whether the configuration has devices that need the host's files or networks. */
-export function usesIo({ network }: Pick<MachineConfig, "network">): boolean {
-  return network !== undefined;
+export function usesIo({ network, disks = [] }: PeripheralConfig): boolean {
+  return network !== undefined || disks.length > 0;
 }
 
 /** Requires: the platform is not powered on yet. */
-export function plugIn(
-  platform: Platform,
-  config: Pick<MachineConfig, "rng" | "ports" | "network">,
-  host: PeripheralHost,
-): void {
-  const devices: [name: string, device: VirtioDevice][] = [];
-  const { rng, ports = [], network } = config;
-  if (rng) devices.push(["rng", new Rng(host.random)]);
-  if (ports.length > 0 && host.streams) devices.push(["console", new VirtioConsole(ports, host.streams)]);
-  if (network) {
-    const line = host.openLine({ service: networkService, config: network, ringBytes: networkRingBytes });
-    devices.push(["net", new Net(line, cardAddress(network))]);
-  }
-  for (const [n, [name, device]] of devices.entries()) {
+export function plugIn(platform: Platform, config: PeripheralConfig, host: PeripheralHost): void {
+  for (const [n, [name, device]] of devicesOf(config, host).entries()) {
     const transport = new VirtioPci(device, {
       memory: host.memory,
       clock: host.clock,
@@ -60,4 +52,20 @@ export function plugIn(
     platform.pci.attach(n + 1, 0, transport.function);
     for (const [part, stateful] of transport.parts()) platform.register(`${name}.${part}`, stateful);
   }
+}
+
+function devicesOf(config: PeripheralConfig, host: PeripheralHost): [name: string, device: VirtioDevice][] {
+  const { rng, ports = [], network, disks = [] } = config;
+  const devices: [name: string, device: VirtioDevice][] = [];
+  if (rng) devices.push(["rng", new Rng(host.random)]);
+  if (ports.length > 0 && host.streams) devices.push(["console", new VirtioConsole(ports, host.streams)]);
+  if (network) {
+    const line = host.openLine({ service: networkService, config: network, ringBytes: networkRingBytes });
+    devices.push(["net", new Net(line, cardAddress(network))]);
+  }
+  for (const [n, disk] of disks.entries()) {
+    const line = host.openLine({ service: "disk", config: disk, ringBytes: blkRingBytes });
+    devices.push([`disk${n}`, new Blk(host.memory, line)]);
+  }
+  return devices;
 }

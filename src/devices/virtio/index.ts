@@ -3,4 +3,14 @@ export type { TransportOptions } from "./pci-transport.ts";
 export { VirtioPci } from "./pci-transport.ts";
 export { VirtioConsole } from "./console/index.ts";
 export { Net, networkRingBytes, networkService } from "./net/index.ts";
+export type { BlockRequest, DiskConfig, DiskFacts, DiskFormat } from "./blk/index.ts";
+export {
+  Blk,
+  blkRingBytes,
+  blockOperation,
+  blockStatus,
+  decodeRequest,
+  diskFormats,
+  encodeAnswer,
+} from "./blk/index.ts";
 export { Rng } from "./rng/index.ts";

@@ -1,0 +1,240 @@
+/**
+ * The block device (virtio 1.2, "Block Device"). It checks requests and passes them to its service on the disk thread; the
+ * data goes between file and guest frames there, while the guest runs on.
+ *
+ * Laws: a request is answered exactly once, after all its steps; what the guest was told is flushed has been flushed. The
+ * frames of a request are pinned until the service is done with them, and while one is after a reset the driver waits.
+ */
+import type { GuestRange, Pinned } from "#memory";
+import type { IoLine } from "../../io/index.ts";
+import { copyState, restoreState } from "../../state.ts";
+import type { Chain, VirtioDevice, VirtioDriver, Virtqueue } from "../device.ts";
+import { type BlkState, newBlkState } from "./persist.ts";
+import { blockOperation, blockStatus, type DiskFacts, decodeAnswer, encodeRequest } from "./protocol.ts";
+import {
+  type BlockStep,
+  maxRangeSectors,
+  maxRanges,
+  parseRequest,
+  sectorBytes,
+  VIRTIO_BLK_S_IOERR,
+  VIRTIO_BLK_S_OK,
+} from "./request.ts";
+
+const VIRTIO_BLK_F_SEG_MAX = 1n << 2n;
+const VIRTIO_BLK_F_RO = 1n << 5n;
+const VIRTIO_BLK_F_BLK_SIZE = 1n << 6n;
+const VIRTIO_BLK_F_FLUSH = 1n << 9n;
+const VIRTIO_BLK_F_TOPOLOGY = 1n << 10n;
+const VIRTIO_BLK_F_CONFIG_WCE = 1n << 11n;
+const VIRTIO_BLK_F_DISCARD = 1n << 13n;
+const VIRTIO_BLK_F_WRITE_ZEROES = 1n << 14n;
+
+const queueSize = 256;
+/** Pieces of data in a request: two descriptors are for its head and its status. */
+const maxSegments = queueSize - 2;
+/** Pieces of the arena in a message; a request of more is none that our limits allow. */
+const maxPieces = 4096;
+/** For the line: enough for the largest request, and for many usual ones. */
+export const blkRingBytes = 256 << 10;
+const idBytes = 20;
+const configBytes = 60;
+const writebackOffset = 32;
+
+/** A request of which steps are left. */
+interface OpenRequest {
+  readonly chain: Chain;
+  readonly queue: Virtqueue;
+  readonly steps: readonly BlockStep[];
+  next: number;
+  status: number;
+  /** Bytes that the driver is to see as written, besides the status. */
+  readonly dataBytes: number;
+}
+
+/** A step that the service works on. */
+interface StepInFlight {
+  readonly request: OpenRequest;
+  readonly pinned: Pinned | undefined;
+}
+
+/** What of the guest's memory the device hands out. */
+export interface PinMemory {
+  pin(ranges: readonly GuestRange[], write: boolean): Pinned | undefined;
+}
+
+export class Blk implements VirtioDevice<BlkState> {
+  readonly type = 2;
+  readonly classCode = 0x01_0000;
+  readonly queueSizes = [queueSize];
+  readonly #memory: PinMemory;
+  readonly #line: IoLine;
+  readonly #state = newBlkState();
+  readonly #inFlight = new Map<number, StepInFlight>();
+  /** Steps that found no room on the line, in order. */
+  readonly #unsent: OpenRequest[] = [];
+  #facts: DiskFacts | undefined;
+  #queue: Virtqueue | undefined;
+  #flushes = false;
+  #nextTag = 0;
+
+  /** `line`: to a block service. */
+  constructor(memory: PinMemory, line: IoLine) {
+    this.#memory = memory;
+    this.#line = line;
+    line.onMessage = (message) => this.#answered(message);
+    line.onRoom = () => this.#sendUnsent();
+  }
+
+  get features(): bigint {
+    const always = VIRTIO_BLK_F_SEG_MAX | VIRTIO_BLK_F_BLK_SIZE | VIRTIO_BLK_F_FLUSH | VIRTIO_BLK_F_TOPOLOGY;
+    const writing = VIRTIO_BLK_F_CONFIG_WCE | VIRTIO_BLK_F_DISCARD | VIRTIO_BLK_F_WRITE_ZEROES;
+    return always | (this.#disk.readOnly ? VIRTIO_BLK_F_RO : writing);
+  }
+
+  get draining(): boolean {
+    return this.#queue === undefined && this.#inFlight.size > 0;
+  }
+
+  readConfig(offset: number, size: number): number {
+    const bytes = this.#config();
+    let value = 0;
+    for (let i = size - 1; i >= 0; i--) value = value * 256 + (bytes[offset + i] ?? 0);
+    return value;
+  }
+
+  writeConfig(offset: number, size: number, value: number): void {
+    if (offset === writebackOffset && size === 1) this.#state.writeback = value & 1;
+  }
+
+  start(driver: VirtioDriver): void {
+    [this.#queue] = driver.queues;
+    // A driver that does not know of flushes takes what is written for good.
+    this.#flushes = (driver.features & VIRTIO_BLK_F_FLUSH) !== 0n;
+  }
+
+  kick(): void {
+    const queue = this.#queue;
+    if (queue === undefined) return;
+    while (this.#unsent.length === 0) {
+      const chain = queue.pop();
+      if (chain === undefined) break;
+      this.#take(queue, chain);
+    }
+    queue.flush();
+  }
+
+  stop(): void {
+    this.#queue = undefined;
+    this.#unsent.length = 0;
+    this.#state.writeback = 1;
+  }
+
+  save(): BlkState {
+    return copyState(this.#state);
+  }
+
+  restore(saved: BlkState): void {
+    restoreState(this.#state, saved);
+  }
+
+  /** What the service said; read when the guest first asks, since the disk is opened after the device is made. */
+  get #disk(): DiskFacts {
+    this.#facts ??= JSON.parse(new TextDecoder().decode(this.#line.greeting)) as DiskFacts;
+    return this.#facts;
+  }
+
+  /** struct virtio_blk_config. */
+  #config(): Uint8Array {
+    const { sizeBytes, physicalBlockBytes } = this.#disk;
+    const view = new DataView(new ArrayBuffer(configBytes));
+    const sectors = sizeBytes / sectorBytes;
+    view.setUint32(0, sectors % 2 ** 32, true);
+    view.setUint32(4, Math.floor(sectors / 2 ** 32), true);
+    view.setUint32(12, maxSegments, true);
+    view.setUint32(20, sectorBytes, true);
+    view.setUint8(24, Math.log2(physicalBlockBytes / sectorBytes));
+    view.setUint16(26, physicalBlockBytes / sectorBytes, true);
+    view.setUint8(writebackOffset, this.#state.writeback);
+    view.setUint16(34, 1, true);
+    view.setUint32(36, maxRangeSectors, true);
+    view.setUint32(40, maxRanges, true);
+    view.setUint32(44, physicalBlockBytes / sectorBytes, true);
+    view.setUint32(48, maxRangeSectors, true);
+    view.setUint32(52, maxRanges, true);
+    view.setUint8(56, 1);
+    return new Uint8Array(view.buffer);
+  }
+
+  #take(queue: Virtqueue, chain: Chain): void {
+    // There is nowhere to say what is wrong.
+    if (chain.writableBytes === 0) return queue.push(chain, 0);
+    const parsed = parseRequest(chain, this.#disk);
+    if (parsed.kind === "status") return finish(queue, chain, 0, parsed.status);
+    if (parsed.kind === "id") return this.#giveId(queue, chain);
+    const steps = [...parsed.steps];
+    const [first] = steps;
+    const writes =
+      first !== undefined && first.operation !== blockOperation.read && first.operation !== blockOperation.flush;
+    if (writes && (this.#state.writeback === 0 || !this.#flushes))
+      steps.push({ operation: blockOperation.flush, offset: 0, length: 0, data: [] });
+    const dataBytes = first?.operation === blockOperation.read ? first.length : 0;
+    this.#goOn({ chain, queue, steps, next: 0, status: VIRTIO_BLK_S_OK, dataBytes });
+  }
+
+  #giveId(queue: Virtqueue, chain: Chain): void {
+    const id = new Uint8Array(Math.min(idBytes, chain.writableBytes - 1));
+    new TextEncoder().encodeInto(this.#disk.id, id);
+    chain.write(0, id);
+    finish(queue, chain, id.length, VIRTIO_BLK_S_OK);
+  }
+
+  /** The request's next step, or its end. */
+  #goOn(request: OpenRequest): void {
+    const step = request.steps[request.next];
+    if (step === undefined || request.status !== VIRTIO_BLK_S_OK) {
+      const dataBytes = request.status === VIRTIO_BLK_S_OK ? request.dataBytes : 0;
+      return finish(request.queue, request.chain, dataBytes, request.status);
+    }
+    const pinned = this.#memory.pin(step.data, step.operation === blockOperation.read);
+    if (pinned === undefined || pinned.pieces.length > maxPieces) {
+      pinned?.release();
+      return finish(request.queue, request.chain, 0, VIRTIO_BLK_S_IOERR);
+    }
+    const tag = this.#nextTag;
+    if (!this.#line.send(encodeRequest({ tag, ...step, pieces: pinned.pieces }))) {
+      pinned.release();
+      this.#unsent.push(request);
+      return;
+    }
+    this.#nextTag = (tag + 1) >>> 0;
+    request.next++;
+    this.#inFlight.set(tag, { request, pinned });
+  }
+
+  #answered(message: Uint8Array): void {
+    const { tag, status } = decodeAnswer(message);
+    const done = this.#inFlight.get(tag);
+    if (done === undefined) return;
+    this.#inFlight.delete(tag);
+    done.pinned?.release();
+    const { request } = done;
+    // Of a driver that has reset the device since.
+    if (request.queue !== this.#queue) return;
+    if (status !== blockStatus.done) request.status = VIRTIO_BLK_S_IOERR;
+    this.#goOn(request);
+    request.queue.flush();
+  }
+
+  #sendUnsent(): void {
+    const waiting = this.#unsent.splice(0);
+    for (const request of waiting) this.#goOn(request);
+    this.kick();
+  }
+}
+
+/** Gives a request back: its data, and the status in the last byte of what is writable. */
+function finish(queue: Virtqueue, chain: Chain, dataBytes: number, status: number): void {
+  chain.write(chain.writableBytes - 1, Uint8Array.of(status));
+  queue.push(chain, status === VIRTIO_BLK_S_OK ? dataBytes + 1 : chain.writableBytes);
+}

@@ -1,0 +1,15 @@
+/** A disk as a guest has it, whatever keeps its bytes. Offsets and lengths are multiples of 512 within its size. */
+export interface Disk {
+  readonly sizeBytes: number;
+  readonly readOnly: boolean;
+  readonly physicalBlockBytes: number;
+  read(offset: number, targets: readonly Uint8Array[]): void;
+  write(offset: number, sources: readonly Uint8Array[]): void;
+  /** What was written before stays, whatever happens to the process or the host. */
+  flush(): void | Promise<void>;
+  /** The guest does not need the range any more; it may read as anything. */
+  discard(offset: number, length: number): void | Promise<void>;
+  /** The range reads as zeros; `unmap`: and need not take room. */
+  writeZeroes(offset: number, length: number, unmap: boolean): void | Promise<void>;
+  close(): void;
+}

@@ -1,0 +1,45 @@
+/**
+ * What disks ask of the host: files read and written at any place, by threads that may wait for them.
+ *
+ * Law: what lies past a file's end reads as zeros, and is there after a write beyond it. A failure of the host is thrown as
+ * `DiskError`; the file is then as the host left it.
+ */
+
+/** A disk that cannot be opened, read or written: one line that says what is wrong, and what to do where there is something. */
+export class DiskError extends Error {
+  override name = "DiskError";
+}
+
+export interface DiskFile {
+  readonly name: string;
+  /** Bytes; grows with what is written. */
+  readonly sizeBytes: number;
+  /** Fills the targets, one after the other, from `offset` on. */
+  read(offset: number, ...targets: readonly Uint8Array[]): void;
+  write(offset: number, ...sources: readonly Uint8Array[]): void;
+  /** What was written before is on the host's disk when this returns. */
+  flush(): void;
+  /** The same, while the thread goes on. */
+  flushLater(): Promise<void>;
+  resize(sizeBytes: number): void;
+  /** Gives the range back to the host; it reads as zeros then. False, and nothing is done, where the host cannot. */
+  punch(offset: number, length: number): Promise<boolean>;
+  close(): void;
+}
+
+export interface DiskHost {
+  /**
+   * Opens a file. One opened for writing is held alone, and one opened for reading is held with others that read, until it is
+   * closed or the process ends, however it ends.
+   */
+  open(name: string, access: "read" | "write"): DiskFile;
+  /** A new file; an error where there is one of this name. */
+  create(name: string): DiskFile;
+  /** A file without a name, gone when it is closed. */
+  createTemporary(): DiskFile;
+  exists(name: string): boolean;
+  /** The whole name of what stands in the file `from`, relative to where that one lies; "": relative to where we are. */
+  resolve(from: string, name: string): string;
+  /** Unpacks raw deflate or zstd, at most `size` bytes. */
+  unpack(method: "deflate" | "zstd", bytes: Uint8Array, size: number): Uint8Array;
+}

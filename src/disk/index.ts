@@ -1,0 +1,3 @@
+export type { DiskFile, DiskHost } from "./file.ts";
+export { DiskError } from "./file.ts";
+export { openBlockService } from "./service.ts";

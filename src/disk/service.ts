@@ -1,0 +1,95 @@
+/** The block service: requests of a block device (devices/virtio/blk), done on a disk. */
+import {
+  type BlockRequest,
+  blockOperation,
+  blockStatus,
+  type DiskConfig,
+  type DiskFacts,
+  decodeRequest,
+  encodeAnswer,
+  type IoService,
+  type ServicePort,
+} from "#devices";
+import type { Disk } from "./disk.ts";
+import { DiskError, type DiskHost } from "./file.ts";
+import { openDisk } from "./open.ts";
+
+/** Throws `DiskError` when there is no such disk. */
+export function openBlockService(config: DiskConfig, port: ServicePort, host: DiskHost): IoService {
+  return new BlockService(openDisk(config, host), config, port);
+}
+
+class BlockService implements IoService {
+  readonly greeting: Uint8Array;
+  readonly #disk: Disk;
+  readonly #port: ServicePort;
+  readonly #pending = new Set<Promise<void>>();
+
+  constructor(disk: Disk, config: DiskConfig, port: ServicePort) {
+    this.#disk = disk;
+    this.#port = port;
+    const { sizeBytes, readOnly, physicalBlockBytes } = disk;
+    const facts: DiskFacts = { sizeBytes, readOnly, physicalBlockBytes, id: idOf(config.file) };
+    this.greeting = new TextEncoder().encode(JSON.stringify(facts));
+  }
+
+  receive(message: Uint8Array): void {
+    const request = decodeRequest(message);
+    try {
+      const result = this.#do(request);
+      if (result instanceof Promise) this.#answerLater(request.tag, result);
+      else this.#answer(request.tag, blockStatus.done);
+    } catch (error) {
+      this.#failed(request.tag, error);
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#pending);
+    await this.#disk.flush();
+    this.#disk.close();
+  }
+
+  #do({ operation, offset, length, pieces }: BlockRequest): void | Promise<void> {
+    const { arena } = this.#port;
+    const places = (): Uint8Array[] => pieces.map((piece) => arena.subarray(piece.hpa, piece.hpa + piece.length));
+    switch (operation) {
+      case blockOperation.read:
+        return this.#disk.read(offset, places());
+      case blockOperation.write:
+        return this.#disk.write(offset, places());
+      case blockOperation.flush:
+        return this.#disk.flush();
+      case blockOperation.discard:
+        return this.#disk.discard(offset, length);
+      default:
+        return this.#disk.writeZeroes(offset, length, operation === blockOperation.writeZeroesUnmap);
+    }
+  }
+
+  /** Others go on meanwhile. */
+  #answerLater(tag: number, result: Promise<void>): void {
+    const answered = result.then(
+      () => this.#answer(tag, blockStatus.done),
+      (error: unknown) => this.#failed(tag, error),
+    );
+    this.#pending.add(answered);
+    void answered.finally(() => this.#pending.delete(answered));
+  }
+
+  #answer(tag: number, status: number): void {
+    this.#port.send(encodeAnswer(tag, status));
+  }
+
+  /** The host's trouble is the guest's I/O error; anything else is a bug of ours. */
+  #failed(tag: number, error: unknown): void {
+    if (!(error instanceof DiskError)) throw error;
+    this.#answer(tag, blockStatus.failed);
+  }
+}
+
+/** The end of the file's name, as far as a serial number can hold it. */
+function idOf(file: string): string {
+  const name = file.slice(Math.max(file.lastIndexOf("/"), file.lastIndexOf("\\")) + 1);
+  return name.replace(/[^\x21-\x7e]/g, "_").slice(-20);
+}
