@@ -5,9 +5,10 @@
  */
 const ctrlA = 0x01;
 
-export type EscapeCommand = "quit" | "help";
+export type EscapeCommand = "quit" | "help" | "save";
 
 export const keysHelp = `Ctrl-A h  this help
+Ctrl-A s  save the machine to a file, for "memvisor restore"
 Ctrl-A x  end the machine as if its plug were pulled
 Ctrl-A a  send Ctrl-A to the guest (Ctrl-A Ctrl-A too)`;
 
@@ -35,6 +36,8 @@ export class EscapeKeys {
     switch (String.fromCharCode(key).toLowerCase()) {
       case "x":
         return "quit";
+      case "s":
+        return "save";
       case "h":
       case "?":
         return "help";

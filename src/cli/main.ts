@@ -9,6 +9,7 @@ import {
   imageListCommand,
   imagePrepareCommand,
   imageRemoveCommand,
+  restoreCommand,
   runCommand,
 } from "#control";
 import { packageVersion } from "#host";
@@ -24,6 +25,8 @@ const program = new Command("memvisor")
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "memvisor: ")) });
 
 addCommand(program, runCommand, async (image, values) => (await import("./run.ts")).run(image, values));
+
+addCommand(program, restoreCommand, async (path, values) => (await import("./restore.ts")).restore(path ?? "", values));
 
 const image = program.command("image").summary("the images that machines boot").exitOverride();
 addCommand(image, imageListCommand, async () => (await import("./image.ts")).listCommand());

@@ -46,5 +46,6 @@ export {
   type ValuesOf,
 } from "./schema.ts";
 export { exitStatus, runCommand, statusOf } from "./commands/run.ts";
+export { restoreCommand } from "./commands/restore.ts";
 export { imageListCommand, imagePrepareCommand, imageRemoveCommand } from "./commands/image.ts";
 export { disasmCommand } from "./commands/disasm.ts";

@@ -60,6 +60,10 @@ export const runCommand = command({
     memory: size("512M", minMemoryBytes, maxMemoryBytes, "guest memory"),
     cpus: count("N", 1, `vCPUs, at most ${maxCpus}`),
     exec: text("CMD", "run CMD in the guest's shell, pass input, output and exit status through, and end"),
+    snapshot: text(
+      "FILE",
+      "when the command of --exec has ended: write the machine to FILE; also where Ctrl-A s saves to",
+    ),
     clock: choice(["wall", "virtual"], "guest time follows the host's clock, or counts instructions"),
     reboot: negatedFlag("end at a reset of the guest instead of starting it again"),
     timeout: seconds("end the machine after S seconds"),

@@ -1,0 +1,23 @@
+/** `restore`: a machine that goes on from a snapshot, in this terminal or for one command. */
+import { command, flag, negatedFlag, seconds, text } from "../schema.ts";
+
+export const restoreCommand = command({
+  name: "restore",
+  summary: "go on with a machine from a snapshot, in this terminal",
+  argument: { name: "FILE", help: "what --snapshot, Ctrl-A s or the library has written", required: true },
+  options: {
+    exec: text("CMD", "run CMD in the guest's shell, pass input, output and exit status through, and end"),
+    snapshot: text(
+      "FILE",
+      "when the command of --exec has ended: write the machine to FILE; also where Ctrl-A s saves to",
+    ),
+    reboot: negatedFlag("end at a reset of the guest instead of starting it again"),
+    timeout: seconds("end the machine after S seconds"),
+    stats: flag("print counters to standard error at the end"),
+    profile: text("FILE", "write where guest time goes to FILE at the end, for https://www.speedscope.app"),
+    interpreter: flag("compile nothing, interpret everything"),
+    consoleLog: text("FILE", "write what the guest prints on its console to FILE too"),
+  },
+  notes: `The snapshot is not changed, and any number of machines may run from it; it must stay where it is meanwhile.
+Exit status as of "memvisor run".`,
+});
