@@ -176,6 +176,11 @@ export class MachineHandle implements AsyncDisposable {
    * meanwhile; what was a file of that name stays until the new one is whole.
    */
   async snapshot(path: string): Promise<SnapshotSummary> {
+    if (this.#options.disks?.some((disk) => !disk.readOnly))
+      throw new VmError(
+        "snapshot",
+        "a machine that writes to a disk cannot be saved: the disk would go on without the snapshot",
+      );
     const owner = printValue(rememberedOf(this.#options));
     // Half a message would be in the snapshot, and the other half nowhere. A guest that does not read is saved all the same.
     await Promise.race([
