@@ -71,6 +71,8 @@ export const vectorOps = {
   v_pmovzxbw: v2, v_pmovzxbd: v2, v_pmovzxbq: v2, v_pmovzxwd: v2, v_pmovzxwq: v2, v_pmovzxdq: v2,
   v_phminposuw: v2, v_mpsadbw: v3imm,
   v_ptest: { operands: ["", "v128", "v128"], writesFlags: true },
+  /** PCMPISTRI of bytes, "equal each": d = the index; imm as the instruction has it. */
+  v_same_string: { operands: ["i64", "v128", "v128"], imm: true, writesFlags: true },
 
   f64_add: double2, f64_sub: double2, f64_mul: double2, f64_div: double2, f64_sqrt: double1, f64_min: double2, f64_max: double2,
   f32_add: single2, f32_sub: single2, f32_mul: single2, f32_div: single2, f32_sqrt: single1, f32_min: single2, f32_max: single2,

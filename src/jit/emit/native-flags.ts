@@ -25,7 +25,7 @@ const origins: readonly (readonly [RegExp, FlagsClass])[] = [
   [/^shr(\d+)if$/, FlagsClass.SHR],
   [/^sar(\d+)if$/, FlagsClass.SAR],
   [/^imul(\d+)f$/, FlagsClass.MUL],
-  [/^(?:setcarry|setflags|popcnt\d+f|v_ptest)$/, FlagsClass.EXPLICIT],
+  [/^(?:setcarry|setflags|popcnt\d+f|v_ptest|v_same_string)$/, FlagsClass.EXPLICIT],
   [/^f(?:64|32)_comi$/, FlagsClass.FLOAT],
 ];
 

@@ -168,6 +168,47 @@ means("v_ptest", (e) => {
   e.setFlags(FlagsClass.EXPLICIT, 0, () => c.get(e.p).op(W.i64_extend_i32_u));
 });
 
+/**
+ * SDM 2B, "Imm8 Control Byte Operation for PCMPESTRI …", for bytes of which each is compared with its like. Strings end before
+ * their first zero; past both ends is equal, past one is not.
+ */
+means("v_same_string", (e) => {
+  const c = operands(e);
+  /** Leaves a bit for each byte of a string that is not past its end. */
+  const within = (string: number, to: number): void => {
+    c.get(string);
+    pushZeros(c).vector(V.i8x16_eq).vector(V.i8x16_bitmask).i32(0x10000).op(W.i32_or).tee(to);
+    c.i32(1).op(W.i32_sub).get(to).i32(-1).op(W.i32_xor, W.i32_and).set(to);
+  };
+  within(e.u, e.p);
+  within(e.v, e.q);
+  c.get(e.u).get(e.v).vector(V.i8x16_eq).vector(V.i8x16_bitmask).get(e.p).get(e.q).op(W.i32_and, W.i32_and);
+  c.get(e.p).get(e.q).op(W.i32_or).i32(0xffff).op(W.i32_xor, W.i32_or);
+  // Negated: all of it, or where the second string is.
+  c.get(e.q).i32(0xffff);
+  pushBit(e, 5).op(W.select).i32(0);
+  pushBit(e, 4).op(W.select, W.i32_xor).set(e.r);
+  e.setFlags(FlagsClass.EXPLICIT, 0, () => {
+    const flag = (place: number): Code => c.i32(place).op(W.i32_shl, W.i32_or);
+    c.get(e.r).i32(0).op(W.i32_ne);
+    c.get(e.q).i32(0xffff).op(W.i32_ne);
+    flag(6).get(e.p).i32(0xffff).op(W.i32_ne);
+    flag(7).get(e.r).i32(1).op(W.i32_and);
+    flag(11).op(W.i64_extend_i32_u);
+  });
+  e.write("i64", () => {
+    c.i32(31).get(e.r).op(W.i32_clz, W.i32_sub).i32(16).get(e.r).op(W.select);
+    c.get(e.r).i32(0x10000).op(W.i32_or, W.i32_ctz);
+    pushBit(e, 6).op(W.select, W.i64_extend_i32_u);
+  });
+});
+/** Pushes a bit of the immediate; a constant where it is known. */
+function pushBit(e: OpEmitter, bit: number): Code {
+  if (e.imm !== undefined) return e.code.i32((e.imm >> bit) & 1);
+  e.pushImm32();
+  return e.code.i32(1 << bit).op(W.i32_and);
+}
+
 means("v_phminposuw", (e) => e.write("v128", () => {
   e.pushA("v128");
   e.callRuntime("phminposuw");

@@ -1,6 +1,6 @@
 /** The string comparisons of SSE4.2, and the masked stores. */
 import { Helper, Op } from "#ir";
-import { type Lifter, type Rule, rdi } from "./lifter.ts";
+import { type Lifter, type Rule, rcx, rdi } from "./lifter.ts";
 import { sse } from "./sse-moves.ts";
 import { requireMmx } from "./system.ts";
 import { enterMmx, immediate, isMmx, mmxOf, readVector, xmmOf } from "./vector-operands.ts";
@@ -17,6 +17,16 @@ function compareStrings(flags: number): Rule {
     l.ir.call(Helper.compare_strings, xmmOf(l, 0), source, immediate(l) | flags | wide);
   });
 }
+
+/** Bytes (bit 0), "equal each" (bits 2 and 3): strcmp's. */
+const isSameString = (imm: number): boolean => (imm & 0b1101) === 0b1000;
+
+const compareImplicit: Rule = (l, i) => {
+  if (isSameString(immediate(l))) sameString(l, i);
+  else compareOthers(l, i);
+};
+const compareOthers = compareStrings(0);
+const sameString = sse((l) => l.ir.pos(Op.v_same_string, rcx, xmmOf(l, 0), readVector(l, 1), immediate(l)));
 
 /** The linear address DS:rDI, in a field. */
 function destination(l: Lifter): number {
@@ -44,7 +54,7 @@ export const sseStringRules: Record<string, Rule> = {
   pcmpestrm: compareStrings(explicit | givesMask),
   pcmpestri: compareStrings(explicit),
   pcmpistrm: compareStrings(givesMask),
-  pcmpistri: compareStrings(0),
+  pcmpistri: compareImplicit,
   maskmovq: maskedStore,
   maskmovdqu: maskedStore,
 };
