@@ -34,6 +34,8 @@ export interface Guest {
 export interface GuestOptions {
   readonly hotThreshold?: number;
   readonly exact?: boolean;
+  /** Of memory; 16 MiB if not said. */
+  readonly bytes?: number;
   readonly passes?: Passes;
   readonly host?: Partial<EngineHost>;
 }
@@ -69,7 +71,7 @@ export function guest(code: Uint8Array, options: GuestOptions = {}): Guest {
     hotThreshold: options.hotThreshold ?? Number.POSITIVE_INFINITY,
     ...(options.passes && { passes: options.passes }),
   });
-  const memory = new AddressSpace(arena, engine.runtime, [{ gpa: gpa(0), sizeBytes: 16 << 20 }]);
+  const memory = new AddressSpace(arena, engine.runtime, [{ gpa: gpa(0), sizeBytes: options.bytes ?? 16 << 20 }]);
   const vcpu = engine.createVcpu(0, memory.header);
   // No paging; long mode's code segment all the same, which is all that the mode bits look at.
   vcpu.setU64("EFER", 0x500n);
