@@ -162,6 +162,7 @@ const passes = Object.keys({
   indirect: true,
   "vector-locals": true,
   "reuse-translations": true,
+  "known-pages": true,
   "float-knowledge": true,
   "branch-hints": true,
 } satisfies Record<PassName, true>) as PassName[];

@@ -15,6 +15,8 @@ export const passNames = [
   "vector-locals",
   /** An instruction that modifies memory asks the TLB once, for reading and writing. */
   "reuse-translations",
+  /** Accesses in loops remember the page that they were on last (emit/known-pages.ts). */
+  "known-pages",
   /** Blocks remember which lanes hold numbers and what MXCSR says, and keep x87 registers in locals (emit/float-state.ts). */
   "float-knowledge",
   /** Slow paths are marked as unlikely. */

@@ -2,12 +2,12 @@
 export { need_step, raise, raise_alignment, raiseNonCanonical, stack_fault, stop } from "./memory/faults";
 export { frame_of, frameOf } from "./memory/frames";
 export { FETCH, MODIFY, READ, WRITE } from "./memory/walk";
-export { fetch, tlb_fill, tlb_flush, tlb_flush_all, tlb_flush_page, tlb_switch } from "./memory/tlb";
+export { fetch, tlb_flush, tlb_flush_all, tlb_flush_page, tlb_switch } from "./memory/tlb";
 export {
   block_hash, claim_code, fetch_code, forget_blocks, invalidate_frame, linear_rip, lookup, protect_code, register_block, take_forgets,
 } from "./memory/blocks";
 export { beginExclusive, endExclusive, endLifting, isExclusive, lock, park, resume, severalThreads, unlock, use_thread } from "./memory/exclusive";
 export { forgetContext, forgetContexts } from "./memory/generations";
 export { use_translations } from "./memory/worker";
-export { access, access_exclusive, accessAs, commit, commitAs, interpreter_access, pagePointer, raise_target, readAs, translate, writeAs } from "./memory/access";
+export { access, access_exclusive, accessAs, commit, commitAs, interpreter_access, page_miss, pagePointer, raise_target, readAs, resolve, translate, writeAs } from "./memory/access";
 export { code_frame, forget_regions, note_target, region_refused, verify_region } from "./memory/regions";

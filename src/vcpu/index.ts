@@ -11,6 +11,8 @@ export {
   targetSlots,
   temp,
   tlbBytes,
+  knownPageEntryBytes,
+  knownPageSlots,
   tlbEntries,
   tlbEntryBytes,
   vcpuFields,

@@ -203,7 +203,7 @@ export const fpr = (n: number): number => at.FPR + 16 * n;
 // The rest of the area.
 /** Entries of each TLB: direct-mapped by the low bits of the page number. A power of two. */
 export const tlbEntries = 1024;
-/** Entry: u64 tag (page's GVA; all ones = empty), u32 frame (HPA of the page), u32 flags (1 = global). */
+/** Entry: u64 tag (page's GVA; all ones = empty), u32 addend (GVA to HPA, in 32 bits), u32 flags (1 = global). */
 export const tlbEntryBytes = 16;
 export const tlbBytes = tlbEntries * tlbEntryBytes;
 /** Entries of the jump cache: GVA → block. u64 GVA, u32 block, u32 ASID it was made under. */
@@ -214,6 +214,14 @@ export const jumpCacheEntryBytes = 16;
  * u32 target (the mode in bits 24-30, the region's place in bits 8-23, which of its entries below), u32 ASID; all zeros = empty.
  */
 export const regionCacheBytes = jumpCacheEntries * 16;
+
+/**
+ * Known pages: for each TLB of data, the entries that accesses of compiled code found last (jit/emit/known-pages.ts).
+ * Entry: u64 page number (all ones = nothing known), u64 tag as in the TLB, u32 limit (0 = nothing known), u32 addend.
+ */
+export const knownPageSlots = 32;
+export const knownPageEntryBytes = 24;
+const knownPageHeader = 64;
 
 /** Places that an indirect jump remembers (ir/ops.ts). */
 export const targetSlots = 16;
@@ -236,13 +244,25 @@ export const area = {
   codeFilter: 0x34000,
   codeFilterLog2: 15,
   regionCache: 0x35000,
+  /** A u32 for each TLB of data: a bit for each entry that may know something. */
+  knownPageMasks: 0x45000,
+  knownPages: 0x45000 + knownPageHeader,
   bytes: 0x48000,
 } as const;
 
 if (placed.size > area.scratch) throw new Error("the vCPU record outgrew its place in the area");
 const codeFilterEnd = area.codeFilter + 2 ** area.codeFilterLog2 / 8;
-const caches = [area.fillLog + 4 * area.fillLogEntries, area.codeFilter, codeFilterEnd, area.regionCache];
-if (caches.some((end, n) => n % 2 === 0 && end > caches[n + 1]) || area.regionCache + regionCacheBytes > area.bytes)
+const regionCacheEnd = area.regionCache + regionCacheBytes;
+const knownPagesEnd = area.knownPages + 6 * knownPageSlots * knownPageEntryBytes;
+const caches = [
+  area.fillLog + 4 * area.fillLogEntries,
+  area.codeFilter,
+  codeFilterEnd,
+  area.regionCache,
+  regionCacheEnd,
+  area.knownPageMasks,
+];
+if (caches.some((end, n) => n % 2 === 0 && end > caches[n + 1]) || knownPagesEnd > area.bytes)
   throw new Error("the vCPU area is too small");
 
 /** AssemblyScript constants of the record, for the Wasm runtime. */
@@ -267,6 +287,10 @@ export function generateRuntimeLayout(): string {
     CODE_FILTER: area.codeFilter,
     CODE_FILTER_LOG2: area.codeFilterLog2,
     CODE_FILTER_BITS: 2 ** area.codeFilterLog2,
+    KNOWN_PAGE_MASKS: area.knownPageMasks,
+    KNOWN_PAGE_SLOTS: knownPageSlots,
+    KNOWN_PAGES: area.knownPages,
+    KNOWN_PAGE_BYTES: knownPageEntryBytes,
     VCPU_AREA_BYTES: area.bytes,
   };
   for (const [name, value] of Object.entries(constants)) lines.push(`export const ${name}: u32 = ${value};`);

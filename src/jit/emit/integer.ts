@@ -108,7 +108,8 @@ function flagged(e: OpEmitter, log: SizeLog2, cls: FlagsClass, op: number, immed
   const [a, b, c] = [first(e, log), second(e, log), result(e, log)];
   e.pushA(types[log]);
   e.code.set(a);
-  pushSource(e, log, immediate);
+  if (immediate && log < 2 && e.imm !== undefined) e.code.i32(e.imm & (2 ** sizes[log] - 1));
+  else pushSource(e, log, immediate);
   e.code.set(b);
   if (cls === FlagsClass.LOGIC) {
     e.code.get(a).get(b).op(op).set(c);

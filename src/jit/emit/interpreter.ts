@@ -192,7 +192,7 @@ class InterpreterEmitter implements OpEmitter {
   /** p = the arena address where the TLB entry p serves. */
   #hit(intent: Intent): void {
     const table = intent === Intent.read ? 0 : tlbBytes;
-    this.code.get(this.p).memory(W.i32_load, table + 8).get(this.z).op(W.i32_wrap_i64, W.i32_add).set(this.p);
+    this.code.get(this.p).memory(W.i32_load, table + 8).get(this.x).op(W.i32_wrap_i64, W.i32_add).set(this.p);
   }
   load(bytes: number, intent: Intent, load: () => void): void {
     const c = this.code;

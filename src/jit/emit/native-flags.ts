@@ -43,7 +43,7 @@ function originOfName(name: string): FlagsOrigin | undefined {
 /** By operation number: what is known after it, if it writes flags; of a shift by an immediate, if that is not 0. */
 export const originOf: readonly (FlagsOrigin | undefined)[] = opRows.map((row) => originOfName(row.name));
 
-/** The operands, each pushed as an i64 whose low bits count. */
+/** The operands, each pushed as an i64 whose low bits count; of SUB and LOGIC zero-extended. */
 export interface FlagOperands {
   a(): Code;
   b(): Code;
@@ -58,6 +58,8 @@ const comparisons: Record<number, readonly [op32: number, op64: number]> = {
   6: [W.i32_le_u, W.i64_le_u], 7: [W.i32_gt_u, W.i64_gt_u], 12: [W.i32_lt_s, W.i64_lt_s], 13: [W.i32_ge_s, W.i64_ge_s],
   14: [W.i32_le_s, W.i64_le_s], 15: [W.i32_gt_s, W.i64_gt_s],
 };
+/** Comparisons that operands of 8 and 16 bits need not be shifted for: SUB's and LOGIC's are zero-extended. */
+const unsigned: ReadonlySet<number> = new Set([W.i32_eq, W.i32_ne, W.i32_lt_u, W.i32_ge_u, W.i32_le_u, W.i32_gt_u]);
 /** Places in EFLAGS: CF, ZF, SF, OF, PF. */
 const place = { carry: 0, parity: 2, zero: 6, sign: 7, overflow: 11 } as const;
 
@@ -96,6 +98,11 @@ class Conditions {
 
   /** The condition is a comparison of a and b. */
   compare([op32, op64]: readonly [number, number]): void {
+    if (this.#size < 2 && unsigned.has(op32)) {
+      this.#operands.a().op(W.i32_wrap_i64);
+      this.#operands.b().op(W.i32_wrap_i64, op32);
+      return;
+    }
     this.#a();
     this.#b();
     this.#c.op(this.#wide ? op64 : op32);
@@ -108,7 +115,8 @@ class Conditions {
     }
     // Below or equal is equal.
     const [narrow, wide] = cc === 6 ? [W.i32_eq, W.i64_eq] : cc === 7 ? [W.i32_ne, W.i64_ne] : [op32, op64];
-    this.#a();
+    if (this.#size < 2 && unsigned.has(narrow)) this.#operands.a().op(W.i32_wrap_i64);
+    else this.#a();
     this.#zero();
     this.#c.op(this.#wide ? wide : narrow);
   }

@@ -6,11 +6,11 @@
  * touches it. Temporaries mean nothing between instructions, so that only helpers ever see them in the record.
  */
 import { type FieldType, type FlagsClass, flagsKind, type SizeLog2 } from "#ir";
-import { area, at, Mode, tlbBytes, tlbEntries } from "#vcpu";
+import { area, at, gpr, knownPageEntryBytes, knownPageSlots, Mode, tlbBytes, tlbEntries } from "#vcpu";
 import { type Code, type Local, V, W } from "#wasm";
 import type { Passes } from "../passes.ts";
 import { FloatState, type FloatType } from "./float-state.ts";
-import { type FlagOperands, type FlagsOrigin, pushCarryOf, pushCondition } from "./native-flags.ts";
+import { type FlagOperands, type FlagsOrigin, originOf, pushCarryOf, pushCondition } from "./native-flags.ts";
 import { Intent, type OpEmitter, type PushType } from "./op-emitter.ts";
 
 /** What may live in a local: GPR, TEMP, XMM, VTEMP; named by their offset in the record. */
@@ -30,6 +30,8 @@ const letterOf = (register: number): string => (register < at.TEMP ? "g" : isWor
 
 /** Where lazy flags live: CC_KIND, CC_A, CC_B, CC_C. */
 const flagFields = [at.CC_KIND, at.CC_A, at.CC_B, at.CC_C] as const;
+
+const rsp = gpr(4);
 
 /** Leaves at an instruction's start: `code` finds the reason in LEAVE. */
 export type LeaveHere = () => void;
@@ -72,8 +74,10 @@ export class RegionEmitter implements OpEmitter {
   #at = 0;
   #indexed = false;
   #blockDelta = 0;
-  /** Which operation set the flags, where that is known. */
+  /** Which operation set the flags, where that is known; the local that has their kind need not say so then. */
   origin: FlagsOrigin | undefined;
+  /** By the word that an operation starts at: the slot that knows its page. */
+  slots: ReadonlyMap<number, number> = new Map();
   leaveHere: LeaveHere = () => {};
 
   constructor(
@@ -87,7 +91,7 @@ export class RegionEmitter implements OpEmitter {
     this.#imports = imports;
     this.#passes = passes;
     this.#modified = code.local("i32");
-    this.#tlb = area.tlb + (mode & Mode.tlbMask) * 2 * tlbBytes;
+    this.#tlb = (mode & Mode.tlbMask) * 2 * tlbBytes;
     this.p = code.local("i32");
     this.q = code.local("i32");
     this.r = code.local("i32");
@@ -183,6 +187,7 @@ export class RegionEmitter implements OpEmitter {
   storeFlags(): void {
     const c = this.code;
     const [kind, a, b, carry] = this.#flags;
+    this.settleFlags();
     this.#pushShift();
     c.set(this.#shift);
     c.get(this.vp).get(kind).memory(W.i64_store, at.CC_KIND);
@@ -331,6 +336,11 @@ export class RegionEmitter implements OpEmitter {
         const bits = type === "i8" ? 8 : type === "i16" ? 16 : 32;
         value();
         c.op(W.i64_extend_i32_u);
+        if (offset >= at.TEMP && shift === 0 && bits < 32) {
+          // What surrounds a temporary's low bytes means nothing.
+          c.i64(2 ** bits - 1, 0).op(W.i64_and);
+          break;
+        }
         const mask = (2n ** BigInt(bits) - 1n) << BigInt(shift);
         if (bits < 32) c.i64(2 ** bits - 1, 0).op(W.i64_and);
         if (shift > 0) c.i64(shift).op(W.i64_shl);
@@ -426,7 +436,22 @@ export class RegionEmitter implements OpEmitter {
       value();
       c.set(this.#flags[n + 1]);
     });
-    c.i64(flagsKind(cls, size)).set(this.#flags[0]);
+    // Known while this is written: `origin` says so from here on.
+    if (originOf[this.#words[this.#at] & 0xffff] === undefined) c.i64(flagsKind(cls, size)).set(this.#flags[0]);
+  }
+  /** The kind of flags is in its local, whatever is known about it. */
+  settleFlags(): void {
+    if (this.origin !== undefined) this.code.i64(flagsKind(this.origin.cls, this.origin.size)).set(this.#flags[0]);
+  }
+  /** For who leaves: the kind of flags, and 1 more, where it is not in its local; else 0. */
+  get unsettledKind(): number {
+    return this.origin === undefined ? 0 : flagsKind(this.origin.cls, this.origin.size) + 1;
+  }
+  /** With such a number on the stack. */
+  settleKind(): void {
+    const c = this.code;
+    const [kind] = this.#flags;
+    c.tee(this.p).i32(1).op(W.i32_sub, W.i64_extend_i32_u).get(kind).get(this.p).op(W.select).set(kind);
   }
   get #operands(): FlagOperands {
     const [, a, b, carry] = this.#flags;
@@ -472,33 +497,78 @@ export class RegionEmitter implements OpEmitter {
     }
     c.set(this.x);
   }
-  /** p = the arena address behind x, the TLB having been filled where it was not; or leaves. */
+  /** p = the arena address behind x; or leaves. */
   #translate(bytes: number, intent: Intent): void {
     const c = this.code;
-    const table = this.#tlb + (intent === Intent.read ? 0 : tlbBytes);
+    const slot = this.slots.get(this.#at);
+    if (slot === undefined) this.#askTlb(bytes, intent);
+    else this.#askSlot(slot + (this.#table(intent) / tlbBytes) * knownPageSlots, bytes, intent);
+    // Behind both ways, so that the sum is known to have 32 bits.
+    c.get(this.x).op(W.i32_wrap_i64).get(this.p).op(W.i32_add).set(this.p);
+  }
+  /** p = what to add to x. */
+  #askTlb(bytes: number, intent: Intent): void {
+    const c = this.code;
+    const table = area.tlb + this.#table(intent);
     c.get(this.x)
-      .i64(8)
-      .op(W.i64_shr_u, W.i32_wrap_i64)
+      .op(W.i32_wrap_i64)
+      .i32(8)
+      .op(W.i32_shr_u)
       .i32((tlbEntries - 1) << 4)
       .op(W.i32_and)
       .get(this.vp)
       .op(W.i32_add)
       .tee(this.p);
-    c.memory(W.i64_load, table).get(this.x).op(W.i64_xor).tee(this.z);
+    c.memory(W.i64_load, table).get(this.x).op(W.i64_xor);
     c.i64(4096 - bytes)
       .op(W.i64_gt_u)
       .unlikely()
       .if();
     c.get(this.vp).get(this.x).i32(bytes).i32(intent);
-    this.callRuntime("tlb_fill");
-    this.leaveIf();
-    c.get(this.x).i64(4095).op(W.i64_and).set(this.z);
-    c.end();
+    this.#missed("resolve");
+    c.else();
     c.get(this.p)
       .memory(W.i32_load, table + 8)
-      .get(this.z)
-      .op(W.i32_wrap_i64, W.i32_add)
       .set(this.p);
+    c.end();
+  }
+  #askSlot(slot: number, bytes: number, intent: Intent): void {
+    const c = this.code;
+    const entry = area.knownPages + knownPageEntryBytes * slot;
+    if (this.a === rsp && bytes < 16) {
+      // The page's number, below bits that are zero where the access is aligned.
+      c.get(this.x);
+      if (bytes > 1) c.i64(Math.log2(bytes)).op(W.i64_rotr);
+      c.i64(12 - Math.log2(bytes)).op(W.i64_shr_u);
+      c.get(this.vp).memory(W.i64_load, entry).op(W.i64_ne);
+    } else {
+      c.get(this.vp)
+        .memory(W.i64_load, entry + 8)
+        .get(this.x)
+        .op(W.i64_xor);
+      c.get(this.vp)
+        .memory(W.i64_load32_u, entry + 16)
+        .op(W.i64_ge_u);
+    }
+    c.unlikely().if();
+    c.get(this.vp).get(this.x).i32(slot).i32(bytes).i32(intent);
+    this.#missed("page_miss");
+    c.else();
+    c.get(this.vp)
+      .memory(W.i32_load, entry + 20)
+      .set(this.p);
+    c.end();
+  }
+  /** Calls what finds an arena address out; or leaves. */
+  #missed(call: string): void {
+    this.callRuntime(call);
+    this.code.tee(this.p).op(W.i32_eqz);
+    this.leaveIf();
+    this.code.get(this.p).get(this.x).op(W.i32_wrap_i64, W.i32_sub).set(this.p);
+  }
+  /** The TLB for an access, from the first one. */
+  #table(intent: Intent): number {
+    return this.#tlb + (intent === Intent.read ? 0 : tlbBytes);
   }
   load(bytes: number, intent: Intent, load: () => void): void {
     this.#translate(bytes, intent);

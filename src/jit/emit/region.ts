@@ -24,8 +24,10 @@ import { Code, type Label, type Local, ModuleBuilder, W } from "#wasm";
 import { isBranch, type Region, type RegionBlock } from "../hot/region.ts";
 import type { Passes } from "../passes.ts";
 import { type FloatKnowledge, type Lane, lanesKnownAt } from "./float-state.ts";
+import { knownPages } from "./known-pages.ts";
 import { type FlagsOrigin, originOf } from "./native-flags.ts";
 import type { Semantics } from "./op-emitter.ts";
+import { eachOperation } from "./operations.ts";
 import { goOnInRegion, regionType } from "./region-cache.ts";
 import { RegionEmitter, type RegionRegisters, registerOf } from "./region-emitter.ts";
 import { runtimeCalls } from "./runtime-calls.ts";
@@ -39,6 +41,8 @@ const semantics: readonly (Semantics | undefined)[] = opRows.map((row) => (row.e
 const mostInstructions = 1 << 30;
 /** In `back`: the operation that leaves accesses the stack segment. */
 const stackBit = 1 << 30;
+/** And above this bit: the kind of the flags, where it is known (RegionEmitter.unsettledKind). */
+const kindShift = 16;
 
 export interface RegionCode {
   readonly region: Region;
@@ -160,13 +164,17 @@ class RegionFunction {
     this.#delta = c.local("i32");
     this.#back = c.local("i32");
     this.#e = new RegionEmitter(c, imports, region.mode, registersOf(words, region, options.passes), options.passes);
+    if (options.passes["known-pages"]) this.#e.slots = knownPages(words, region.blocks, shapes);
     this.#prologue(record);
     this.#outAt = c.block();
     this.#out = c.block();
     this.#dispatch(shapes);
+    this.#e.origin = undefined;
     c.end();
     c.get(this.#vp).get(this.#e.base).get(this.#delta).op(W.i64_extend_i32_s, W.i64_add).memory(W.i64_store, at.RIP);
     c.get(this.#left).get(this.#back).i32(0xffff).op(W.i32_and, W.i32_add).set(this.#left);
+    c.get(this.#back).i32(kindShift).op(W.i32_shr_u).i32(0xff).op(W.i32_and);
+    this.#e.settleKind();
     c.get(this.#back).i32(stackBit).op(W.i32_and).if();
     c.get(this.#vp);
     this.#e.callRuntime("stack_fault");
@@ -303,10 +311,13 @@ class RegionFunction {
   #goOn(block: RegionBlock, delta: number): void {
     const node = block.targets.includes(delta) ? this.#nodes.get(delta) : undefined;
     if (node === undefined) this.#leaveAt(delta, 0);
-    else this.#goTo(node);
+    else {
+      if (this.#origins[node] === undefined) this.#e.settleFlags();
+      this.#goTo(node);
+    }
   }
   #leaveAt(delta: number, back: number): void {
-    this.code.i32(delta).set(this.#delta).i32(back).set(this.#back).br(this.#out as Label);
+    this.code.i32(delta).set(this.#delta).i32(back | (this.#e.unsettledKind << kindShift)).set(this.#back).br(this.#out as Label);
   }
   #leaveFor(reason: number, delta: number): void {
     this.code.get(this.#vp).i32(reason).memory(W.i32_store, at.LEAVE);
@@ -341,11 +352,14 @@ class RegionFunction {
       const row = opRows[op];
       e.select(words, word, row.name, block.delta);
       e.leaveHere = () => this.#leaveAt(block.delta + e.position, (block.count - e.count) | (e.stackSegment ? stackBit : 0));
+      const origin = originAfter(words, word, row, e.origin);
+      // Whether the flags are what they were, the guest finds out.
+      if (row.keepsFlags && origin === undefined) e.settleFlags();
       const meaning = semantics[op];
       if (meaning !== undefined) meaning(e);
       else if (op === Op.call) this.#call();
       else this.#blockEnd(row, op, block);
-      e.origin = originAfter(words, word, row, e.origin);
+      e.origin = origin;
       word += opBytes(op) >> 2;
     }
     this.#floats.set(node, e.float.leaveBlock());
@@ -389,6 +403,7 @@ class RegionFunction {
       case Op.sync:
         return this.#leaveAt(block.delta + e.imm, 0);
       case Op.dispatch:
+        e.settleFlags();
         c.br(this.#outAt as Label);
         return;
       case Op.jmpi:
@@ -412,6 +427,7 @@ class RegionFunction {
     const inside = block.targets.filter((delta) => this.#nodes.has(delta)).sort((a, b) => a - b);
     if (inside.length > 0) c.get(e.x).get(e.base).op(W.i64_sub).set(e.y);
     this.#search(block, inside);
+    e.settleFlags();
     c.get(this.#vp).get(e.x).memory(W.i64_store, at.RIP).br(this.#outAt as Label);
   }
 
@@ -447,16 +463,6 @@ function eachOperand(words: Int32Array, word: number, row: OpRow, visit: (offset
 }
 const isStackOp = (name: string): boolean => name === "push64" || name === "pop64" || name === "pushpc";
 
-/** The operations of a block. */
-function eachOperation(words: Int32Array, block: RegionBlock, visit: (row: OpRow, word: number) => void): void {
-  const end = block.ir + (block.irBytes >> 2);
-  for (let word = block.ir; word < end; ) {
-    const op = words[word] & 0xffff;
-    visit(opRows[op], word);
-    word += opBytes(op) >> 2;
-  }
-}
-
 /** What a region keeps in locals. */
 function registersOf(words: Int32Array, region: Region, passes: Passes): RegionRegisters {
   const used = new Set<number>();
@@ -477,7 +483,7 @@ function registersOf(words: Int32Array, region: Region, passes: Passes): RegionR
 }
 
 function originAfter(words: Int32Array, word: number, row: OpRow, before: FlagsOrigin | undefined): FlagsOrigin | undefined {
-  if (row.name === "call") return undefined;
+  if (row.format === "call") return helperRows[words[word] >>> 16].touches.includes("f") ? undefined : before;
   if (!row.writesFlags) return before;
   const origin = originOf[words[word] & 0xffff];
   // A shift by zero leaves the flags as they are.

@@ -4,11 +4,11 @@
  */
 import * as L from "../layout";
 import { mmioRead, mmioWrite } from "../host";
-import { canonical, isInSegment, need_step, raise, raiseNonCanonical } from "./faults";
+import { canonical, isInSegment, need_interpreter, need_step, raise, raiseNonCanonical } from "./faults";
 import { frameOf, readOnly } from "./frames";
 import { MODIFY, READ, WRITE, walk, walkedGpa } from "./walk";
 import { codeFrame, entryAddress, fillFor } from "./tlb";
-import { invalidate_range, noteStore, touchesCode, touchesRunning } from "./blocks";
+import { countsStores, invalidate_range, noteStore, touchesCode, touchesRunning } from "./blocks";
 import { beginExclusive, endExclusive, isExclusive, severalThreads, tellOthers } from "./exclusive";
 import { noteAccess } from "../system/breakpoints";
 
@@ -44,7 +44,7 @@ export function accessAs(vp: u32, va: u64, size: u32, intent: u32, mode: u32): u
   if (offset + size > 4096 && !isInSegment(vp, va, va + size - 1)) return raiseNonCanonical(vp);
   if (offset + size <= 4096) {
     const entry = entryAddress(vp, mode, writing, va);
-    if (load<u64>(entry) == (va & 0xfffffffffffff000)) return load<u32>(entry, 8) + offset;
+    if (load<u64>(entry) == (va & 0xfffffffffffff000)) return load<u32>(entry, 8) + <u32>va;
     store<u32>(vp, 0, L.LEAVE);
     const frame = fillFor(vp, va, intent, mode);
     if (frame != 0) return frame + offset;
@@ -178,6 +178,44 @@ export function commit(vp: u32, va: u64, size: u32): u32 {
 }
 
 /**
+ * For compiled code, about an access that the TLB does not serve: arena address of its bytes, or 0 with LEAVE set. Page and
+ * address belong together only where a TLB entry says so afterwards: bytes of two pages stand in the bounce buffer.
+ */
+export function resolve(vp: u32, va: u64, size: u32, intent: u32): u32 {
+  store<u32>(vp, 0, L.LEAVE);
+  const offset = <u32>va & 4095;
+  if (offset + size > 4096) {
+    if (intent == READ) return access(vp, va, size, READ);
+  } else {
+    const frame = fillFor(vp, va, intent, load<u32>(vp, L.MODE) & 3);
+    if (frame != 0) return frame + offset;
+    if (load<u32>(vp, L.LEAVE) != 0) return 0;
+    // Data beside code, unless it is time to count what is stored there.
+    if (codeFrame != 0 && !touchesCode(codeFrame, offset, offset + size) && !countsStores(codeFrame)) return codeFrame + offset;
+  }
+  need_interpreter(vp);
+  return 0;
+}
+
+/** Accesses of sixteen bytes and less lie on a known page where they start below this. */
+const KNOWN_LIMIT: u32 = 4096 - 15;
+
+/** `resolve` for an access that is not on its known page, which becomes known if the TLB has it. `slot`: which of all. */
+export function page_miss(vp: u32, va: u64, slot: u32, size: u32, intent: u32): u32 {
+  const entry = entryAddress(vp, load<u32>(vp, L.MODE) & 3, intent != READ, va);
+  if ((load<u64>(entry) ^ va) > <u64>(4096 - size)) return resolve(vp, va, size, intent);
+  const addend = load<u32>(entry, 8);
+  const maskAt = vp + L.KNOWN_PAGE_MASKS + ((slot / L.KNOWN_PAGE_SLOTS) << 2);
+  store<u32>(maskAt, load<u32>(maskAt) | (1 << (slot & (L.KNOWN_PAGE_SLOTS - 1))));
+  const known = vp + L.KNOWN_PAGES + slot * L.KNOWN_PAGE_BYTES;
+  store<u64>(known, va >> 12);
+  store<u64>(known, load<u64>(entry), 8);
+  store<u32>(known, KNOWN_LIMIT, 16);
+  store<u32>(known, addend, 20);
+  return addend + <u32>va;
+}
+
+/**
  * For an atomic update that the TLB does not serve: as `access` for reading and writing, but what is not naturally aligned is
  * always given as the bounce buffer, since a misaligned atomic traps in WebAssembly.
  */
@@ -202,7 +240,7 @@ export function pagePointer(vp: u32, va: u64, intent: u32): u32 {
   const mode = load<u32>(vp, L.MODE) & 3;
   const entry = entryAddress(vp, mode, intent == WRITE || intent == MODIFY, va);
   store<u32>(vp, 0, L.LEAVE);
-  if (load<u64>(entry) == (va & 0xfffffffffffff000)) return load<u32>(entry, 8) + (<u32>va & 4095);
+  if (load<u64>(entry) == (va & 0xfffffffffffff000)) return load<u32>(entry, 8) + <u32>va;
   const frame = fillFor(vp, va, intent, mode);
   return frame == 0 ? 0 : frame + (<u32>va & 4095);
 }

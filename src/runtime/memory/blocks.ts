@@ -5,7 +5,7 @@ import { LEAVE_LIFT } from "./faults";
 import { beginExclusive, beginLifting, endExclusive, endLifting, severalThreads, tellOthers } from "./exclusive";
 import { frameRecord } from "./frames";
 import { newGlobalGeneration, noteCodePage } from "./generations";
-import { emptyEntry, fetch, fill } from "./tlb";
+import { emptyEntry, fetch, fill, forgetPages } from "./tlb";
 import { blockHash, blocksEndAt, blocksStart, granules } from "./worker";
 
 export function block_hash(hpa: u32, mode: u32): u32 {
@@ -82,10 +82,11 @@ export function protect_code(frame: u32): void {
 }
 
 function protectFrom(vp: u32, frame: u32): void {
+  forgetPages(vp);
   for (let mode: u32 = 0; mode < 3; mode++) {
     let at = vp + L.TLB + (mode * 2 + 1) * L.TLB_BYTES;
     const end = at + L.TLB_BYTES;
-    for (; at < end; at += 16) if (load<u32>(at, 8) == frame) emptyEntry(at, vp);
+    for (; at < end; at += 16) if (load<u32>(at, 8) + load<u32>(at) == frame) emptyEntry(at, vp);
   }
 }
 
@@ -132,6 +133,11 @@ function noteCode(record: u32, block: u32, second: u32): void {
 
 /** Stores to a page after one that changed code in it, without any of its code running: the page gets other contents. */
 const REWRITTEN: u32 = 16;
+
+/** Whether stores to a frame with code are counted now. */
+export function countsStores(frame: u32): bool {
+  return load<u16>(frameRecord(frame), L.F_STORES) != 0;
+}
 
 /** A store to a frame with code: one too many since its code last ran, and all of it is forgotten. */
 export function noteStore(frame: u32): void {

@@ -30,7 +30,7 @@ export function code_frame(vp: u32, va: u64): u32 {
   const entry = vp + L.FETCH_TLB + (user ? 0 : L.TLB_BYTES) + ((<u32>(va >> 12) & (L.TLB_ENTRIES - 1)) << 4);
   if (load<u64>(entry) == (va & 0xfffffffffffff000)) {
     foundGlobal = (load<u32>(entry, 12) & 1) != 0;
-    return load<u32>(entry, 8);
+    return load<u32>(entry, 8) + (<u32>va & 0xfffff000);
   }
   foundGlobal = false;
   const space = load<u32>(vp, L.SPACE);

@@ -4,10 +4,11 @@
  * Law (the second of the design): what memory management wants to see is kept out of the TLB. A write entry exists only for a
  * present, writable frame without translated code whose guest D bit is set; a read entry only for a present frame.
  *
- * Entry: u64 tag (the page's GVA; all ones, or 0 in the last entry, = empty), u32 frame HPA, u32 flags (1 global, 2 large).
+ * Entry: u64 tag (the page's GVA; all ones, or 0 in the last entry, = empty), u32 addend, u32 flags (1 global, 2 large). The addend
+ * turns the low 32 bits of a GVA of the page into its HPA, so that an access adds once what it has at hand.
  */
 import * as L from "../layout";
-import { LEAVE_FAULT, canonical, need_interpreter, raise, raiseNonCanonical } from "./faults";
+import { canonical, raise, raiseNonCanonical } from "./faults";
 import { othersHold, severalThreads } from "./exclusive";
 import { frameOf, frameRecord, readOnly } from "./frames";
 import { FETCH, MODIFY, WRITE, walk, walkedFlags, walkedGpa } from "./walk";
@@ -25,7 +26,7 @@ export function entryAddress(vp: u32, mode: u32, write: bool, va: u64): u32 {
 
 export function fill(vp: u32, entry: u32, va: u64, frame: u32): void {
   store<u64>(entry, va & 0xfffffffffffff000);
-  store<u32>(entry, frame, 8);
+  store<u32>(entry, frame - (<u32>va & 0xfffff000), 8);
   store<u32>(entry, walkedFlags & 3, 12);
   if ((walkedFlags & 2) != 0) noteLarge(vp, va);
   if ((walkedFlags & 1) == 0) {
@@ -48,9 +49,27 @@ function emptyTlb(at: u32): void {
   store<u64>(at + (L.TLB_ENTRIES - 1) * L.TLB_ENTRY_BYTES, 0);
 }
 
+/** Accesses of compiled loops forget what they knew of their pages. */
+export function forgetPages(vp: u32): void {
+  for (let tlb: u32 = 0; tlb < 6; tlb++) {
+    const maskAt = vp + L.KNOWN_PAGE_MASKS + (tlb << 2);
+    let mask = load<u32>(maskAt);
+    if (mask == 0) continue;
+    store<u32>(maskAt, 0);
+    for (; mask != 0; mask &= mask - 1) {
+      const known = vp + (tlb * L.KNOWN_PAGE_SLOTS + ctz(mask)) * L.KNOWN_PAGE_BYTES;
+      store<u64>(known, EMPTY, L.KNOWN_PAGES);
+      store<u32>(known, 0, L.KNOWN_PAGES + 16);
+    }
+  }
+}
+
 /** Forgets everything, global pages too. */
 export function tlb_flush_all(vp: u32): void {
   for (let n: u32 = 0; n < 8; n++) emptyTlb(vp + L.TLB + n * L.TLB_BYTES);
+  // In a new vCPU nothing is empty that is zero.
+  memory.fill(vp + L.KNOWN_PAGE_MASKS, 0xff, 24);
+  forgetPages(vp);
   memory.fill(vp + L.LARGE_FILTER, 0, 256);
   store<u32>(vp, 0, L.FILL_COUNT);
   newGlobalGeneration(vp);
@@ -64,6 +83,7 @@ export function emptyEntry(at: u32, vp: u32): void {
 
 /** Empties all TLBs but for global translations. */
 function emptyContext(vp: u32): void {
+  forgetPages(vp);
   const count = load<u32>(vp, L.FILL_COUNT);
   store<u32>(vp, 0, L.FILL_COUNT);
   store<u64>(vp, load<u64>(vp, L.TLB_FLUSHES) + 1, L.TLB_FLUSHES);
@@ -92,6 +112,7 @@ export function tlb_switch(vp: u32, left: u32, pcid: u32, keep: bool): void {
 export function tlb_flush_page(vp: u32, va: u64): void {
   const hash = <u32>(va >> 21) & 2047;
   if ((<u32>load<u8>(vp + L.LARGE_FILTER + (hash >> 3)) & (1 << (hash & 7))) != 0) return tlb_flush_all(vp);
+  forgetPages(vp);
   const index = (<u32>(va >> 12) & (L.TLB_ENTRIES - 1)) << 4;
   for (let n: u32 = 0; n < 8; n++) emptyEntry(vp + L.TLB + n * L.TLB_BYTES + index, vp);
   forgetCodePage(vp, va);
@@ -124,22 +145,12 @@ export function fillFor(vp: u32, va: u64, intent: u32, mode: u32): u32 {
   return frame;
 }
 
-/** For compiled code: makes the TLB entry for a missed access. 0 = it is there; else the reason to leave, LEAVE being set. */
-export function tlb_fill(vp: u32, va: u64, size: u32, intent: u32): u32 {
-  store<u32>(vp, 0, L.LEAVE);
-  if ((<u32>va & 4095) + size <= 4096) {
-    if (fillFor(vp, va, intent, load<u32>(vp, L.MODE) & 3) != 0) return 0;
-    if (load<u32>(vp, L.LEAVE) != 0) return LEAVE_FAULT;
-  }
-  return need_interpreter(vp);
-}
-
 /** HPA of the code byte at linear address `va`, by the fetch TLB; 0 with the fault raised, or LEAVE 0 where it is no RAM. */
 export function fetch(vp: u32, va: u64): u32 {
   const user = (load<u32>(vp, L.MODE) & 3) == 0;
   const entry = vp + L.FETCH_TLB + (user ? 0 : L.TLB_BYTES) + ((<u32>(va >> 12) & (L.TLB_ENTRIES - 1)) << 4);
   store<u32>(vp, 0, L.LEAVE);
-  if (load<u64>(entry) == (va & 0xfffffffffffff000)) return load<u32>(entry, 8) + (<u32>va & 4095);
+  if (load<u64>(entry) == (va & 0xfffffffffffff000)) return load<u32>(entry, 8) + <u32>va;
   if (!canonical(va)) {
     raise(vp, 13, 0);
     return 0;
