@@ -212,7 +212,8 @@ export class VirtioConsole implements VirtioDevice<ConsoleState>, StreamProvider
       const { chain } = connection;
       if (chain === undefined) break;
       if (stream !== undefined) {
-        const left = chain.readableBytes - this.#sent[port];
+        // A driver may have cut the chain down before it was given anew by a restored queue.
+        const left = Math.max(0, chain.readableBytes - this.#sent[port]);
         const bytes = new Uint8Array(Math.min(left, stream.room, burstBytes));
         this.#sent[port] += chain.read(this.#sent[port], bytes);
         stream.send(bytes);

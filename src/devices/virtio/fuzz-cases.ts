@@ -1,0 +1,155 @@
+/** The devices that fuzz.ts gets at, each with a host that answers sooner or later. */
+import type { IoLine } from "../io/index.ts";
+import type { DeviceStream, StreamEnd, StreamProvider, StreamSource } from "../streams/index.ts";
+import { Blk } from "./blk/device.ts";
+import { decodeRequest, encodeAnswer } from "./blk/protocol.ts";
+import { VirtioConsole } from "./console/index.ts";
+import type { MakeFuzzed, Random } from "./fuzz.ts";
+import { Net } from "./net/index.ts";
+import { frameHead } from "./net/wire.ts";
+import { Rng } from "./rng/index.ts";
+
+export const fuzzedDevices: Readonly<Record<string, MakeFuzzed>> = {
+  rng: (_, random) => ({ device: new Rng((target) => target.fill(random(256))) }),
+  blk: (memory, random) => {
+    const facts = { sizeBytes: 1 << 20, readOnly: random(8) === 0, id: "fuzz", physicalBlockBytes: 4096 };
+    const line = new FuzzLine(random, new TextEncoder().encode(JSON.stringify(facts)));
+    const device = new Blk(memory, line);
+    return { device, hostEvent: () => line.answer((message) => encodeAnswer(decodeRequest(message).tag, random(2))) };
+  },
+  net: (_, random) => {
+    const line = new FuzzLine(random);
+    const device = new Net(line, Uint8Array.of(2, 0, 0, 0, 0, 1));
+    const frame = (): Uint8Array => {
+      const head = frameHead(random(4), { partialChecksum: random(2) === 0, segmentBytes: random(2000) });
+      return Uint8Array.from([...head, ...new Uint8Array(14 + random(1500))]);
+    };
+    return {
+      device,
+      hostEvent: () => {
+        line.answer(() => undefined);
+        if (!line.paused) line.onMessage(Uint8Array.from(frame()));
+      },
+    };
+  },
+  console: (_, random) => {
+    const streams = new FuzzStreams(random);
+    return { device: new VirtioConsole(["a", "b"], streams), hostEvent: () => streams.event() };
+  },
+};
+
+class FuzzLine implements IoLine {
+  readonly greeting: Uint8Array;
+  readonly #random: Random;
+  readonly #sent: Uint8Array[] = [];
+  paused = false;
+  onMessage: (message: Uint8Array<ArrayBuffer>) => void = () => {};
+  onRoom: () => void = () => {};
+
+  constructor(random: Random, greeting: Uint8Array = new Uint8Array(0)) {
+    this.#random = random;
+    this.greeting = greeting;
+  }
+
+  send(...parts: readonly Uint8Array[]): boolean {
+    if (this.#sent.length >= 4 || this.#random(16) === 0) return false;
+    this.#sent.push(Uint8Array.from(parts.flatMap((part) => [...part.subarray(0, 100)])));
+    return true;
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+  }
+
+  /** Answers all that was sent, in any order, and has room again. */
+  answer(answerTo: (message: Uint8Array) => Uint8Array | undefined): void {
+    while (this.#sent.length > 0) {
+      const [message] = this.#sent.splice(this.#random(this.#sent.length), 1);
+      const answer = message && answerTo(message);
+      if (answer) this.onMessage(Uint8Array.from(answer));
+    }
+    this.onRoom();
+  }
+}
+
+/** Streams that come, take, give and go at random. */
+class FuzzStreams implements StreamSource {
+  readonly #random: Random;
+  readonly #ends = new Map<FuzzStream, StreamEnd>();
+  #provider: StreamProvider | undefined;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  serve(_kind: string, provider: StreamProvider): void {
+    this.#provider = provider;
+  }
+
+  isListening(): boolean {
+    return this.#random(4) > 0;
+  }
+
+  open(_service: string, end: StreamEnd): DeviceStream | undefined {
+    if (this.#ends.size > 8 || this.#random(8) === 0) return undefined;
+    const stream = new FuzzStream(() => this.#ends.delete(stream));
+    this.#ends.set(stream, end);
+    return stream;
+  }
+
+  event(): void {
+    const random = this.#random;
+    this.#provider?.listening(["a", "b", "hvc0", "c"][random(4)] as string, random(2) === 0);
+    for (const [stream, end] of [...this.#ends]) {
+      switch (random(5)) {
+        case 0:
+          stream.available += random(2000);
+          end.input();
+          break;
+        case 1:
+          stream.inputEnded = true;
+          end.input();
+          break;
+        case 2:
+          this.#ends.delete(stream);
+          end.closed();
+          break;
+        default:
+          stream.room += random(2000);
+          end.room();
+      }
+    }
+  }
+}
+
+class FuzzStream implements DeviceStream {
+  room = 100;
+  available = 0;
+  inputEnded = false;
+  readonly #forget: () => void;
+
+  constructor(forget: () => void) {
+    this.#forget = forget;
+  }
+
+  send(bytes: Uint8Array): void {
+    if (bytes.length > this.room) throw new Error("more was sent than there is room for");
+    this.room -= bytes.length;
+  }
+
+  take(target: Uint8Array): number {
+    const count = Math.min(target.length, this.available);
+    this.available -= count;
+    return count;
+  }
+
+  accept(): void {}
+  sendEnd(): void {}
+  close(): void {
+    this.#forget();
+  }
+}
