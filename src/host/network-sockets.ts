@@ -20,17 +20,31 @@ import {
 
 /** Cards come and go; asking costs a walk through all of them. */
 const interfacesMs = 5000;
+/** Of one piece at most. */
+const readBytes = 64 * 1024;
 /** At the end what was written has this long to leave. */
 const flushMs = 2000;
 
 export class NodeSockets implements HostSockets {
   readonly resolvers: readonly HostAddress[] = getServers().flatMap(resolverAddress);
   readonly #open = new Set<Socket>();
+  readonly #readBuffer = new Uint8Array(readBytes);
   #own: { readonly at: number; readonly addresses: readonly Ipv4[] } | undefined;
 
   connect(to: HostAddress, user: HostStreamUser): HostStream {
-    const options = { host: formatIpv4(to.address), port: to.port, allowHalfOpen: true, noDelay: true };
-    return this.#stream(netConnect(options), user, true);
+    // Read into one buffer: nothing is allotted for each piece, and nobody keeps it.
+    let receive = (_: Uint8Array): void => {};
+    const onread = {
+      buffer: this.#readBuffer,
+      callback: (count: number, buffer: Uint8Array) => {
+        receive(buffer.subarray(0, count));
+        return true;
+      },
+    };
+    const options = { host: formatIpv4(to.address), port: to.port, allowHalfOpen: true, noDelay: true, onread };
+    const socket = netConnect(options);
+    receive = (bytes) => user.received(bytes);
+    return this.#stream(socket, user, true);
   }
 
   listen(at: HostAddress, accept: (stream: HostStream) => HostStreamUser | undefined): Promise<HostListener> {

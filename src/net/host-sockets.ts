@@ -17,7 +17,7 @@ export interface HostStreamUser {
   connected(): void;
   /** Instead of `connected`. */
   failed(why: ConnectFailure): void;
-  /** The bytes are the user's from now on. */
+  /** The view is good during the call only. */
   received(bytes: Uint8Array): void;
   /** Nothing more is received. */
   ended(): void;

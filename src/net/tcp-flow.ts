@@ -124,8 +124,12 @@ export class TcpFlow {
   }
 
   #fromHost(bytes: Uint8Array): void {
-    this.#rest.push(bytes);
-    this.#restBytes += bytes.length;
+    if (this.#guestOver) return;
+    const taken = this.#restBytes === 0 ? this.endpoint.write(bytes) : 0;
+    if (taken < bytes.length) {
+      this.#rest.push(bytes.slice(taken));
+      this.#restBytes += bytes.length - taken;
+    }
     this.#toGuest();
   }
 

@@ -1,11 +1,15 @@
 /**
  * Bytes on their way to the peer: those that it has not acknowledged, then those not yet sent.
  *
- * A ring that doubles as it fills and is given back when it is empty, so that an idle connection costs nothing.
+ * A small ring; a large one while there is more than fits, which is given back when the queue is empty. So an idle connection
+ * costs little, and a busy one does not grow and shrink: large rings are kept for the next that wants one.
  * Law: never more than `limit` bytes.
  */
 
-const firstCapacity = 8 * 1024;
+const smallBytes = 8 * 1024;
+/** Given back, by size. */
+const spares = new Map<number, Uint8Array[]>();
+const mostSpares = 16;
 
 export class SendQueue {
   readonly limit: number;
@@ -13,7 +17,7 @@ export class SendQueue {
   #head = 0;
   #length = 0;
 
-  /** `limit`: a power of two. */
+  /** `limit`: a power of two, above the small ring's. */
   constructor(limit: number) {
     this.limit = limit;
   }
@@ -54,16 +58,24 @@ export class SendQueue {
   clear(): void {
     this.#length = 0;
     this.#head = 0;
-    if (this.#data.length > firstCapacity) this.#data = new Uint8Array(0);
+    if (this.#data.length <= smallBytes) return;
+    giveBack(this.#data);
+    this.#data = new Uint8Array(0);
   }
 
   #reserve(wanted: number): void {
     if (wanted <= this.#data.length) return;
-    let capacity = Math.max(firstCapacity, this.#data.length);
-    while (capacity < wanted) capacity *= 2;
-    const grown = new Uint8Array(capacity);
+    const grown = wanted <= smallBytes ? new Uint8Array(smallBytes) : takeRing(this.limit);
     this.copy(0, this.#length, grown, 0);
     this.#data = grown;
     this.#head = 0;
   }
+}
+
+const takeRing = (bytes: number): Uint8Array => spares.get(bytes)?.pop() ?? new Uint8Array(bytes);
+
+function giveBack(ring: Uint8Array): void {
+  const list = spares.get(ring.length) ?? [];
+  spares.set(ring.length, list);
+  if (list.length < mostSpares) list.push(ring);
 }
