@@ -33,7 +33,6 @@ export type {
   VirtioDriver,
   Virtqueue,
 } from "./virtio/index.ts";
-export { Net, networkRingBytes, networkService, Rng, VirtioConsole, VirtioPci } from "./virtio/index.ts";
 export type { BlockRequest, DiskConfig, DiskFacts, DiskFormat } from "./virtio/index.ts";
 export {
   Blk,
@@ -43,6 +42,31 @@ export {
   decodeRequest,
   diskFormats,
   encodeAnswer,
+} from "./virtio/index.ts";
+export type {
+  Attributes,
+  Changes,
+  ClosableShare,
+  DirectoryEntry,
+  Entry,
+  FileSystemStats,
+  NewTime,
+  Opened,
+  OpenFlags,
+  Owner,
+  ShareHost,
+} from "./virtio/index.ts";
+export {
+  Net,
+  networkRingBytes,
+  networkService,
+  Rng,
+  ShareError,
+  shareLineBytes,
+  shareService,
+  VirtioConsole,
+  VirtioFs,
+  VirtioPci,
 } from "./virtio/index.ts";
 export type {
   DeviceStream,

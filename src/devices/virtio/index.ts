@@ -13,4 +13,21 @@ export {
   diskFormats,
   encodeAnswer,
 } from "./blk/index.ts";
+export {
+  type Attributes,
+  type Changes,
+  type ClosableShare,
+  type DirectoryEntry,
+  type Entry,
+  type FileSystemStats,
+  type NewTime,
+  type Opened,
+  type OpenFlags,
+  type Owner,
+  ShareError,
+  type ShareHost,
+  shareLineBytes,
+  shareService,
+  VirtioFs,
+} from "./fs/index.ts";
 export { Rng } from "./rng/index.ts";

@@ -1,0 +1,133 @@
+/**
+ * A file system device (virtio 1.2, "File System Device"): a directory of the host, mounted by its tag.
+ *
+ * The driver's FUSE requests go to a service as places in guest memory, and its answers are in place when the message of them comes
+ * back. So any number of requests may be in flight, and the machine's thread copies nothing.
+ *
+ * Laws: a chain is given back exactly once; its memory stays pinned until then. After a reset the device is draining until the
+ * service touches nothing of before.
+ */
+import type { DeviceMemory, Pinned } from "#memory";
+import type { IoLine } from "../../io/index.ts";
+import { copyState, restoreState } from "../../state.ts";
+import type { Chain, VirtioDevice, VirtioDriver, Virtqueue } from "../device.ts";
+import { type FsState, newFsState } from "./persist.ts";
+import { maxPieces, parseAnswer, requestMessage, sessionEnds } from "./wire.ts";
+
+const tagBytes = 36;
+/** One for what must not wait behind others (FORGET, INTERRUPT), then one for all else: a whole megabyte takes 256 descriptors. */
+const queueSizes = [32, 512];
+
+interface Flight {
+  /** Of before a reset: nobody wants the answer. */
+  readonly queue: Virtqueue | undefined;
+  readonly chain: Chain;
+  readonly pins: readonly Pinned[];
+}
+
+export class VirtioFs implements VirtioDevice<FsState> {
+  readonly type = 26;
+  /** Mass storage controller, other. */
+  readonly classCode = 0x01_80_00;
+  readonly features = 0n;
+  readonly queueSizes = queueSizes;
+  readonly #state = newFsState();
+  readonly #config = new Uint8Array(tagBytes + 4);
+  readonly #memory: DeviceMemory;
+  readonly #line: IoLine;
+  readonly #inFlight = new Map<number, Flight>();
+  /** For what the line had no room. */
+  #unsent: Uint8Array[] = [];
+  /** Answers that are awaited from before the last reset. */
+  #draining = 0;
+  #nextRequest = 0;
+  #driver: VirtioDriver | undefined;
+
+  /** `tag`: at most 36 bytes of UTF-8. */
+  constructor(tag: string, memory: DeviceMemory, line: IoLine) {
+    this.#config.set(new TextEncoder().encode(tag).subarray(0, tagBytes));
+    this.#config[tagBytes] = queueSizes.length - 1;
+    this.#memory = memory;
+    this.#line = line;
+    line.onMessage = (message) => this.#answered(message);
+    line.onRoom = () => this.#sendUnsent();
+  }
+
+  get draining(): boolean {
+    return this.#draining > 0;
+  }
+
+  readConfig(offset: number, size: number): number {
+    let value = 0;
+    for (let n = size - 1; n >= 0; n--) value = value * 256 + (this.#config[offset + n] ?? 0);
+    return value;
+  }
+
+  writeConfig(): void {}
+
+  start(driver: VirtioDriver): void {
+    this.#driver = driver;
+  }
+
+  kick(n: number): void {
+    const queue = this.#driver?.queues[n];
+    if (queue === undefined) return;
+    for (let chain = queue.pop(); chain !== undefined; chain = queue.pop()) {
+      if (!this.#request(queue, chain)) queue.push(chain, 0);
+    }
+    queue.flush();
+  }
+
+  stop(): void {
+    this.#driver = undefined;
+    for (const [request, flight] of this.#inFlight) this.#inFlight.set(request, { ...flight, queue: undefined });
+    this.#draining = this.#inFlight.size + 1;
+    this.#send(requestMessage(sessionEnds, [], []));
+  }
+
+  save(): FsState {
+    return copyState(this.#state);
+  }
+
+  restore(saved: FsState): void {
+    restoreState(this.#state, saved);
+  }
+
+  /** False for what is no request: nothing to read, or scattered beyond measure. */
+  #request(queue: Virtqueue, chain: Chain): boolean {
+    if (chain.readableBytes === 0) return false;
+    const toRead = this.#memory.pin(chain.readable, false);
+    const toWrite = this.#memory.pin(chain.writable, true);
+    const pins = [toRead, toWrite].filter((pin) => pin !== undefined);
+    if (!toRead || !toWrite || toRead.pieces.length + toWrite.pieces.length > maxPieces) {
+      for (const pin of pins) pin.release();
+      return false;
+    }
+    const request = this.#nextRequest;
+    this.#nextRequest = (request + 1) % sessionEnds;
+    this.#inFlight.set(request, { queue, chain, pins });
+    this.#send(requestMessage(request, toRead.pieces, toWrite.pieces));
+    return true;
+  }
+
+  #answered(message: Uint8Array<ArrayBuffer>): void {
+    const { request, bytes } = parseAnswer(message);
+    const flight = this.#inFlight.get(request);
+    this.#inFlight.delete(request);
+    if (this.#draining > 0 && flight?.queue === undefined) this.#draining--;
+    if (flight === undefined) return;
+    for (const pin of flight.pins) pin.release();
+    flight.queue?.push(flight.chain, bytes);
+    flight.queue?.flush();
+  }
+
+  #send(message: Uint8Array): void {
+    if (this.#unsent.length > 0 || !this.#line.send(message)) this.#unsent.push(message);
+  }
+
+  #sendUnsent(): void {
+    let sent = 0;
+    while (sent < this.#unsent.length && this.#line.send(this.#unsent[sent])) sent++;
+    this.#unsent = this.#unsent.slice(sent);
+  }
+}

@@ -1,0 +1,272 @@
+import { expect, test } from "vitest";
+import type { IoLine } from "../../io/index.ts";
+import { TestDriver } from "../test-driver.ts";
+import { VirtioFs } from "./device.ts";
+import { inHeaderBytes, opcode } from "./protocol.ts";
+import { FuseServer } from "./server.ts";
+import { shareService } from "./service.ts";
+import { type Attributes, type Entry, ShareError, type ShareHost } from "./share-host.ts";
+import { ByteVector } from "./vector.ts";
+
+const attributes: Attributes = {
+  ino: 5n,
+  size: 3n,
+  blocks: 1n,
+  atimeNs: 0n,
+  mtimeNs: -1n,
+  ctimeNs: 0n,
+  mode: 0o100644,
+  nlink: 1,
+  uid: 0,
+  gid: 0,
+  rdev: 0,
+  blksize: 4096,
+};
+const entry: Entry = { node: 2, attributes };
+
+/** A share of one file that answers anything, and counts what it is asked for. */
+function oneFile() {
+  const calls: Record<string, number> = {};
+  const called = <T>(name: string, value: T): T => {
+    calls[name] = (calls[name] ?? 0) + 1;
+    return value;
+  };
+  const share: ShareHost = {
+    reset: () => called("reset", undefined),
+    lookup: () => called("lookup", entry),
+    forget: () => called("forget", undefined),
+    attributes: () => attributes,
+    change: () => attributes,
+    readLink: () => "target",
+    symlink: () => entry,
+    makeFile: () => entry,
+    makeDirectory: () => entry,
+    unlink: () => called("unlink", undefined),
+    removeDirectory: () => {
+      throw new ShareError("ENOTEMPTY");
+    },
+    rename: () => {},
+    link: () => entry,
+    open: () => called("open", { handle: 1, keepCache: false }),
+    create: () => called("create", { ...entry, handle: 1, keepCache: false }),
+    read: (_node, _handle, _offset, targets) => {
+      for (const target of targets) target.fill(0x61);
+      return targets.reduce((sum, each) => sum + each.length, 0);
+    },
+    write: (_node, _handle, _offset, sources) => sources.reduce((sum, each) => sum + each.length, 0),
+    sync: () => {},
+    release: () => {},
+    openDirectory: () => 1,
+    readDirectory: (_node, _handle, offset, take) => {
+      for (let n = offset; take({ name: `${n}`, type: 8, next: n + 1 }); n++);
+    },
+    syncDirectory: () => {},
+    statistics: () => ({ blockSize: 4096, blocks: 1n, free: 1n, available: 1n, files: 1n, filesFree: 1n }),
+  };
+  return { share, calls };
+}
+
+function header(op: number, length: number, node = 1): Uint8Array {
+  const view = new DataView(new ArrayBuffer(inHeaderBytes));
+  view.setUint32(0, length, true);
+  view.setUint32(4, op, true);
+  view.setBigUint64(8, 77n, true);
+  view.setBigUint64(16, BigInt(node), true);
+  return new Uint8Array(view.buffer);
+}
+
+const request = (op: number, body: Uint8Array = new Uint8Array(0)): Uint8Array =>
+  Uint8Array.from([...header(op, inHeaderBytes + body.length), ...body]);
+
+const words = (...values: number[]): Uint8Array => new Uint8Array(Uint32Array.from(values).buffer);
+
+const init = request(opcode.init, words(7, 36, 1 << 20, 0xffff_ffff));
+
+/** Length, error and unique of an answer. */
+function answerOf(bytes: Uint8Array): [length: number, error: number, unique: bigint] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return [view.getUint32(0, true), view.getInt32(4, true), view.getBigUint64(8, true)];
+}
+
+function served(share: ShareHost) {
+  const server = new FuseServer(share);
+  const ask = (bytes: Uint8Array, room = 200): Uint8Array => {
+    const output = new Uint8Array(room);
+    return output.subarray(0, server.handle(new ByteVector([bytes]), new ByteVector([output])));
+  };
+  ask(init);
+  return { server, ask };
+}
+
+test("nothing is answered before the first greeting but with an error", () => {
+  const server = new FuseServer(oneFile().share);
+  const output = new Uint8Array(200);
+  server.handle(new ByteVector([request(opcode.statfs)]), new ByteVector([output]));
+  expect(answerOf(output)).toEqual([16, -5, 77n]);
+});
+
+test("what was negotiated is what the driver has and we have", () => {
+  const { server } = served(oneFile().share);
+  const output = new Uint8Array(100);
+  const asked = request(opcode.init, words(7, 31, 4096, (1 << 22) | (1 << 1)));
+  expect(server.handle(new ByteVector([asked]), new ByteVector([output]))).toBe(80);
+  const view = new DataView(output.buffer);
+  expect([16, 20, 28, 36].map((at) => view.getUint32(at, true))).toEqual([7, 31, 1 << 22, 1 << 20]);
+  expect(view.getUint16(44, true)).toBe(256);
+});
+
+test("a driver that is too old is refused", () => {
+  const { ask } = served(oneFile().share);
+  expect(answerOf(ask(request(opcode.init, words(7, 20, 0, 0))))[1]).toBe(-5);
+});
+
+test("an error has a name on Linux, whatever the host", () => {
+  const { ask } = served(oneFile().share);
+  expect(answerOf(ask(request(opcode.rmdir, new TextEncoder().encode("x\0"))))).toEqual([16, -39, 77n]);
+  expect(answerOf(ask(request(999)))[1]).toBe(-38);
+  expect(answerOf(ask(request(opcode.fallocate, new Uint8Array(32))))[1]).toBe(-95);
+});
+
+test("times before 1970 have nanoseconds that are not negative", () => {
+  const { ask } = served(oneFile().share);
+  const answer = ask(request(opcode.getattr, new Uint8Array(16)));
+  const view = new DataView(answer.buffer);
+  expect([view.getBigInt64(16 + 16 + 32, true), view.getUint32(16 + 16 + 52, true)]).toEqual([-1n, 999_999_999]);
+});
+
+test("a lookup whose answer has no room is not made, and so not counted", () => {
+  const { share, calls } = oneFile();
+  const { ask } = served(share);
+  expect(answerOf(ask(request(opcode.lookup, new TextEncoder().encode("x\0")), 100))[1]).toBe(-22);
+  expect(calls.lookup).toBeUndefined();
+});
+
+test("a request without room for any answer is not done", () => {
+  const { share, calls } = oneFile();
+  const { ask } = served(share);
+  expect(ask(request(opcode.unlink, new TextEncoder().encode("x\0")), 8).length).toBe(0);
+  expect(calls.unlink).toBeUndefined();
+});
+
+test("a listing fills the room it has and no more", () => {
+  const { ask } = served(oneFile().share);
+  const body = words(1, 0, 0, 0, 1 << 20, 0, 0, 0, 0, 0);
+  for (const room of [16, 30, 48, 100, 1000]) {
+    for (const op of [opcode.readdir, opcode.readdirplus]) {
+      const answer = ask(request(op, body), room);
+      expect(answer.length).toBeLessThanOrEqual(room);
+      expect(answerOf(answer).slice(0, 2)).toEqual([answer.length, 0]);
+    }
+  }
+});
+
+test("any bytes give an answer that fits, or none", () => {
+  const { share } = oneFile();
+  const { server } = served(share);
+  let seed = 1;
+  const random = (below: number): number => {
+    seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+    return (seed >>> 8) % below;
+  };
+  let answered = 0;
+  for (let n = 0; n < 20_000; n++) {
+    const bytes = new Uint8Array(random(5) === 0 ? random(60) : 40 + random(200));
+    for (let k = 0; k < bytes.length; k++) bytes[k] = random(3) === 0 ? random(256) : random(3) === 0 ? 0x61 : 0;
+    if (bytes.length >= 8) {
+      const view = new DataView(bytes.buffer);
+      if (random(8) !== 0) view.setUint32(0, bytes.length, true);
+      if (random(8) !== 0) view.setUint32(4, random(52), true);
+      if (view.getUint32(4, true) === opcode.destroy || view.getUint32(4, true) === opcode.init) continue;
+    }
+    const room = random(3) === 0 ? random(40) : random(600);
+    const output = new Uint8Array(room + 8).fill(0xee);
+    const length = server.handle(new ByteVector([bytes]), new ByteVector([output.subarray(0, room)]));
+    expect(length).toBeLessThanOrEqual(room);
+    expect(output.subarray(room).every((each) => each === 0xee)).toBe(true);
+    if (length === 0) continue;
+    answered++;
+    expect(answerOf(output)[0]).toBe(length);
+  }
+  expect(answered).toBeGreaterThan(10_000);
+});
+
+// The device.
+
+/** A device whose service is on this thread; `serve` lets it take so many messages. */
+function setUp() {
+  const toService: Uint8Array<ArrayBuffer>[] = [];
+  const line: IoLine = {
+    greeting: new Uint8Array(0),
+    send: (...parts) => toService.push(Uint8Array.from(parts.flatMap((part) => [...part]))) > 0,
+    onMessage: () => {},
+    onRoom: () => {},
+    pause: () => {},
+    resume: () => {},
+  };
+  let memory: TestDriver["memory"] | undefined;
+  const lazily = new Proxy({} as TestDriver["memory"], {
+    get: (_, name) => {
+      const value = Reflect.get(memory as object, name, memory);
+      return typeof value === "function" ? value.bind(memory) : value;
+    },
+  });
+  const device = new VirtioFs("mine", lazily, line);
+  const t = new TestDriver(device);
+  memory = t.memory;
+  const service = shareService(
+    { ...oneFile().share, close: () => {} },
+    {
+      arena: t.memory.bytes,
+      send: (...parts) => line.onMessage(Uint8Array.from(parts.flatMap((part) => [...part]))),
+      congested: false,
+      room: () => Promise.resolve(),
+    },
+  );
+  const serve = (count = 100): void => {
+    for (const message of toService.splice(0, count)) void service.receive(message);
+  };
+  return { device, t, serve, waiting: () => toService.length };
+}
+
+test("the tag and the number of queues are in the configuration", () => {
+  const { t } = setUp();
+  expect([t.config(0), t.config(4), t.config(36)]).toEqual([0x656e_696d, 0, 1]);
+});
+
+test("requests are in flight together, pinned until they are answered", () => {
+  const { t, serve, waiting } = setUp();
+  t.add(1, [init], [16, 64]);
+  t.add(1, [request(opcode.statfs)], [96]);
+  t.kick(1);
+  expect([waiting(), t.used(1).length, t.memory.pinned]).toEqual([2, 0, 4]);
+  serve();
+  expect([t.used(1).map(({ written }) => written), t.memory.pinned]).toEqual([[80, 96], 0]);
+  expect(t.interrupts).toContain(2);
+});
+
+test("data of a read is written where the driver wants it", () => {
+  const { t, serve } = setUp();
+  t.add(1, [init], [80]);
+  t.add(1, [request(opcode.read, words(1, 0, 0, 0, 10, 0, 0, 0, 0, 0))], [16, 3, 7]);
+  t.kick(1);
+  serve();
+  const [, read] = t.used(1);
+  expect([read?.written, new TextDecoder().decode(read?.bytes.subarray(16))]).toEqual([26, "aaaaaaaaaa"]);
+});
+
+test("a chain that holds no request is given back empty", () => {
+  const { t, waiting } = setUp();
+  t.add(1, [], [64]);
+  t.kick(1);
+  expect([t.used(1).map(({ written }) => written), waiting(), t.memory.pinned]).toEqual([[0], 0, 0]);
+});
+
+test("after a reset the driver waits for what is on its way", () => {
+  const { t, serve } = setUp();
+  t.add(1, [init], [80]);
+  t.kick(1);
+  t.reset();
+  expect([t.status, t.memory.pinned]).toEqual([0x40, 2]);
+  serve();
+  expect([t.status, t.memory.pinned]).toEqual([0, 0]);
+});

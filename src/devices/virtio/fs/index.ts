@@ -1,0 +1,16 @@
+export { VirtioFs } from "./device.ts";
+export { type ClosableShare, shareService } from "./service.ts";
+export type {
+  Attributes,
+  Changes,
+  DirectoryEntry,
+  Entry,
+  FileSystemStats,
+  NewTime,
+  Opened,
+  OpenFlags,
+  Owner,
+  ShareHost,
+} from "./share-host.ts";
+export { ShareError } from "./share-host.ts";
+export { lineBytes as shareLineBytes } from "./wire.ts";

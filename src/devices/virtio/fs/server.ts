@@ -1,0 +1,294 @@
+/**
+ * A FUSE server on a share: one request after the other, each answered at once.
+ *
+ * It runs beside the machine, on the thread that may touch files. Requests and answers lie in the guest's memory, data is read
+ * and written there without a copy.
+ *
+ * Laws: whatever a request holds, `handle` returns the length of an answer that fits, or 0 where none is due; it throws nothing.
+ * An entry that does not reach the guest is not counted as looked up.
+ */
+import {
+  entryBytes,
+  errno,
+  fileType,
+  fuseMajor,
+  fuseMinor,
+  inHeaderBytes,
+  initFlag,
+  oldestMinor,
+  opcode,
+  openFlag,
+  outHeaderBytes,
+  writeArgumentBytes,
+} from "./protocol.ts";
+import {
+  attributesReply,
+  dirEntry,
+  dirEntrySize,
+  entryReply,
+  initReply,
+  openReply,
+  statfsReply,
+  writeReply,
+} from "./reply.ts";
+import { type Header, longestRequest, parseHeader, parseRequest, type Request } from "./request.ts";
+import { type DirectoryEntry, type Entry, ShareError, type ShareHost } from "./share-host.ts";
+import type { ByteVector } from "./vector.ts";
+
+export const maxWriteBytes = 1 << 20;
+const pageBytes = 4096;
+/** What the answer to a request takes that leaves something behind: an entry that counts, or a handle. */
+const roomFor: Partial<Record<Request["kind"], number>> = {
+  lookup: entryBytes,
+  symlink: entryBytes,
+  mknod: entryBytes,
+  mkdir: entryBytes,
+  link: entryBytes,
+  create: entryBytes + 16,
+  open: 16,
+  opendir: 16,
+};
+const nothing = new Uint8Array(0);
+
+const wantedFlags =
+  initFlag.asyncRead |
+  initFlag.atomicTruncate |
+  initFlag.bigWrites |
+  initFlag.autoInvalidate |
+  initFlag.readdirplus |
+  initFlag.readdirplusAuto |
+  initFlag.asyncDirectIo |
+  initFlag.parallelDirectories |
+  initFlag.maxPages |
+  initFlag.cacheSymlinks;
+
+interface Listing {
+  readonly handle: number;
+  readonly offset: number;
+}
+
+/** `length` bytes are in their place already. */
+interface InPlace {
+  readonly length: number;
+}
+
+export class FuseServer {
+  readonly #host: ShareHost;
+  #ready = false;
+
+  constructor(host: ShareHost) {
+    this.#host = host;
+  }
+
+  /** The guest begins anew: nothing is open any more. */
+  reset(): void {
+    this.#ready = false;
+    this.#host.reset();
+  }
+
+  /** Answers the request in `input` into `output`; the bytes that the answer has. */
+  handle(input: ByteVector, output: ByteVector): number {
+    if (input.length < inHeaderBytes) return 0;
+    const header = parseHeader(input.copy(0, inHeaderBytes));
+    let error = 0;
+    let answer: Uint8Array | InPlace | undefined = nothing;
+    try {
+      answer = this.#answer(header, input, output);
+    } catch (thrown) {
+      error = errnoOf(thrown);
+    }
+    if (answer === undefined || output.length < outHeaderBytes) return 0;
+    let length = outHeaderBytes;
+    if (error === 0) {
+      length += answer.length;
+      if (answer instanceof Uint8Array && output.put(outHeaderBytes, answer) < answer.length) {
+        error = errno.EINVAL;
+        length = outHeaderBytes;
+      }
+    }
+    const out = new DataView(new ArrayBuffer(outHeaderBytes));
+    out.setUint32(0, length, true);
+    out.setInt32(4, -error, true);
+    out.setBigUint64(8, header.unique, true);
+    output.put(0, new Uint8Array(out.buffer));
+    return length;
+  }
+
+  /** Undefined where no answer is due. */
+  #answer(header: Header, input: ByteVector, output: ByteVector): Uint8Array | InPlace | undefined {
+    if (header.length < inHeaderBytes || header.length > input.length) throw new ShareError("EINVAL");
+    const argumentBytes = header.opcode === opcode.write ? inHeaderBytes + writeArgumentBytes : longestRequest;
+    const request = parseRequest(header, input.copy(0, Math.min(header.length, argumentBytes)));
+    if (request.kind === "init") return this.#init(request);
+    if (!this.#ready) throw new ShareError("EIO");
+    if (output.length < outHeaderBytes && request.kind !== "forget" && request.kind !== "interrupt") return undefined;
+    switch (request.kind) {
+      case "read": {
+        const room = Math.min(request.size, maxWriteBytes, output.length - outHeaderBytes);
+        const targets = output.slice(outHeaderBytes, room);
+        return { length: this.#host.read(header.node, request.handle, request.offset, targets) };
+      }
+      case "write": {
+        const size = Math.min(request.size, maxWriteBytes);
+        const sources = input.slice(inHeaderBytes + writeArgumentBytes, size);
+        if (header.length < inHeaderBytes + writeArgumentBytes + size) throw new ShareError("EINVAL");
+        return writeReply(this.#host.write(header.node, request.handle, request.offset, sources));
+      }
+      case "readdir":
+      case "readdirplus":
+        return this.#list(
+          header,
+          request,
+          request.kind === "readdirplus",
+          Math.min(request.size, maxWriteBytes, output.length - outHeaderBytes),
+        );
+      default:
+        return this.#small(header, request, output.length - outHeaderBytes);
+    }
+  }
+
+  #small(
+    { node, owner }: Header,
+    request: Exclude<Request, { kind: "init" | "read" | "write" | "readdir" | "readdirplus" }>,
+    room: number,
+  ): Uint8Array | undefined {
+    const host = this.#host;
+    // What the driver gave no room for would be done, and could not be told.
+    if (room < (roomFor[request.kind] ?? 0)) throw new ShareError("EINVAL");
+    switch (request.kind) {
+      case "forget":
+        for (const [each, count] of request.nodes) host.forget(each, count);
+        return undefined;
+      case "interrupt":
+        // Every request before this one has been answered.
+        return undefined;
+      case "destroy":
+        this.reset();
+        return nothing;
+      case "flush":
+      case "access":
+        // What was written is with the host at once; the guest's kernel checks permissions by what it knows, the host at each use.
+        return nothing;
+      case "lookup":
+        return entryReply(host.lookup(node, request.name));
+      case "getattr":
+        return attributesReply(host.attributes(node, request.handle));
+      case "setattr":
+        return attributesReply(host.change(node, request.changes, request.handle));
+      case "readlink":
+        return latin1(host.readLink(node));
+      case "symlink":
+        return entryReply(host.symlink(node, request.name, request.target, owner));
+      case "mknod":
+        if ((request.mode & fileType.mask) !== fileType.regular) throw new ShareError("EPERM");
+        return entryReply(host.makeFile(node, request.name, request.mode & 0o7777, owner));
+      case "mkdir":
+        return entryReply(host.makeDirectory(node, request.name, request.mode & 0o7777, owner));
+      case "unlink":
+        host.unlink(node, request.name);
+        return nothing;
+      case "rmdir":
+        host.removeDirectory(node, request.name);
+        return nothing;
+      case "rename":
+        // Exchange, no-replace and whiteout: a driver that hears ENOSYS makes EINVAL of it, which programs know.
+        if (request.flags !== 0) throw new ShareError("ENOSYS");
+        host.rename(node, request.name, request.newParent, request.newName);
+        return nothing;
+      case "link":
+        return entryReply(host.link(request.oldNode, node, request.name));
+      case "open": {
+        const { handle, keepCache } = host.open(node, request.flags);
+        return openReply(handle, keepCache ? openFlag.keepCache : 0);
+      }
+      case "create": {
+        const made = host.create(node, request.name, request.flags, request.mode & 0o7777, owner);
+        return entryReply(made, openReply(made.handle, 0));
+      }
+      case "release":
+      case "releasedir":
+        host.release(node, request.handle);
+        return nothing;
+      case "fsync":
+        host.sync(node, request.handle, request.dataOnly);
+        return nothing;
+      case "fsyncdir":
+        host.syncDirectory(node);
+        return nothing;
+      case "opendir":
+        return openReply(host.openDirectory(node), 0);
+      case "statfs":
+        return statfsReply(host.statistics(node));
+      case "unsupported":
+        throw new ShareError(request.code);
+    }
+  }
+
+  #init({ major, minor, readAhead, flags }: Request & { kind: "init" }): Uint8Array {
+    if (major < fuseMajor || (major === fuseMajor && minor < oldestMinor)) throw new ShareError("EIO");
+    this.reset();
+    this.#ready = true;
+    return initReply(fuseMajor, {
+      minor: major > fuseMajor ? fuseMinor : Math.min(minor, fuseMinor),
+      readAhead,
+      flags: flags & wantedFlags,
+      maxWrite: maxWriteBytes,
+      maxPages: maxWriteBytes / pageBytes,
+      background: 32,
+    });
+  }
+
+  /** As many entries as fit. */
+  #list({ node }: Header, { handle, offset }: Listing, plus: boolean, room: number): Uint8Array {
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    const put = (entry: DirectoryEntry, found?: Entry | "none"): boolean => {
+      const bytes = dirEntry(entry, found);
+      parts.push(bytes);
+      length += bytes.length;
+      return true;
+    };
+    const fits = ({ name }: DirectoryEntry): boolean => length + dirEntrySize(name, plus) <= room;
+    for (let n = offset; n < dots.length; n++) {
+      const entry = { name: dots[n], type: fileType.directory >> 12, next: n + 1 };
+      if (!fits(entry)) return joined(parts, length);
+      put(entry, plus ? "none" : undefined);
+    }
+    this.#host.readDirectory(node, handle, Math.max(offset - dots.length, 0), (each) => {
+      const entry = { ...each, next: each.next + dots.length };
+      return fits(entry) && put(entry, plus ? this.#find(node, each.name) : undefined);
+    });
+    return joined(parts, length);
+  }
+
+  /** What is listed may be gone by now. */
+  #find(node: number, name: string): Entry | "none" {
+    try {
+      return this.#host.lookup(node, name);
+    } catch {
+      return "none";
+    }
+  }
+}
+
+const dots = [".", ".."];
+
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+function latin1(text: string): Uint8Array {
+  return Uint8Array.from({ length: text.length }, (_, n) => text.charCodeAt(n));
+}
+
+/** An error that has no name is the host's trouble. */
+function errnoOf(thrown: unknown): number {
+  const code = (thrown as { code?: unknown } | undefined)?.code;
+  return (typeof code === "string" && errno[code]) || errno.EIO;
+}
