@@ -29,6 +29,7 @@ export {
   type VmErrorCode,
   type VmOptions,
   type VmReport,
+  type VmShare,
   type VmStats,
 } from "#control";
 export {

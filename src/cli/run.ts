@@ -1,5 +1,6 @@
 /** `memvisor run`: a machine in this terminal, or one command in a machine. */
 import { access, constants, readFile, stat } from "node:fs/promises";
+import { resolve } from "node:path";
 import {
   defaultCommandLine,
   exitStatus,
@@ -44,6 +45,7 @@ async function optionsFor(imageName: string | undefined, values: RunValues): Pro
     ...(rng && { rng }),
     ...networkFor(values),
     ...(disk && { disks: disk }),
+    ...(values.share && { shares: values.share.map((each) => ({ ...each, hostPath: resolve(each.hostPath) })) }),
     ...(interpreter && { interpreterOnly: true }),
     ...(chaos !== undefined && { chaosSeed: chaos }),
     ...(values.without && { without: values.without }),

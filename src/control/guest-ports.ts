@@ -14,22 +14,6 @@ export interface GuestPort {
 
 /** The agent's control lines. */
 export const agentControlPort = "org.memvisor.control.0";
-/** How many sessions have ports of their own. */
-export const agentSessions = 16;
-
-/** A session's standard input, output and errors: three ports, since each has an end of its own. */
-export function agentSessionPort(session: number, stream: "in" | "out" | "err"): string {
-  return `org.memvisor.session.${session}.${stream}`;
-}
-
-/** The ports of a machine whose agent speaks by them. */
-export const agentPorts: readonly string[] = [
-  agentControlPort,
-  ...Array.from({ length: agentSessions }, (_, session) =>
-    (["in", "out", "err"] as const).map((stream) => agentSessionPort(session, stream)),
-  ).flat(),
-];
-
 /** Two queues a port, and a page of the device's registers holds 1024 of them; a driver wants memory for each. */
 const maxPorts = 128;
 

@@ -10,6 +10,7 @@ export type {
   VmErrorCode,
   VmOptions,
   VmReport,
+  VmShare,
   VmStats,
 } from "./vm-api.ts";
 export {
@@ -36,7 +37,7 @@ export { runMachineThread } from "./machine-thread.ts";
 export { recallOptions } from "./remembered.ts";
 export type { IoStart, NewFile, ThreadHost, VcpuStart } from "./thread-machine-host.ts";
 export { runTicker, type TickerStart } from "./ticker.ts";
-export { agentControlPort, agentPorts, agentSessionPort, agentSessions, type GuestPort } from "./guest-ports.ts";
+export { agentControlPort, type GuestPort } from "./guest-ports.ts";
 export type { GuestStream } from "./guest-streams.ts";
 export {
   type Argument,

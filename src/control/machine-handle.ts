@@ -16,6 +16,7 @@ import { networkOptions } from "./network-options.ts";
 import { OrderBook } from "./orders.ts";
 import { rememberedOf } from "./remembered.ts";
 import { SerialLine } from "./serial-line.ts";
+import { shareConfigs, sharesProblem, shareWords } from "./shares.ts";
 import {
   type BootFiles,
   inputRingBytes,
@@ -331,15 +332,16 @@ function filesOf({ kernel, setupHeader, initrd, snapshot }: VmOptions): BootFile
 }
 
 function configOf(options: VmOptions): MachineStart["config"] {
-  const { cpus, seed, rng, ports, network, disks, digestEvery, trace, profile } = options;
+  const { cpus, seed, rng, ports, network, disks, shares, digestEvery, trace, profile } = options;
   const { interpreterOnly, chaosSeed, without } = options;
   return {
-    commandLine: options.commandLine ?? defaultCommandLine,
+    commandLine: [options.commandLine ?? defaultCommandLine, ...shareWords(shares ?? [])].join(" "),
     memoryBytes: options.memoryBytes ?? defaultMemoryBytes,
     ...(cpus !== undefined && { cpus }),
     clock: options.clock ?? "wall",
     ...(ports && { ports }),
     ...(network && { network: networkOptions(network) }),
+    ...(shares && { shares: shareConfigs(shares) }),
     ...(seed !== undefined && { seed }),
     ...(rng && { rng }),
     ...(disks && { disks }),
@@ -377,6 +379,8 @@ export function checkOptions(options: VmOptions): void {
     wrong("digestEvery: a whole number of instructions above 0 is needed");
   }
   if (options.network !== undefined) networkOptions(options.network);
+  const wrongShare = sharesProblem(options.shares ?? []);
+  if (wrongShare !== undefined) wrong(`shares: ${wrongShare}`);
   const wrongPorts = portsProblem(options.ports ?? []);
   if (wrongPorts !== undefined) wrong(`ports: ${wrongPorts}`);
   if (options.clock === "virtual" && (options.ports?.length ?? 0) > 0) {

@@ -8,7 +8,8 @@ import type { DiskConfig, DiskFormat } from "#devices";
 import { parseAllow, parsePublish } from "#net/rules";
 import type { PassName, TraceEvent } from "#vm";
 import { checked } from "./network-options.ts";
-import { VmError } from "./vm-api.ts";
+import { parseShare } from "./shares.ts";
+import { VmError, type VmShare } from "./vm-api.ts";
 
 export interface Option<T> {
   /** How a person names what is to be written, such as FILE; undefined for a switch. */
@@ -190,6 +191,14 @@ export const allowList = (help: string): Option<readonly string[]> => ({
     checked(() => parseAllow(value));
     return [value];
   },
+});
+
+/** Directories to share. */
+export const shareList = (help: string): Option<readonly VmShare[]> => ({
+  placeholder: "DIR:PATH[:ro]",
+  help,
+  many: true,
+  parse: (value) => [parseShare(value) ?? wrong(`"${value}" is no share: write it as DIR:/mnt or DIR:/mnt:ro`)],
 });
 
 /** A 64-bit address, in hexadecimal with 0x or decimal. */

@@ -21,6 +21,8 @@ export interface VmOptions extends EngineOptions, BootFiles {
   readonly ports?: readonly string[];
   /** A network card with a way out (docs/network.md); without a word there is none. */
   readonly network?: VmNetwork;
+  /** Directories of the host that the guest sees (docs/shares.md). */
+  readonly shares?: readonly VmShare[];
   /** Reports a digest of CPU, memory and devices each so many retired instructions. */
   readonly digestEvery?: number;
   /** Every random number of the machine comes from it. */
@@ -54,6 +56,15 @@ export interface SnapshotSummary {
   readonly sizeBytes: number;
   /** Pages of 4 KiB that are not zeros. */
   readonly pages: number;
+}
+
+export interface VmShare {
+  /** A directory. Nothing outside of it can be reached. */
+  readonly hostPath: string;
+  /** Where the init of prepared images mounts it: absolute, without blanks and colons. */
+  readonly guestPath: string;
+  /** Nothing is changed in it, whatever the guest does. */
+  readonly readOnly?: boolean;
 }
 
 /** Shows the log on COM1, and restarts at once after a panic, by which the host learns of it. */

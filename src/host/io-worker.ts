@@ -12,6 +12,7 @@ import { networkService, type OpenService, runIoThread } from "#devices";
 const services: Readonly<Record<string, () => Promise<OpenService>>> = {
   [networkService]: async () => (await import("./network.ts")).openNetwork,
   disk: async () => (await import("./block-service.ts")).openBlock,
+  share: async () => (await import("./share/index.ts")).openShare,
 };
 
 const { setup, words: shared } = workerData as IoStart;

@@ -6,6 +6,7 @@ export type {
   ByteSource,
   EngineOptions,
   MachineConfig,
+  ShareConfig,
   MachineHost,
   MachineOutcome,
   MachineStats,

@@ -61,9 +61,19 @@ export interface MachineConfig {
   readonly trace?: TraceOptions;
   /** Keep samples of where the time goes (profiler.ts). */
   readonly profile?: boolean;
+  /** Directories of the host. */
+  readonly shares?: readonly ShareConfig[];
   /** Ports of a virtio console (devices/virtio/console); none, and no console, when empty or absent. */
   readonly ports?: readonly string[];
   readonly engine: EngineOptions;
+}
+
+/** A directory of the host, which the guest mounts by its tag (virtiofs). */
+export interface ShareConfig {
+  /** At most 36 bytes. */
+  readonly tag: string;
+  readonly hostPath: string;
+  readonly readOnly: boolean;
 }
 
 /** How a machine ended. `detail` is one line for a person, empty where the reason says all. */

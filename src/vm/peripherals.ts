@@ -15,15 +15,17 @@ import {
   type Platform,
   Rng,
   type StreamHub,
+  shareLineBytes,
   VirtioConsole,
   type VirtioDevice,
+  VirtioFs,
   VirtioPci,
 } from "#devices";
 import type { DeviceMemory } from "#memory";
 import { cardAddress } from "#net/rules";
 import type { MachineConfig } from "./machine-host.ts";
 
-type PeripheralConfig = Pick<MachineConfig, "rng" | "ports" | "network" | "disks">;
+type PeripheralConfig = Pick<MachineConfig, "rng" | "ports" | "network" | "disks" | "shares">;
 
 export interface PeripheralHost {
   readonly memory: DeviceMemory;
@@ -36,8 +38,8 @@ export interface PeripheralHost {
 }
 
 /** Whether the configuration has devices that need the host's files or networks. */
-export function usesIo({ network, disks = [] }: PeripheralConfig): boolean {
-  return network !== undefined || disks.length > 0;
+export function usesIo({ network, disks = [], shares = [] }: PeripheralConfig): boolean {
+  return network !== undefined || disks.length > 0 || shares.length > 0;
 }
 
 /** Requires: the platform is not powered on yet. */
@@ -55,7 +57,7 @@ export function plugIn(platform: Platform, config: PeripheralConfig, host: Perip
 }
 
 function devicesOf(config: PeripheralConfig, host: PeripheralHost): [name: string, device: VirtioDevice][] {
-  const { rng, ports = [], network, disks = [] } = config;
+  const { rng, ports = [], network, disks = [], shares = [] } = config;
   const devices: [name: string, device: VirtioDevice][] = [];
   if (rng) devices.push(["rng", new Rng(host.random)]);
   if (ports.length > 0 && host.streams) devices.push(["console", new VirtioConsole(ports, host.streams)]);
@@ -66,6 +68,10 @@ function devicesOf(config: PeripheralConfig, host: PeripheralHost): [name: strin
   for (const [n, disk] of disks.entries()) {
     const line = host.openLine({ service: "disk", config: disk, ringBytes: blkRingBytes });
     devices.push([`disk${n}`, new Blk(host.memory, line)]);
+  }
+  for (const { tag, hostPath, readOnly } of shares) {
+    const line = host.openLine({ service: "share", config: { hostPath, readOnly }, ringBytes: shareLineBytes });
+    devices.push([`share.${tag}`, new VirtioFs(tag, host.memory, line)]);
   }
   return devices;
 }

@@ -66,6 +66,17 @@ if grep -qs 0x1af4 /sys/bus/pci/devices/*/vendor || ls -d /sys/bus/acpi/devices/
 fi
 cd /root
 
+# Directories of the host: memvisor.share=TAG:PATH[:ro]
+for word in $(cat /proc/cmdline); do
+  case "$word" in memvisor.share=*) ;; *) continue ;; esac
+  share=\${word#memvisor.share=}
+  options=rw
+  case "$share" in *:ro) options=ro share=\${share%:ro} ;; esac
+  mkdir -p "\${share#*:}"
+  modprobe -q virtiofs
+  mount -t virtiofs -o $options "\${share%%:*}" "\${share#*:}" || echo "memvisor: \${share#*:} could not be mounted"
+done
+
 # Before any program runs: whoever finds a card finds its address and its name server too.
 for card in /sys/class/net/eth*; do
   [ -e "$card" ] || continue
