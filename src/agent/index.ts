@@ -4,6 +4,7 @@
  * It is written in AssemblyScript and made into a static Linux program at installation (tools/agent/), so it needs nothing of
  * the guest but a kernel. Arguments: the device that leads to the host; without one, standard input and output.
  */
+import { entropyBytes, setClock, stirRandom } from "./awake";
 import {
   close,
   EINTR,
@@ -143,11 +144,21 @@ function takeFrames(): void {
       else if (kind == RESIZE) resize(session, frame);
     } else if (session == consoleSession) {
       if (kind == POWER_OFF) powerOff();
-      else if (kind == RESTART && load<u32>(frame) >= 4) sayHello(load<u32>(frame + headerSize));
+      else if (kind == RESTART) restart(frame);
       else if (kind == RESIZE && load<u32>(frame) >= 4) resizeConsole(frame);
     }
     dropFrame();
   }
+}
+
+/** Another host is at the line. The payload is explained in control/agent/frames.ts. */
+function restart(frame: usize): void {
+  const size = load<u32>(frame);
+  const payload = frame + headerSize;
+  if (size < 20) return;
+  setClock(payload + 4);
+  if (size >= 20 + entropyBytes) stirRandom(payload + 20);
+  sayHello(load<u32>(payload));
 }
 
 /** u32 version, u32 what the host sent to be told, u64 the sessions that have commands. */

@@ -135,6 +135,12 @@ export function resetSignalHandlers(): void {
   for (let signal = 1; signal < 32; signal++) call(13, signal, action, 0, 8, 0, 0);
 }
 
+/** `time` is a struct timespec: i64 seconds and i64 nanoseconds since 1970. */
+export function setRealTime(time: usize): void {
+  const CLOCK_REALTIME = 0;
+  call(227, CLOCK_REALTIME, time, 0, 0, 0, 0);
+}
+
 export function powerOff(): void {
   call(162, 0, 0, 0, 0, 0, 0);
   call(169, 0xfee1dead, 0x28121969, 0x4321fedc, 0, 0, 0);

@@ -242,7 +242,7 @@ export class MachineHandle implements AsyncDisposable {
     if (this.#over) return;
     switch (message.type) {
       case "started":
-        if (message.resumed) this.#commands.resume();
+        if (message.resumed) this.#commands.resume(message.awakening);
         else this.#commands.restart();
         this.#started.resolve();
         break;

@@ -16,6 +16,7 @@ import {
   type Resume,
   type RunnableMachine,
 } from "#vm";
+import type { Awakening } from "./agent/index.ts";
 import type { Order } from "./orders.ts";
 import { type ThreadHost, ThreadMachineHost } from "./thread-machine-host.ts";
 import type { FileSource, MachineStart } from "./thread-protocol.ts";
@@ -62,7 +63,7 @@ export async function runMachineThread(start: MachineStart, thread: ThreadHost, 
     try {
       const resume = resumed ? openSnapshot(start, thread) : undefined;
       machine = await boot(start, thread, (config) => newMachine(config, host, resume));
-      thread.post({ type: "started", resumed });
+      thread.post({ type: "started", ...(resumed ? { resumed, awakening: awakening(start, thread) } : { resumed }) });
       outcome = judge(machine.run(), host);
     } catch (error) {
       const code = refusalOf(error);
@@ -89,6 +90,14 @@ function refusalOf(error: unknown): "boot" | "memory" | "snapshot" | undefined {
   if (error instanceof BootError) return "boot";
   if (error instanceof ArenaError) return "memory";
   return error instanceof SnapshotError || error instanceof StateError ? "snapshot" : undefined;
+}
+
+/** A run in virtual time is to be the same every time: its clock and its randomness are those of the saved machine. */
+function awakening({ config }: MachineStart, thread: ThreadHost): Awakening {
+  if (config.clock === "virtual") return {};
+  const entropy = new Uint8Array(32);
+  thread.random(entropy);
+  return { nowMs: Date.now(), entropy };
 }
 
 function openSnapshot({ files }: MachineStart, thread: ThreadHost): Resume {

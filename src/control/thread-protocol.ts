@@ -9,6 +9,7 @@
  */
 import type { StreamMessage } from "#devices";
 import type { MachineConfig, MachineOutcome, ReportKind } from "#vm";
+import type { Awakening } from "./agent/index.ts";
 import type { Answer } from "./orders.ts";
 import type { VmStats } from "./vm-api.ts";
 
@@ -58,7 +59,9 @@ export interface MachineStart {
 
 export type MachineMessage =
   /** The kernel or snapshot was accepted; the guest runs. Sent again after each reset. */
-  | { readonly type: "started"; readonly resumed: boolean }
+  | { readonly type: "started"; readonly resumed: false }
+  /** Once, in its place: the guest goes on from a snapshot. */
+  | { readonly type: "started"; readonly resumed: true; readonly awakening: Awakening }
   | { readonly type: "output"; readonly port: number; readonly bytes: Uint8Array }
   | { readonly type: "stream"; readonly message: StreamMessage }
   | { readonly type: "report"; readonly kind: ReportKind; readonly lines: readonly string[]; readonly size: number }

@@ -26,7 +26,10 @@ export const toAgent = {
   /** u16 rows, u16 columns. */
   resize: 5,
   powerOff: 6,
-  /** u32 token: another host is at the line, which wants to hear `hello` with it. What came before on the line is not for it. */
+  /**
+   * Another host is at the line, and what came on it before was not for it: see `restartPayload`. The agent answers with `hello` and
+   * the token.
+   */
   restart: 7,
 } as const;
 
@@ -72,6 +75,22 @@ export function numbers(...values: readonly number[]): Uint8Array {
   const view = new DataView(bytes.buffer);
   values.forEach((value, i) => view.setUint32(4 * i, value, true));
   return bytes;
+}
+
+/** What a machine that goes on from a snapshot has to learn. */
+export interface Awakening {
+  /** Milliseconds since 1970; without, the guest's clock stays as it is. */
+  readonly nowMs?: number;
+  /** 32 bytes that no other copy of the machine has. */
+  readonly entropy?: Uint8Array;
+}
+
+/** u32 token, u64 seconds and u64 nanoseconds since 1970 (zeros: leave the clock), then the entropy. */
+export function restartPayload(token: number, { nowMs = 0, entropy = new Uint8Array(0) }: Awakening): Uint8Array {
+  const payload = new Uint8Array(20 + entropy.length);
+  payload.set(numbers(token, Math.floor(nowMs / 1000), 0, Math.floor((nowMs % 1000) * 1e6), 0));
+  payload.set(entropy, 20);
+  return payload;
 }
 
 export interface TerminalShape {

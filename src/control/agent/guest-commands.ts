@@ -8,6 +8,7 @@
  */
 import { type ProcessOptions, VmError } from "../vm-api.ts";
 import {
+  type Awakening,
   agentVersion,
   consoleSession,
   encodeFrame,
@@ -17,6 +18,7 @@ import {
   numberAt,
   numbers,
   outputWindow,
+  restartPayload,
   type StartRequest,
   sessionCount,
   shapePayload,
@@ -106,11 +108,11 @@ export class GuestCommands {
    * The guest goes on from a snapshot, and what it was in the middle of saying was for somebody else. Commands that run in it
    * run on: what they print is dropped, and their input ends.
    */
-  resume(): void {
+  resume(awakening: Awakening): void {
     const token = 1 + Math.floor(Math.random() * 0xffff_fffe);
     this.#parser.seek(token);
     this.#queue.reset();
-    this.#send(toAgent.restart, consoleSession, numbers(token));
+    this.#send(toAgent.restart, consoleSession, restartPayload(token, awakening));
   }
 
   /** Resolved when all that was sent is in the guest; nothing more is sent until `release`. */

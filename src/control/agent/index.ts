@@ -2,3 +2,4 @@ export { execute } from "./exec.ts";
 export { GuestCommands } from "./guest-commands.ts";
 export type { GuestProcess, ProcessEnd } from "./guest-process.ts";
 export type { SignalName } from "./signals.ts";
+export type { Awakening } from "./frames.ts";
