@@ -76,11 +76,25 @@ describe.skipIf(executable === undefined || image === undefined)("the page in Ch
     expect((await readFile(await download.path())).equals(bytes)).toBe(true);
   });
 
-  test("says that the guest powered off, and starts again", { timeout: bootMs + commandMs }, async () => {
+  test("says that the guest powered off, and starts again with two processors", { timeout: 2 * bootMs }, async () => {
     await page.getByRole("button", { name: "Power off" }).click();
     await page.getByText("The guest powered off.").waitFor({ timeout: commandMs });
-    await page.getByRole("button", { name: "Start again" }).click();
+    await page.getByRole("button", { name: "Settings" }).click();
+    await page.getByLabel("Processors").selectOption("2");
+    await page.getByRole("button", { name: "Start", exact: true }).click();
     await waitForConsole(page, /~ #$/m, bootMs);
+    await type("nproc", /^2$/m);
+  });
+
+  test("tells a panic from an orderly end, and why", { timeout: bootMs }, async () => {
+    await page.getByRole("button", { name: "Stop" }).click();
+    await page.getByText("Stopped.").waitFor();
+    await page.getByRole("button", { name: "Settings" }).click();
+    await page.getByText("More", { exact: true }).click();
+    await page.getByLabel("Kernel command line").fill("rdinit=/none");
+    await page.getByRole("button", { name: "Start", exact: true }).click();
+    await page.getByText("The guest's kernel panicked.").waitFor({ timeout: bootMs });
+    expect(await page.locator("#ended-detail").textContent()).toContain("VFS: Unable to mount root fs");
   });
 
   test("runs without an error of the page", () => expect(errors).toEqual([]));

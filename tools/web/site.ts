@@ -4,15 +4,18 @@
  * Files whose names hold a checksum never change; index.html and the manifest are the others.
  */
 import { createHash } from "node:crypto";
-import { copyFile, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { gzip as gzipWithCallback } from "node:zlib";
 import { build } from "vite";
 import { openImage } from "#host/images";
 import { imageReferences } from "#images";
 import { manifestPath, type SiteFile, type SiteImage, type SiteManifest } from "../../src/web/machine/site-manifest.ts";
 import { ensureRuntime } from "../build-runtime.ts";
 
+const gzip = promisify(gzipWithCallback);
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
 /** Requires: the images are prepared. */
@@ -24,7 +27,7 @@ export async function buildSite(folder: string, imageNames: readonly string[]): 
     root: join(root, "src/web"),
     // Relative addresses: the folder may be served from anywhere.
     base: "./",
-    logLevel: "warn",
+    logLevel: "error",
     // Every browser with what machines need has these.
     build: { outDir: folder, emptyOutDir: true, target: "es2024", assetsInlineLimit: 0, chunkSizeWarningLimit: 2000 },
     worker: { format: "es" },
@@ -38,12 +41,15 @@ async function addImages(folder: string, names: readonly string[]): Promise<void
   for (const name of names) {
     const image = await openImage(name);
     const file = (path: string, called: string): Promise<SiteFile> => addFile(folder, path, `${name}-${called}`);
+    const { unpacked, kernelPath, initrdPath, kernelVersion } = image;
     images.push({
       name,
       title: imageReferences.find((each) => each.name === name)?.summary ?? name,
-      kernelVersion: image.kernelVersion,
-      kernel: await file(image.kernelPath, "kernel"),
-      initrd: await file(image.initrdPath, "initrd"),
+      kernelVersion,
+      // Unpacking a kernel takes a page longer than reading it whole from where the browser keeps it.
+      kernel: await file(unpacked?.vmlinuxPath ?? kernelPath, "kernel"),
+      ...(unpacked && { setupHeader: await file(unpacked.setupHeaderPath, "setup-header") }),
+      initrd: await file(initrdPath, "initrd"),
     });
   }
   const manifest: SiteManifest = { version: 1, images };
@@ -51,10 +57,10 @@ async function addImages(folder: string, names: readonly string[]): Promise<void
 }
 
 async function addFile(folder: string, source: string, name: string): Promise<SiteFile> {
-  const sha256 = createHash("sha256")
-    .update(await readFile(source))
-    .digest("hex");
+  const bytes = await readFile(source);
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const packed = await gzip(bytes);
   const path = `images/${name}-${sha256.slice(0, 12)}`;
-  await copyFile(source, join(folder, path));
-  return { path, sizeBytes: (await stat(source)).size, sha256 };
+  await writeFile(join(folder, path), packed);
+  return { path, packedBytes: packed.length, sizeBytes: bytes.length, sha256 };
 }

@@ -3,8 +3,15 @@
  *
  * Law: what is in the store was whole and had its checksum; a page that is closed in mid-download leaves nothing there.
  */
-import type { BootFiles } from "#control";
-import { manifestPath, parseManifest, type SiteFile, type SiteImage, type SiteManifest } from "./site-manifest.ts";
+import type { BootFiles, FileSource } from "#control";
+import {
+  filesOf,
+  manifestPath,
+  parseManifest,
+  type SiteFile,
+  type SiteImage,
+  type SiteManifest,
+} from "./site-manifest.ts";
 
 const storeName = "memvisor-images";
 
@@ -24,27 +31,29 @@ export async function bootFilesOf(
   image: SiteImage,
   onProgress: (progress: DownloadProgress) => void,
   signal: AbortSignal,
-): Promise<Required<Pick<BootFiles, "kernel" | "initrd">>> {
+): Promise<BootFiles> {
   const store = await openStore();
-  const files = [image.kernel, image.initrd];
-  const done = files.map(() => 0);
-  const totalBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
-  const [kernel, initrd] = await Promise.all(
-    files.map((file, index) =>
-      sourceOf(file, store, signal, (bytes) => {
-        done[index] = bytes;
-        onProgress({ doneBytes: done.reduce((sum, each) => sum + each, 0), totalBytes });
-      }),
-    ),
-  );
-  return { kernel, initrd };
+  const files = filesOf(image);
+  const done = new Map(files.map((file) => [file, 0]));
+  const totalBytes = files.reduce((sum, file) => sum + file.packedBytes, 0);
+  const load = (file: SiteFile): Promise<FileSource> =>
+    sourceOf(file, store, signal, (share) => {
+      done.set(file, share * file.packedBytes);
+      onProgress({ doneBytes: [...done.values()].reduce((sum, each) => sum + each, 0), totalBytes });
+    });
+  const [kernel, initrd, setupHeader] = await Promise.all([
+    load(image.kernel),
+    load(image.initrd),
+    image.setupHeader && load(image.setupHeader),
+  ]);
+  return { kernel, initrd, ...(setupHeader !== undefined && { setupHeader }) };
 }
 
 /** Deletes files that no image of the site has any more. */
 export async function dropUnused({ images }: SiteManifest): Promise<void> {
   const store = await openStore();
   if (store === undefined) return;
-  const used = new Set(images.flatMap((image) => [urlOf(image.kernel), urlOf(image.initrd)]));
+  const used = new Set(images.flatMap((image) => filesOf(image).map(urlOf)));
   for (const { url } of await store.keys()) if (!used.has(url)) await store.delete(url);
 }
 
@@ -53,11 +62,11 @@ async function sourceOf(
   file: SiteFile,
   store: Cache | undefined,
   signal: AbortSignal,
-  onDone: (bytes: number) => void,
-): Promise<Uint8Array | string> {
+  onDone: (share: number) => void,
+): Promise<FileSource> {
   const url = urlOf(file);
   if (store !== undefined && (await store.match(url)) !== undefined) {
-    onDone(file.sizeBytes);
+    onDone(1);
     return url;
   }
   const bytes = await download(file, url, signal, onDone);
@@ -71,21 +80,22 @@ async function sourceOf(
   }
 }
 
+/** Unpacked while it comes. */
 async function download(
   file: SiteFile,
   url: string,
   signal: AbortSignal,
-  onDone: (bytes: number) => void,
+  onDone: (share: number) => void,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const response = await fetch(url, { signal });
   if (!response.ok || response.body === null) throw new Error(`${url}: ${response.status} ${response.statusText}`);
   const bytes = new Uint8Array(file.sizeBytes);
   let done = 0;
-  for await (const chunk of chunksOf(response.body)) {
+  for await (const chunk of chunksOf(response.body.pipeThrough(new DecompressionStream("gzip")))) {
     if (done + chunk.length > bytes.length) throw new Error(`${url}: longer than the site's manifest says`);
     bytes.set(chunk, done);
     done += chunk.length;
-    onDone(done);
+    onDone(done / bytes.length);
   }
   if (done !== bytes.length) throw new Error(`${url}: ends after ${done} of ${bytes.length} bytes`);
   if ((await sha256(bytes)) !== file.sha256) throw new Error(`${url}: its checksum is not that of the site's manifest`);

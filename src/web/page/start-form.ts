@@ -1,6 +1,6 @@
 /** The form that starts a machine: what can be chosen, and what was. */
 import { maxCpus } from "#control";
-import type { SiteImage, SiteManifest } from "../machine/site-manifest.ts";
+import { filesOf, type SiteImage, type SiteManifest } from "../machine/site-manifest.ts";
 import { byId, element, input, part, select } from "./elements.ts";
 import { keepSettings, type Settings } from "./settings.ts";
 import { bytesText } from "./text.ts";
@@ -54,9 +54,8 @@ export class StartForm {
   }
 
   #describe(threads: boolean): void {
-    const { kernelVersion, kernel, initrd } = this.image;
-    const size = bytesText(kernel.sizeBytes + initrd.sizeBytes);
-    part("image-note").textContent = `Linux ${kernelVersion}; ${size} to download once`;
+    const size = bytesText(filesOf(this.image).reduce((sum, file) => sum + file.packedBytes, 0));
+    part("image-note").textContent = `Linux ${this.image.kernelVersion}; ${size} to download once`;
     const note = part("cpus-note");
     const several = Number(select("cpus").value) > 1;
     note.hidden = !several || threads;

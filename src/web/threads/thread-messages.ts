@@ -1,5 +1,5 @@
 /** What a page's threads are told, and what a machine's thread says besides `MachineMessage`. */
-import type { MachineMessage, MachineStart, TickerStart, VcpuStart } from "#control";
+import type { IoStart, MachineMessage, MachineStart, TickerStart, VcpuStart } from "#control";
 
 /** What every thread of a machine has to know of the page. */
 export interface Surroundings {
@@ -23,6 +23,7 @@ export interface VcpuWorkerStart extends Surroundings {
  */
 export type ThreadRequest =
   | { readonly type: "start ticker"; readonly start: TickerStart }
-  | { readonly type: "start vcpu"; readonly start: VcpuStart };
+  | { readonly type: "start vcpu"; readonly start: VcpuStart }
+  | { readonly type: "start io"; readonly start: IoStart };
 
 export type FromMachineWorker = MachineMessage | ThreadRequest;
