@@ -34,6 +34,8 @@ describe.skipIf(executable === undefined || image === undefined)("the page in Ch
     server = await serveSite(folder, 0);
     browser = await launchChromium(executable ?? "");
     page = await browser.newPage();
+    // A page with a machine asks before it is left.
+    page.on("dialog", (dialog) => void dialog.accept());
     page.on("pageerror", (error) => errors.push(error.message));
   }, 120_000);
 
@@ -84,6 +86,21 @@ describe.skipIf(executable === undefined || image === undefined)("the page in Ch
     await page.getByRole("button", { name: "Start", exact: true }).click();
     await waitForConsole(page, /~ #$/m, bootMs);
     await type("nproc", /^2$/m);
+  });
+
+  test("keeps its disk when the page is loaded anew", { timeout: 2 * bootMs }, async () => {
+    await page.getByRole("button", { name: "Stop" }).click();
+    for (const [line, answer] of [
+      ["echo kept $((40 + 2)) | dd of=/dev/vda conv=fsync; head -c 7 /dev/vda", /^kept 42/m],
+      ["head -c 7 /dev/vda", /^kept 42/m],
+    ] as const) {
+      await page.goto(server.url);
+      await page.getByLabel("Disk, kept in this browser").check();
+      await page.getByLabel("Processors").selectOption("1");
+      await page.getByRole("button", { name: "Start", exact: true }).click();
+      await waitForConsole(page, /~ #$/m, bootMs);
+      await type(line, answer);
+    }
   });
 
   test("tells a panic from an orderly end, and why", { timeout: bootMs }, async () => {

@@ -3,12 +3,14 @@
  *
  *   npm run web                        builds it with the default image, serves it, prints its address
  *   npm run web:build -- --out site    builds it only
+ *   npm run web:screenshot             makes docs/web.png
  */
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { prepareImage } from "#host/images";
 import { defaultImage, imageReferences } from "#images";
+import { takeScreenshot } from "./web/screenshot.ts";
 import { buildSite } from "./web/site.ts";
 import { serveSite } from "./web/site-server.ts";
 
@@ -43,7 +45,11 @@ for (const name of names) {
 }
 const folder = resolve(values.out);
 await buildSite(folder, names);
-if (positionals[0] === "build") console.log(`the page is in ${folder}; docs/web.md says what its server has to send`);
+if (positionals[0] === "screenshot") {
+  await using server = await serveSite(folder, 0);
+  await takeScreenshot(server.url, fileURLToPath(new URL("../docs/web.png", import.meta.url)));
+} else if (positionals[0] === "build")
+  console.log(`the page is in ${folder}; docs/web.md says what its server has to send`);
 else {
   const server = await serveSite(folder, Number(values.port)).catch((error: NodeJS.ErrnoException) => {
     const why = error.code === "EADDRINUSE" ? `port ${values.port} is taken: pass --port` : error.message;

@@ -26,7 +26,7 @@ export function whatIsMissing(): string[] {
   ];
   if (old.length > 0) {
     missing.push(
-      `This browser has no ${old.join(", no ")}. Chrome or Edge 119, Safari 17.4 and Firefox 145 do, and later ones.`,
+      `This browser has no ${old.join(", no ")}. Chrome or Edge 123, Safari 17.5 and Firefox 145 do, and later ones.`,
     );
   }
   return missing;

@@ -10,6 +10,7 @@ import {
 } from "../machine/guest-files.ts";
 import type { WebMachine } from "../machine/web-machine.ts";
 import { button, byId, element, icon, input, part } from "./elements.ts";
+import { saveFile } from "./save-file.ts";
 import { bytesText } from "./text.ts";
 
 export class FilesPanel {
@@ -82,7 +83,7 @@ export class FilesPanel {
     const blob = await transfer(name, folder ? 0 : file.sizeBytes, (onBytes, signal) =>
       folder ? downloadFolder(vm, path, onBytes, signal) : downloadFile(vm, path, onBytes, signal),
     );
-    if (blob) save(blob, name);
+    if (blob) saveFile(blob, name);
   }
 
   #show(files: readonly GuestFile[], note: string): void {
@@ -138,11 +139,4 @@ async function transfer<T>(
     end.addEventListener("click", () => row.remove());
     return undefined;
   }
-}
-
-/** Hands a file to the browser, as if it had been downloaded from somewhere. */
-function save(blob: Blob, name: string): void {
-  const url = URL.createObjectURL(blob);
-  element("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }

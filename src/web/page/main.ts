@@ -4,7 +4,7 @@ import { hasX86MemoryOrder, whatIsMissing } from "../machine/support.ts";
 import { button, byId, element, input, part, showFacts } from "./elements.ts";
 import { FiguresPanel } from "./figures-panel.ts";
 import { FilesPanel } from "./files-panel.ts";
-import { type Running, Session, type SessionState } from "./session.ts";
+import { diskPath, type Running, Session, type SessionState } from "./session.ts";
 import { loadSettings } from "./settings.ts";
 import { StartForm } from "./start-form.ts";
 import { Tabs } from "./tabs.ts";
@@ -46,7 +46,12 @@ async function open(): Promise<void> {
   function start(): void {
     const chosen = form.take();
     terminal.screenReader = chosen.screenReader;
-    void session.start(form.image, chosen, () => terminal.size);
+    void session.start(
+      form.image,
+      chosen,
+      () => terminal.size,
+      () => form.disk.prepare(),
+    );
   }
 
   function show(state: SessionState): void {
@@ -58,6 +63,7 @@ async function open(): Promise<void> {
       case "idle":
         part("start-trouble").hidden = state.trouble === undefined;
         part("start-trouble").textContent = state.trouble ?? "";
+        void form.disk.refresh();
         button("start").focus();
         break;
       case "loading":
@@ -92,6 +98,7 @@ async function open(): Promise<void> {
       ["Kernel", image.kernelVersion],
       ["Memory", `${bytesText(memoryMib * 2 ** 20)}${asked}`],
       ["Processors", String(chosen.cpus)],
+      ["Disk", chosen.disk ? `${diskPath} (/dev/vda)` : "none"],
     ]);
     part("remarks").replaceChildren();
     if (asked) remark(`The machine has ${bytesText(memoryMib * 2 ** 20)} of memory${asked}.`);

@@ -8,6 +8,7 @@
  */
 import { defaultCommandLine, type VmEnd, VmError } from "#control";
 import { bootFilesOf, type DownloadProgress } from "../machine/image-store.ts";
+import { diskName } from "../machine/kept-disk.ts";
 import type { SiteImage } from "../machine/site-manifest.ts";
 import { WebMachine } from "../machine/web-machine.ts";
 import type { Settings } from "./settings.ts";
@@ -31,6 +32,9 @@ export interface Running {
   readonly since: number;
 }
 
+/** Where the kept disk is in the guest, if there is a file system on it. */
+export const diskPath = "/disk";
+
 /** Less is not worth trying: the kernel needs that much. */
 const leastMemoryMib = 64;
 
@@ -47,13 +51,19 @@ export class Session {
     return this.#state;
   }
 
-  /** `terminal`: its size when the guest starts. */
-  async start(image: SiteImage, settings: Settings, terminal: () => TerminalSize): Promise<void> {
+  /** `terminal`: its size when the guest starts. `prepare`: makes what the settings ask for and is not there yet. */
+  async start(
+    image: SiteImage,
+    settings: Settings,
+    terminal: () => TerminalSize,
+    prepare: () => Promise<void>,
+  ): Promise<void> {
     if (this.#state.name !== "idle" && this.#state.name !== "ended") return;
     const abort = new AbortController();
     this.#abort = abort;
     this.#enter({ name: "loading", image });
     try {
+      await prepare();
       const files = await bootFilesOf(
         image,
         (progress) => this.#enter({ name: "loading", image, progress }),
@@ -67,12 +77,14 @@ export class Session {
           commandLine: words.filter(Boolean).join(" "),
           memoryBytes,
           cpus: settings.cpus,
+          ...(settings.disk && { disks: [{ file: diskName }] }),
         }),
       );
       // Given up while the machine was being made.
       if (abort.signal.aborted) return void vm.stop();
       const machine: Running = { vm, image, settings, memoryMib, since: Date.now() };
       this.#enter({ name: "running", machine });
+      if (settings.disk) void mountDisk(vm);
       void vm.exited.then((end) => this.#enter({ name: "ended", machine, end }));
     } catch (error) {
       if (abort.signal.aborted) return;
@@ -135,4 +147,11 @@ export class Session {
 function troubleText(error: unknown): string {
   if (error instanceof TypeError) return `A file could not be loaded: ${error.message}. Is the server still there?`;
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Before anybody can type: the agent comes up with the shell. A disk without a file system stays /dev/vda. */
+async function mountDisk(vm: WebMachine): Promise<void> {
+  const command = `modprobe -q ext4; mkdir -p ${diskPath} && mount /dev/vda ${diskPath} || rmdir ${diskPath}`;
+  // A machine that ends meanwhile needs no disk.
+  await vm.exec(command).catch(() => {});
 }

@@ -3,6 +3,8 @@ export interface Settings {
   readonly image: string;
   readonly memoryMib: number;
   readonly cpus: number;
+  /** With the disk that the browser keeps. */
+  readonly disk: boolean;
   /** More words for the kernel's command line. */
   readonly append: string;
   readonly autoStart: boolean;
@@ -15,6 +17,7 @@ const defaults: Settings = {
   image: "",
   memoryMib: 512,
   cpus: 1,
+  disk: false,
   append: "",
   autoStart: false,
   screenReader: false,
@@ -32,6 +35,7 @@ export function loadSettings(): Settings {
       memoryMib: number("memory"),
       cpus: number("cpus"),
       append: asked.get("append") ?? undefined,
+      disk: asked.has("disk") ? true : undefined,
       autoStart: asked.has("start") ? true : undefined,
     }),
   });

@@ -1,6 +1,7 @@
 /** The form that starts a machine: what can be chosen, and what was. */
 import { maxCpus } from "#control";
 import { filesOf, type SiteImage, type SiteManifest } from "../machine/site-manifest.ts";
+import { DiskForm } from "./disk-form.ts";
 import { byId, element, input, part, select } from "./elements.ts";
 import { keepSettings, type Settings } from "./settings.ts";
 import { bytesText } from "./text.ts";
@@ -8,11 +9,13 @@ import { bytesText } from "./text.ts";
 const memoryChoicesMib = [64, 128, 256, 512, 1024, 2048, 3072];
 
 export class StartForm {
+  readonly disk: DiskForm;
   readonly #images: readonly SiteImage[];
 
   /** `onStart` is called with what was chosen, whenever somebody presses the button. */
   constructor({ images }: SiteManifest, settings: Settings, threads: boolean, onStart: () => void) {
     this.#images = images;
+    this.disk = new DiskForm(settings.disk);
     const choices: [id: string, chosen: string, options: [value: string, text: string][]][] = [
       ["image", settings.image, images.map(({ name, title }) => [name, title])],
       ["memory", String(settings.memoryMib), memoryChoicesMib.map((mib) => [String(mib), bytesText(mib * 2 ** 20)])],
@@ -45,6 +48,7 @@ export class StartForm {
       image: this.image.name,
       memoryMib: Number(select("memory").value),
       cpus: Number(select("cpus").value),
+      disk: this.disk.used,
       append: input("append").value.trim(),
       autoStart: input("auto-start").checked,
       screenReader: input("screen-reader").checked,

@@ -6,7 +6,9 @@ import { type IoStart, words } from "#control";
 import { type OpenService, runIoThread } from "#devices";
 
 /** By the name in a device's request; loaded when one asks. */
-const services: Readonly<Record<string, () => Promise<OpenService>>> = {};
+const services: Readonly<Record<string, () => Promise<OpenService>>> = {
+  disk: async () => (await import("./opfs-disk.ts")).openBlock,
+};
 
 addEventListener("message", ({ data }: MessageEvent<IoStart>) => void run(data), { once: true });
 
