@@ -31,6 +31,7 @@ export {
   type VmReport,
   type VmShare,
   type VmStats,
+  type Vsock,
 } from "#control";
 export {
   type Image,

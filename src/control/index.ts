@@ -38,6 +38,7 @@ export { recallOptions } from "./remembered.ts";
 export type { IoStart, NewFile, ThreadHost, VcpuStart } from "./thread-machine-host.ts";
 export { runTicker, type TickerStart } from "./ticker.ts";
 export { agentControlPort, type GuestPort } from "./guest-ports.ts";
+export type { Vsock } from "./vsock.ts";
 export type { GuestStream } from "./guest-streams.ts";
 export {
   type Argument,

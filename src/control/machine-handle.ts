@@ -47,6 +47,7 @@ import {
   type VmReport,
   type VmStats,
 } from "./vm-api.ts";
+import { type Vsock, vsockOf } from "./vsock.ts";
 
 /** A thread that does not stop on its own within this time is ended. */
 const stopGraceMs = 3000;
@@ -65,6 +66,8 @@ export class MachineHandle implements AsyncDisposable {
   readonly #lines: readonly SerialLine[];
   readonly #streams: GuestStreams;
   readonly #guestPorts: GuestPorts;
+  /** Sockets of the guest, with the option `vsock`. */
+  readonly vsock: Vsock;
   readonly #commands: GuestCommands;
   readonly #orders: OrderBook;
   readonly #options: VmOptions;
@@ -86,6 +89,7 @@ export class MachineHandle implements AsyncDisposable {
     this.#lines = inputs.map((input) => new SerialLine(input, () => this.#ringBell()));
     const streams = allocateByteRing(streamRingBytes);
     this.#streams = new GuestStreams(streams, () => this.#ringBell());
+    this.vsock = vsockOf(this.#streams, options.vsock ?? false);
     this.#guestPorts = new GuestPorts(this.#streams, options.ports ?? []);
     this.#orders = new OrderBook(() => this.#ringBell());
     this.#options = options;
@@ -332,7 +336,7 @@ function filesOf({ kernel, setupHeader, initrd, snapshot }: VmOptions): BootFile
 }
 
 function configOf(options: VmOptions): MachineStart["config"] {
-  const { cpus, seed, rng, ports, network, disks, shares, digestEvery, trace, profile } = options;
+  const { cpus, seed, rng, ports, vsock, network, disks, shares, digestEvery, trace, profile } = options;
   const { interpreterOnly, chaosSeed, without } = options;
   return {
     commandLine: [options.commandLine ?? defaultCommandLine, ...shareWords(shares ?? [])].join(" "),
@@ -340,6 +344,7 @@ function configOf(options: VmOptions): MachineStart["config"] {
     ...(cpus !== undefined && { cpus }),
     clock: options.clock ?? "wall",
     ...(ports && { ports }),
+    ...(vsock && { vsock }),
     ...(network && { network: networkOptions(network) }),
     ...(shares && { shares: shareConfigs(shares) }),
     ...(seed !== undefined && { seed }),
@@ -385,6 +390,9 @@ export function checkOptions(options: VmOptions): void {
   if (wrongPorts !== undefined) wrong(`ports: ${wrongPorts}`);
   if (options.clock === "virtual" && (options.ports?.length ?? 0) > 0) {
     wrong("ports: what a host sends comes at no certain time: leave out ports or the virtual clock");
+  }
+  if (options.clock === "virtual" && options.vsock) {
+    wrong("vsock: what a host sends comes at no certain time: leave out vsock or the virtual clock");
   }
   checkDisks(options.disks ?? [], wrong);
   if (timeoutMs !== undefined && !(timeoutMs > 0)) wrong("timeoutMs: a time above 0 is needed");

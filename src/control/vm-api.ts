@@ -21,6 +21,8 @@ export interface VmOptions extends EngineOptions, BootFiles {
   readonly ports?: readonly string[];
   /** A network card with a way out (docs/network.md); without a word there is none. */
   readonly network?: VmNetwork;
+  /** Sockets between the host and the guest: see `vsock` of the machine. */
+  readonly vsock?: boolean;
   /** Directories of the host that the guest sees (docs/shares.md). */
   readonly shares?: readonly VmShare[];
   /** Reports a digest of CPU, memory and devices each so many retired instructions. */

@@ -67,6 +67,7 @@ export {
   VirtioConsole,
   VirtioFs,
   VirtioPci,
+  VirtioVsock,
 } from "./virtio/index.ts";
 export type {
   DeviceStream,

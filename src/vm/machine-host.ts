@@ -63,6 +63,8 @@ export interface MachineConfig {
   readonly profile?: boolean;
   /** Directories of the host. */
   readonly shares?: readonly ShareConfig[];
+  /** Sockets between the host and the guest (virtio-vsock). */
+  readonly vsock?: boolean;
   /** Ports of a virtio console (devices/virtio/console); none, and no console, when empty or absent. */
   readonly ports?: readonly string[];
   readonly engine: EngineOptions;

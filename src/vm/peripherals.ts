@@ -20,12 +20,13 @@ import {
   type VirtioDevice,
   VirtioFs,
   VirtioPci,
+  VirtioVsock,
 } from "#devices";
 import type { DeviceMemory } from "#memory";
 import { cardAddress } from "#net/rules";
 import type { MachineConfig } from "./machine-host.ts";
 
-type PeripheralConfig = Pick<MachineConfig, "rng" | "ports" | "network" | "disks" | "shares">;
+type PeripheralConfig = Pick<MachineConfig, "rng" | "ports" | "vsock" | "network" | "disks" | "shares">;
 
 export interface PeripheralHost {
   readonly memory: DeviceMemory;
@@ -57,10 +58,11 @@ export function plugIn(platform: Platform, config: PeripheralConfig, host: Perip
 }
 
 function devicesOf(config: PeripheralConfig, host: PeripheralHost): [name: string, device: VirtioDevice][] {
-  const { rng, ports = [], network, disks = [], shares = [] } = config;
+  const { rng, ports = [], vsock, network, disks = [], shares = [] } = config;
   const devices: [name: string, device: VirtioDevice][] = [];
   if (rng) devices.push(["rng", new Rng(host.random)]);
   if (ports.length > 0 && host.streams) devices.push(["console", new VirtioConsole(ports, host.streams)]);
+  if (vsock && host.streams) devices.push(["vsock", new VirtioVsock(host.streams)]);
   if (network) {
     const line = host.openLine({ service: networkService, config: network, ringBytes: networkRingBytes });
     devices.push(["net", new Net(line, cardAddress(network))]);

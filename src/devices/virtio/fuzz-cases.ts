@@ -4,10 +4,13 @@ import type { DeviceStream, StreamEnd, StreamProvider, StreamSource } from "../s
 import { Blk } from "./blk/device.ts";
 import { decodeRequest, encodeAnswer } from "./blk/protocol.ts";
 import { VirtioConsole } from "./console/index.ts";
+import { VirtioFs } from "./fs/device.ts";
+import { answerMessage, parseRequestHeader } from "./fs/wire.ts";
 import type { MakeFuzzed, Random } from "./fuzz.ts";
 import { Net } from "./net/index.ts";
 import { frameHead } from "./net/wire.ts";
 import { Rng } from "./rng/index.ts";
+import { VirtioVsock } from "./vsock/index.ts";
 
 export const fuzzedDevices: Readonly<Record<string, MakeFuzzed>> = {
   rng: (_, random) => ({ device: new Rng((target) => target.fill(random(256))) }),
@@ -29,6 +32,25 @@ export const fuzzedDevices: Readonly<Record<string, MakeFuzzed>> = {
       hostEvent: () => {
         line.answer(() => undefined);
         if (!line.paused) line.onMessage(Uint8Array.from(frame()));
+      },
+    };
+  },
+  fs: (memory, random) => {
+    const line = new FuzzLine(random);
+    const device = new VirtioFs("fuzz", memory, line);
+    return {
+      device,
+      hostEvent: () => line.answer((message) => answerMessage(parseRequestHeader(message), random(200))),
+    };
+  },
+  vsock: (_, random) => {
+    const streams = new FuzzStreams(random);
+    const device = new VirtioVsock(streams);
+    return {
+      device,
+      hostEvent: () => {
+        streams.event();
+        if (random(4) === 0) streams.connect(`${random(100)}`);
       },
     };
   },
@@ -99,6 +121,13 @@ class FuzzStreams implements StreamSource {
     const stream = new FuzzStream(() => this.#ends.delete(stream));
     this.#ends.set(stream, end);
     return stream;
+  }
+
+  /** The host connects to a service. */
+  connect(target: string): void {
+    const stream = new FuzzStream(() => this.#ends.delete(stream));
+    const end = this.#provider?.connect(target, stream);
+    if (end !== undefined) this.#ends.set(stream, end);
   }
 
   event(): void {

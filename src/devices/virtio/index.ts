@@ -30,4 +30,5 @@ export {
   shareService,
   VirtioFs,
 } from "./fs/index.ts";
+export { VirtioVsock } from "./vsock/index.ts";
 export { Rng } from "./rng/index.ts";

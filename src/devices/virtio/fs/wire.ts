@@ -21,6 +21,9 @@ export function requestMessage(
   return new Uint8Array(Uint32Array.from(words).buffer);
 }
 
+/** Which request a message to the service is. */
+export const parseRequestHeader = (message: Uint8Array): number => new Uint32Array(message.slice(0, 4).buffer)[0];
+
 export interface ServiceRequest {
   readonly request: number;
   readonly toRead: readonly Uint8Array[];

@@ -1,0 +1,1 @@
+export { VirtioVsock } from "./device.ts";
