@@ -40,7 +40,7 @@ if (values.help) {
 
 const allImages = "debian-12-cloud,debian-12,debian-13-cloud,debian-13";
 const images = (values.images ?? (values.stress ? "debian-12-cloud" : allImages)).split(",");
-const options = ["--cpus", values.cpus, ...values.run.split(" ").filter(Boolean)];
+const options = ["--cold", "--cpus", values.cpus, ...values.run.split(" ").filter(Boolean)];
 const seconds = (ms: number): string => (Number.isFinite(ms) ? (ms / 1000).toFixed(1) : "-");
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 

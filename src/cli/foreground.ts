@@ -10,6 +10,7 @@ import { statsText } from "./stats-text.ts";
 
 /** What of the console is shown when a command fails for the guest's reasons. */
 const tailBytes = 4096;
+const carriageReturn = 0x0d;
 /** Where Ctrl-A s saves to. */
 const defaultSnapshot = "memvisor.snapshot";
 
@@ -57,6 +58,9 @@ async function converse(vm: VirtualMachine, values: ForegroundValues): Promise<n
   vm.console.onOutput((bytes) => sendTo(process.stdout, bytes));
   if (Terminal.available()) {
     using terminal = new Terminal();
+    vm.resize(process.stdout.rows, process.stdout.columns);
+    // The shell has shown its prompt to somebody else.
+    if (vm.resumed) void vm.console.write(Uint8Array.of(carriageReturn));
     attach(vm, terminal, values.snapshot ?? defaultSnapshot);
     await vm.exited;
   } else {

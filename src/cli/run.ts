@@ -1,6 +1,6 @@
 /** `memvisor run`: a machine in this terminal, or one command in a machine. */
 import { access, constants, readFile, stat } from "node:fs/promises";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import {
   defaultCommandLine,
   exitStatus,
@@ -9,7 +9,8 @@ import {
   type ValuesOf,
   type VmOptions,
 } from "#control";
-import { Terminal, VirtualMachine } from "#host";
+import { canBeTemplate, startFromTemplate, VirtualMachine } from "#host";
+import { cacheFolder } from "#host/images";
 import { defaultImage } from "#images";
 import { Failure } from "./failure.ts";
 import { inForeground } from "./foreground.ts";
@@ -19,7 +20,11 @@ type RunValues = ValuesOf<typeof runCommand>;
 
 export async function run(imageName: string | undefined, values: RunValues): Promise<number> {
   const options = await optionsFor(imageName, values);
-  return inForeground(() => VirtualMachine.start(options), values);
+  const hasAgent = values.kernel === undefined && values.initrd === undefined;
+  const fromTemplate = hasAgent && values.cold !== true && canBeTemplate(options);
+  const start = (): Promise<VirtualMachine> =>
+    fromTemplate ? startFromTemplate(options, join(cacheFolder(), "templates")) : VirtualMachine.start(options);
+  return inForeground(start, values);
 }
 
 async function optionsFor(imageName: string | undefined, values: RunValues): Promise<VmOptions> {
@@ -70,9 +75,6 @@ function networkFor({ net, publish, allow }: RunValues): Pick<VmOptions, "networ
 function commandLineFor(values: RunValues): string {
   const words = [defaultCommandLine];
   if (values.exec !== undefined) words.push("memvisor.exec=1");
-  else if (Terminal.available()) {
-    words.push(`memvisor.rows=${process.stdout.rows}`, `memvisor.cols=${process.stdout.columns}`);
-  }
   if (values.append) words.push(values.append);
   return words.join(" ");
 }

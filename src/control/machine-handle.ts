@@ -181,10 +181,11 @@ export class MachineHandle implements AsyncDisposable {
    * meanwhile; what was a file of that name stays until the new one is whole.
    */
   async snapshot(path: string): Promise<SnapshotSummary> {
-    if (this.#options.disks?.some((disk) => !disk.readOnly))
+    const { disks = [], shares = [] } = this.#options;
+    if (disks.some((disk) => !disk.readOnly) || shares.length > 0)
       throw new VmError(
-        "snapshot",
-        "a machine that writes to a disk cannot be saved: the disk would go on without the snapshot",
+        "order",
+        "a machine with a disk to write to, or a share, cannot be saved: they would change without it",
       );
     const owner = printValue(rememberedOf(this.#options));
     // Half a message would be in the snapshot, and the other half nowhere. A guest that does not read is saved all the same.
@@ -197,6 +198,16 @@ export class MachineHandle implements AsyncDisposable {
     } finally {
       this.#commands.release();
     }
+  }
+
+  /** As `snapshot`, at the moment when the guest's agent is ready for the first command, which waits for it. */
+  snapshotWhenReady(path: string): Promise<SnapshotSummary> {
+    return this.#commands.beforeFirst(() => this.snapshot(path));
+  }
+
+  /** Whether the guest goes on from a snapshot. */
+  get resumed(): boolean {
+    return this.#options.snapshot !== undefined;
   }
 
   /**

@@ -53,6 +53,7 @@ export class GuestCommands {
   /** Who waits for the agent, or for a session. */
   readonly #waiting: { readonly go: () => void; readonly failed: (error: VmError) => void }[] = [];
   #ready = false;
+  #first: { readonly go: () => Promise<void>; readonly failed: (error: VmError) => void } | undefined;
   #ended: VmError | undefined;
   #size: TerminalShape | undefined;
 
@@ -83,6 +84,18 @@ export class GuestCommands {
       this.#sessions[number] = { process, name: argv[0] as string, starting: { started, failed } };
       send(toAgent.start, payload);
     });
+  }
+
+  /** Does `work` when the agent is first ready, before any command. */
+  beforeFirst<T>(work: () => Promise<T>): Promise<T> {
+    const result = Promise.withResolvers<T>();
+    this.#first = {
+      go: async () => {
+        await work().then(result.resolve, result.reject);
+      },
+      failed: result.reject,
+    };
+    return result.promise;
   }
 
   /** Tells the console's terminal its size, now or when the agent is there. */
@@ -129,6 +142,7 @@ export class GuestCommands {
     this.#ended = error;
     this.#ready = false;
     this.#failAll(error);
+    this.#first?.failed(error);
     for (const each of this.#waiting.splice(0)) each.failed(error);
   }
 
@@ -187,13 +201,21 @@ export class GuestCommands {
     if (numberAt(payload, 0) !== agentVersion) return false;
     this.#queue.reset();
     this.#failAll(new VmError("exec", "the guest was restarted before the command ended"));
-    this.#ready = true;
     for (let session = 0; session < sessionCount; session++) {
       if (((numberAt(payload, 2 + (session >> 5)) >>> (session & 31)) & 1) !== 0) this.#adopt(session);
     }
+    const first = this.#first;
+    this.#first = undefined;
+    if (first) void first.go().then(() => this.#becomeReady());
+    else this.#becomeReady();
+    return true;
+  }
+
+  #becomeReady(): void {
+    if (this.#ended) return;
+    this.#ready = true;
     if (this.#size) this.#send(toAgent.resize, consoleSession, shapePayload(this.#size));
     this.#wake();
-    return true;
   }
 
   /** A command that somebody else started: it is let run to its end. */

@@ -61,6 +61,7 @@ export const runCommand = command({
     memory: size("512M", minMemoryBytes, maxMemoryBytes, "guest memory"),
     cpus: count("N", 1, `vCPUs, at most ${maxCpus}`),
     exec: text("CMD", "run CMD in the guest's shell, pass input, output and exit status through, and end"),
+    cold: flag("boot, though there is a snapshot of such a machine as it was after its boot"),
     snapshot: text(
       "FILE",
       "when the command of --exec has ended: write the machine to FILE; also where Ctrl-A s saves to",

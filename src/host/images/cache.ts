@@ -5,6 +5,7 @@
  *                         vmlinux and setup-header, made of it once
  *   packages/SHA256.deb   verified downloads, kept so that an interrupted preparation goes on
  *   apt/SUITE, lists/NAME what each way to an archive remembers
+ *   templates/KEY.snapshot  machines as they are after their boot (host/templates.ts)
  *   lock                  the process that prepares
  *
  * Law: a name in `images/` or `packages/` is only ever given to a finished thing (written aside, then renamed).

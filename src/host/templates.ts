@@ -1,0 +1,81 @@
+/**
+ * Machines that need not boot: of a machine like one that was started before there is a snapshot, taken when its agent was
+ * ready and before it ran anything.
+ *
+ * Law: a template is used only for options, files and a memvisor that are those it was made with; a damaged one is thrown away, and
+ * its machine boots.
+ */
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile, rm, stat, utimes } from "node:fs/promises";
+import { join } from "node:path";
+import { printValue } from "#base";
+import { rememberedOf, VmError, type VmOptions } from "#control";
+import { packageVersion, runtimeFile } from "./package-files.ts";
+import { VirtualMachine } from "./virtual-machine.ts";
+
+/** Of some 70 MiB each. */
+const mostTemplates = 6;
+const suffix = ".snapshot";
+
+/** Whether such a machine is like any other of its options, so that one may stand for all. */
+export function canBeTemplate(options: VmOptions): boolean {
+  const { clock, seed, digestEvery, trace, profile, interpreterOnly, chaosSeed, without } = options;
+  const watched = [seed, digestEvery, trace, chaosSeed, without].some((each) => each !== undefined);
+  const outside = [options.disks, options.shares, options.network, options.ports].some((each) => each !== undefined);
+  return !watched && !outside && !profile && !interpreterOnly && clock !== "virtual";
+}
+
+/** As `VirtualMachine.start`, but from the template in `folder`; where there is none, the machine makes it. */
+export async function startFromTemplate(options: VmOptions, folder: string): Promise<VirtualMachine> {
+  const path = join(folder, `${await keyOf(options)}${suffix}`);
+  const { reboot, timeoutMs } = options;
+  try {
+    const vm = await VirtualMachine.restore(path, {
+      ...(reboot !== undefined && { reboot }),
+      ...(timeoutMs !== undefined && { timeoutMs }),
+    });
+    await touch(path);
+    return vm;
+  } catch (error) {
+    if (!(error instanceof VmError && error.code === "snapshot")) throw error;
+    await rm(path, { force: true }).catch(() => {});
+  }
+  const vm = await VirtualMachine.start(options);
+  void makeTemplate(vm, folder, path);
+  return vm;
+}
+
+/** Whatever goes wrong, the machine runs, and the next one boots. */
+async function makeTemplate(vm: VirtualMachine, folder: string, path: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+    await vm.snapshotWhenReady(path);
+    const names = (await readdir(folder)).filter((name) => name.endsWith(suffix));
+    const ages = await Promise.all(
+      names.map(async (name) => ({ name, used: (await stat(join(folder, name))).mtimeMs })),
+    );
+    ages.sort((a, b) => b.used - a.used);
+    for (const { name } of ages.slice(mostTemplates)) await rm(join(folder, name), { force: true });
+  } catch {
+    // The machine ended before it was ready, or there is no room for it.
+  }
+}
+
+async function touch(path: string): Promise<void> {
+  const now = new Date();
+  await utimes(path, now, now).catch(() => {});
+}
+
+async function keyOf(options: VmOptions): Promise<string> {
+  const hash = createHash("sha256").update(packageVersion());
+  hash.update(await readFile(runtimeFile()));
+  hash.update(printValue(rememberedOf(options)));
+  for (const file of [options.kernel, options.setupHeader, options.initrd]) {
+    if (file instanceof Uint8Array) hash.update(file);
+    else if (file !== undefined) {
+      const { size, mtimeMs } = await stat(file);
+      hash.update(`${file} ${size} ${mtimeMs}\n`);
+    }
+  }
+  return hash.digest("hex").slice(0, 32);
+}
