@@ -12,24 +12,36 @@ const RAX: u32 = L.GPR;
 const RCX: u32 = L.GPR + 8;
 const RDX: u32 = L.GPR + 16;
 
-/** Element n of the vector at `at`, extended as the format in imm bits 0 (words) and 1 (signed) says. */
-function element(at: u32, n: u32, imm: u32): i32 {
-  switch (imm & 3) {
-    case 0:
-      return i32(load<u8>(at + n));
-    case 1:
-      return i32(load<u16>(at + (n << 1)));
-    case 2:
-      return i32(load<i8>(at + n));
-    default:
-      return i32(load<i16>(at + (n << 1)));
-  }
+/** Of imm bits 0 and 1, which are the format of elements: 16 bits, not 8. */
+const WORDS: u32 = 1;
+
+/** All elements the same: element n of the vector at `at`. */
+function spread(at: u32, n: u32, words: bool): v128 {
+  return words ? i16x8.splat(load<i16>(at + (n << 1))) : i8x16.splat(load<i8>(at + n));
+}
+
+/** Bit n: elements n are equal. */
+function equalBits(a: v128, b: v128, words: bool): u32 {
+  return words ? i16x8.bitmask(i16x8.eq(a, b)) : i8x16.bitmask(i8x16.eq(a, b));
 }
 
 /** Elements before the first zero. */
-function implicitLength(at: u32, count: u32, imm: u32): u32 {
-  for (let n: u32 = 0; n < count; n++) if (element(at, n, imm) == 0) return n;
-  return count;
+function implicitLength(at: u32, count: u32, words: bool): u32 {
+  return ctz(equalBits(v128.load(at), i64x2.splat(0), words) | (1 << count));
+}
+
+/** Bit n: low <= x <= high in element n. */
+function rangeBits(x: v128, low: v128, high: v128, format: u32): u32 {
+  switch (format & 3) {
+    case 0:
+      return i8x16.bitmask(v128.and(i8x16.ge_u(x, low), i8x16.le_u(x, high)));
+    case 1:
+      return i16x8.bitmask(v128.and(i16x8.ge_u(x, low), i16x8.le_u(x, high)));
+    case 2:
+      return i8x16.bitmask(v128.and(i8x16.ge_s(x, low), i8x16.le_s(x, high)));
+    default:
+      return i16x8.bitmask(v128.and(i16x8.ge_s(x, low), i16x8.le_s(x, high)));
+  }
 }
 
 /** The magnitude of a length register, at most `count`. */
@@ -41,34 +53,31 @@ function explicitLength(vp: u32, field: u32, count: u32, imm: u32): u32 {
 
 /** Bit j: element j of b matches in the way of imm bits 2-3. `la`, `lb`: valid elements. */
 function matches(a: u32, b: u32, la: u32, lb: u32, count: u32, imm: u32): u32 {
-  let result: u32 = 0;
+  const words = (imm & WORDS) != 0;
+  const x = v128.load(b);
+  const validB: u32 = (1 << lb) - 1;
   const mode = (imm >> 2) & 3;
-  for (let j: u32 = 0; j < count; j++) {
-    let bit = false;
-    if (mode == 0) {
-      // Equal any: b's element is in the set a.
-      if (j < lb) for (let i: u32 = 0; i < la; i++) bit = bit || element(a, i, imm) == element(b, j, imm);
-    } else if (mode == 1) {
-      // Ranges: pairs of bounds in a.
-      if (j < lb) {
-        const x = element(b, j, imm);
-        for (let i: u32 = 0; i + 1 < la; i += 2) bit = bit || (x >= element(a, i, imm) && x <= element(a, i + 1, imm));
-      }
-    } else if (mode == 2) {
-      // Equal each: past both ends is equal, past one is not.
-      if (j < la && j < lb) bit = element(a, j, imm) == element(b, j, imm);
-      else bit = j >= la && j >= lb;
-    } else {
-      // Equal ordered: a as a substring of b that begins at j.
-      bit = true;
-      for (let i: u32 = 0; i < la && j + i < count; i++) {
-        if (j + i >= lb || element(a, i, imm) != element(b, j + i, imm)) {
-          bit = false;
-          break;
-        }
-      }
-    }
-    if (bit) result |= 1 << j;
+  if (mode == 2) {
+    // Equal each: past both ends is equal, past one is not.
+    const validA: u32 = (1 << la) - 1;
+    return (equalBits(v128.load(a), x, words) & validA & validB) | ~(validA | validB);
+  }
+  let result: u32 = 0;
+  if (mode == 0) {
+    // Equal any: b's element is in the set a.
+    for (let i: u32 = 0; i < la; i++) result |= equalBits(spread(a, i, words), x, words);
+    return result & validB;
+  }
+  if (mode == 1) {
+    // Ranges: pairs of bounds in a.
+    for (let i: u32 = 0; i + 1 < la; i += 2) result |= rangeBits(x, spread(a, i, words), spread(a, i + 1, words), imm);
+    return result & validB;
+  }
+  // Equal ordered: a as a substring of b that begins at j; what would lie past b's last element is not asked.
+  result = ~0;
+  for (let i: u32 = 0; i < la; i++) {
+    const past: u32 = -1 << (count - i);
+    result &= ((equalBits(spread(a, i, words), x, words) & validB) >> i) | past;
   }
   return result;
 }
@@ -77,8 +86,8 @@ function matches(a: u32, b: u32, la: u32, lb: u32, count: u32, imm: u32): u32 {
 export function compare_strings(vp: u32, a: u32, b: u32, imm: u32): u32 {
   const count: u32 = (imm & 1) != 0 ? 8 : 16;
   const explicit = (imm & EXPLICIT) != 0;
-  const la = explicit ? explicitLength(vp, RAX, count, imm) : implicitLength(vp + a, count, imm);
-  const lb = explicit ? explicitLength(vp, RDX, count, imm) : implicitLength(vp + b, count, imm);
+  const la = explicit ? explicitLength(vp, RAX, count, imm) : implicitLength(vp + a, count, (imm & WORDS) != 0);
+  const lb = explicit ? explicitLength(vp, RDX, count, imm) : implicitLength(vp + b, count, (imm & WORDS) != 0);
   const all: u32 = (1 << count) - 1;
   let result = matches(vp + a, vp + b, la, lb, count, imm);
   if ((imm & 0x10) != 0) result ^= (imm & 0x20) != 0 ? (1 << lb) - 1 : all;
