@@ -3,7 +3,7 @@
  */
 import { readFileSync } from "node:fs";
 import { gpa } from "#address";
-import { type EngineHost, TranslatingEngine, type VmExit } from "#engine";
+import { type EngineHost, TranslatingEngine, type TranslatingOptions, type VmExit } from "#engine";
 import type { Passes } from "#jit";
 import { AddressSpace, Arena } from "#memory";
 import type { Vcpu } from "#vcpu";
@@ -37,6 +37,7 @@ export interface GuestOptions {
   /** Of memory; 16 MiB if not said. */
   readonly bytes?: number;
   readonly passes?: Passes;
+  readonly startEmitter?: TranslatingOptions["startEmitter"];
   readonly host?: Partial<EngineHost>;
 }
 
@@ -70,6 +71,7 @@ export function guest(code: Uint8Array, options: GuestOptions = {}): Guest {
     catchFaults: true,
     hotThreshold: options.hotThreshold ?? Number.POSITIVE_INFINITY,
     ...(options.passes && { passes: options.passes }),
+    ...(options.startEmitter && { startEmitter: options.startEmitter }),
   });
   const memory = new AddressSpace(arena, engine.runtime, [{ gpa: gpa(0), sizeBytes: options.bytes ?? 16 << 20 }]);
   const vcpu = engine.createVcpu(0, memory.header);

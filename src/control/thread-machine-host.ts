@@ -6,6 +6,7 @@
  */
 import { ByteRingReader } from "#base";
 import { type IoThreadSetup, StreamHub } from "#devices";
+import type { EmitterSetup } from "#jit";
 import type { SnapshotSink, SnapshotSource } from "#snapshot";
 import type { MachineHost, ReportKind, VcpuThreadSetup } from "#vm";
 import { type Order, OrderDesk } from "./orders.ts";
@@ -36,6 +37,7 @@ export interface ThreadHost {
   /** As in `MachineHost`. */
   startVcpu?(start: VcpuStart): void;
   startIo?(start: IoStart): void;
+  startEmitter?(setup: EmitterSetup): void;
   /** Of the whole process, where a process can tell. */
   peakRssBytes?(): number;
 }
@@ -69,6 +71,7 @@ export class ThreadMachineHost implements MachineHost {
   readonly panic = new PanicWatch();
   readonly startVcpu: ((setup: VcpuThreadSetup) => void) | undefined;
   readonly startIo: ((setup: IoThreadSetup) => void) | undefined;
+  readonly startEmitter: ((setup: EmitterSetup) => void) | undefined;
   readonly #thread: ThreadHost;
   readonly #words: Int32Array;
   readonly #sendStats: () => void;
@@ -86,6 +89,7 @@ export class ThreadMachineHost implements MachineHost {
     this.#thread = thread;
     this.#words = new Int32Array(start.words);
     this.#sendStats = sendStats;
+    if (thread.startEmitter) this.startEmitter = (setup) => thread.startEmitter?.(setup);
     if (thread.startIo) this.startIo = (setup) => thread.startIo?.({ setup, words: start.words });
     if (thread.startVcpu) this.startVcpu = (setup) => thread.startVcpu?.({ setup, words: start.words });
   }

@@ -3,6 +3,7 @@ import { randomFillSync } from "node:crypto";
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import { type MessagePort, Worker } from "node:worker_threads";
 import type { IoStart, ThreadHost, VcpuStart } from "#control";
+import type { EmitterSetup } from "#jit";
 import { hostModule, runtimeFile } from "./package-files.ts";
 import { createFile, openFile } from "./snapshot-file.ts";
 
@@ -28,6 +29,7 @@ export function nodeThread(port: MessagePort): ThreadHost {
     startTicker: (workerData) => void new Worker(hostModule("ticker-worker"), { workerData, name: "memvisor ticker" }),
     ...(hasX86MemoryOrder && { startVcpu }),
     startIo,
+    startEmitter,
     peakRssBytes: () => process.resourceUsage().maxRSS * 1024,
   };
 }
@@ -37,6 +39,14 @@ function startVcpu(workerData: VcpuStart): void {
     workerData,
     name: `memvisor vCPU ${workerData.setup.cpu}`,
     resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
+  });
+}
+
+function startEmitter(workerData: EmitterSetup): void {
+  new Worker(hostModule("emitter-worker"), {
+    workerData,
+    name: "memvisor emitter",
+    resourceLimits: { maxYoungGenerationSizeMb: 4 },
   });
 }
 

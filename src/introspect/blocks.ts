@@ -109,10 +109,13 @@ export function printRegion(
   const region = engine.regions.grow(vcpu, facts.block, address, 0, "large");
   const title = `region of ${region.blocks.length} blocks in ${region.pages.length} pages, ${region.instructions} instructions`;
   if (region.blocks.length === 0) return title;
-  const { bytes, functions } = emitRegions(vcpu.arena.i32, [{ region, record: 0 }], { exact, passes: passesWithout() });
-  const entries = functions[0].entries.map(({ delta }) =>
-    delta < 0 ? `-${(-delta).toString(16)}` : delta.toString(16),
-  );
+  const { bytes, entries: blocks } = emitRegions(vcpu.arena.i32, [{ region, record: 0 }], {
+    exact,
+    passes: passesWithout(),
+  });
+  const entries = region.blocks
+    .filter(({ block }) => blocks[0].includes(block))
+    .map(({ delta }) => (delta < 0 ? `-${(-delta).toString(16)}` : delta.toString(16)));
   const lines = printModule(bytes)
     .split("\n")
     .filter((line) => !/^(type|import) /.test(line));

@@ -6,7 +6,7 @@
  */
 
 import type { DiskConfig, IoThreadSetup, StreamHub } from "#devices";
-import type { PassName } from "#jit";
+import type { EmitterSetup, PassName } from "#jit";
 import type { NetworkOptions } from "#net/rules";
 
 export type { PassName };
@@ -145,6 +145,11 @@ export interface MachineHost {
    * keep the order of memory accesses that x86 promises: then one thread runs all vCPUs in turn.
    */
   startVcpu?(setup: VcpuThreadSetup): void;
+  /**
+   * Starts a thread that calls `runEmitterThread` with this. Absent where nothing runs beside the machine: then emitting what
+   * it compiles is time that the guest does not get.
+   */
+  startEmitter?(setup: EmitterSetup): void;
   /** Starts a thread that calls `runIoThread` with this. Absent where there are none: then no device has files or networks. */
   startIo?(setup: IoThreadSetup): void;
 }

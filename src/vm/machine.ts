@@ -144,6 +144,8 @@ export class Machine implements RunnableMachine {
       ...(config.profile && { now: () => host.now() }),
       hotThreshold: this.#hotThreshold,
       ...(threaded && { thread: 0 }),
+      // In virtual time, two runs with a bug in them are to be the same, too.
+      ...(host.startEmitter && !this.#virtual && { startEmitter: (setup) => host.startEmitter?.(setup) }),
     });
     const ranges = ramRanges(config.memoryBytes).map(({ base, size }) => ({ gpa: gpa(base), sizeBytes: size }));
     this.#space = new AddressSpace(this.#arena, this.#engine.runtime, ranges);
@@ -402,6 +404,7 @@ export class Machine implements RunnableMachine {
   #end(reason: MachineOutcome["reason"], detail: string): MachineOutcome {
     this.#outcome ??= { reason, detail };
     this.#threads?.end();
+    this.#engine.close();
     this.#platform.flush();
     return this.#outcome;
   }

@@ -6,7 +6,7 @@
  * - With a budget of n instructions exactly n retire, unless HLT, shutdown or the host ends the run before.
  */
 import { assert } from "#base";
-import { BlockLifter, type Passes, passesWithout } from "#jit";
+import { BlockLifter, type EmitterSetup, type Passes, passesWithout, RemoteEmitter } from "#jit";
 import {
   type Arena,
   arenaLayout,
@@ -41,6 +41,8 @@ export interface TranslatingOptions {
   readonly now?: () => number;
   /** Optimisations in use; all of them unless said otherwise. */
   readonly passes?: Passes;
+  /** Starts a thread that calls `runEmitterThread`; without one, compiled code is emitted on the thread that runs it. */
+  readonly startEmitter?: (setup: EmitterSetup) => void;
   /** With one, caches are dropped and runs are cut at random moments (chaos.ts). */
   readonly chaosSeed?: number;
 }
@@ -73,6 +75,7 @@ export class TranslatingEngine implements Engine {
   readonly #now: (() => number) | undefined;
   #caught: VmExit | undefined;
   readonly #regions: RegionCompiler;
+  readonly #emitter: RemoteEmitter | undefined;
   #running: Vcpu | undefined;
   readonly stats = {
     lifted: 0,
@@ -112,16 +115,28 @@ export class TranslatingEngine implements Engine {
       options.catchFaults ?? false,
       this.#observer && this.#watch(this.#observer),
     );
+    const emitOptions = { exact: options.exact, passes };
+    if (options.startEmitter && this.#threshold !== Number.POSITIVE_INFINITY) {
+      this.#emitter = new RemoteEmitter(emitOptions);
+      options.startEmitter(this.#emitter.setup);
+    }
+    const regionsChanged = (): void => this.runtime.forget_regions(this.#current().vp);
     this.#regions = new RegionCompiler(
       options.arena,
       this.#wasm,
       this.#translations,
-      { exact: options.exact, passes },
-      () => this.runtime.forget_regions(this.#current().vp),
+      emitOptions,
+      regionsChanged,
+      this.#emitter,
     );
     if (options.thread !== undefined && options.thread > 0) {
       this.runtime.use_translations(this.#translations.records);
     }
+  }
+
+  /** Ends what runs beside the engine. */
+  close(): void {
+    this.#emitter?.close();
   }
 
   get regions(): RegionCompiler {

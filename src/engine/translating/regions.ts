@@ -1,18 +1,21 @@
 /**
  * Compiled regions: growing them from hot blocks, batches of them as WebAssembly modules, and the table they are entered by.
+ * Where there is a thread for it (jit/emit/emitter-thread.ts) modules are emitted there, and what runs goes on meanwhile.
  *
  * A block at which a region can be entered says so in its header: B_REGION is the region's place in the table, B_ENTRY which
  * of its entries this is. When the bytes of one of its frames change, all of a region is forgotten and its place used again.
  */
 import { assert } from "#base";
 import {
+  type CompiledBatch,
   type EmitOptions,
   emitRegions,
   growRegion,
   type Region,
-  type RegionBlock,
   type RegionCode,
   type RegionSize,
+  type RemoteEmitter,
+  regionName,
 } from "#jit";
 import { type Arena, blockHeader, regionRecord, regionRecords, type Translations } from "#memory";
 import { Mode, type Vcpu } from "#vcpu";
@@ -21,6 +24,8 @@ import type { WasmRuntime } from "./runtime.ts";
 const batchSize = 32;
 /** Runs for which a region may wait for others to be compiled with. */
 const mostWaits = 4;
+/** Batches that another thread may have to emit at a time. */
+const mostRequests = 8;
 /** Entries of a block whose region was forgotten until it gets another one. */
 const entriesUntilAgain = 500;
 /** B_VALID of a block that some region holds. */
@@ -48,6 +53,10 @@ export class RegionCompiler {
   readonly #arena: Arena;
   readonly #wasm: WasmRuntime;
   readonly #options: EmitOptions;
+  readonly #emitter: RemoteEmitter | undefined;
+  /** What the other thread is asked for, by number. */
+  readonly #requested = new Map<number, readonly RegionCode[]>();
+  #nextRequest = 0;
   /** The hash table of blocks. */
   readonly #hash: number;
   readonly #regionsChanged: () => void;
@@ -62,15 +71,20 @@ export class RegionCompiler {
   readonly #byPlace = new Map<number, Compiled>();
   readonly stats = { regions: 0, wasmBytes: 0 };
 
-  /** `regionsChanged`: those that vCPUs remember may be gone, or no longer the best ones. */
+  /**
+   * `regionsChanged`: those that vCPUs remember may be gone, or no longer the best ones. `emitter`: a thread that emits modules,
+   * with the same options.
+   */
   constructor(
     arena: Arena,
     wasm: WasmRuntime,
     translations: Translations,
     options: EmitOptions,
     regionsChanged: () => void,
+    emitter?: RemoteEmitter,
   ) {
     this.#regionsChanged = regionsChanged;
+    this.#emitter = emitter;
     this.#hash = translations.hash;
     this.#arena = arena;
     this.#wasm = wasm;
@@ -108,18 +122,28 @@ export class RegionCompiler {
 
   /** Compiles what waits, once that is enough for a module or has waited for some runs. */
   compile(): void {
+    if (this.#requested.size > 0) this.#takeReplies();
     if (this.#queue.length === 0) return;
     if (this.#queue.length < batchSize && ++this.#waited < mostWaits) return;
-    this.compileNow();
+    this.#waited = 0;
+    while (this.#queue.length > 0 && this.#requested.size < mostRequests) {
+      const codes = this.#nextBatch();
+      if (codes.length > 0 && !this.#requestBatch(codes)) this.#compileHere(codes);
+    }
   }
 
+  /** Compiles what waits, at once. */
   compileNow(): void {
-    this.#waited = 0;
-    while (this.#queue.length > 0) this.#compileBatch(this.#queue.splice(0, batchSize));
+    while (this.#queue.length > 0) {
+      const codes = this.#nextBatch();
+      if (codes.length > 0) this.#compileHere(codes);
+    }
   }
 
   forgetAll(): void {
     this.#queue = [];
+    for (const codes of this.#requested.values()) for (const { record } of codes) this.#freeRecord(record);
+    this.#requested.clear();
     this.#forget([...this.#byPlace.values()]);
   }
 
@@ -144,7 +168,7 @@ export class RegionCompiler {
     this.#wasm.regions.set(compiled.place, null);
     this.#byPlace.delete(compiled.place);
     this.#freePlaces.push(compiled.place);
-    if (compiled.record !== 0) this.#freeRecords.push(compiled.record);
+    this.#freeRecord(compiled.record);
     for (const frame of compiled.frames) {
       const regions = this.#ofFrame.get(frame);
       regions?.delete(compiled);
@@ -157,36 +181,67 @@ export class RegionCompiler {
     }
   }
 
-  #compileBatch(waiting: readonly Region[]): void {
-    const words = this.#arena.i32;
+  /** Of what waits, as much as a module holds: what still is as it was when it was grown. */
+  #nextBatch(): RegionCode[] {
     const places = this.#wasm.regions.length - this.#nextPlace + this.#freePlaces.length;
-    if (Math.min(places, this.#freeRecords.length) < batchSize) this.#evict();
+    const promised = batchSize * (this.#requested.size + 1);
+    if (places < promised || this.#freeRecords.length < batchSize) this.#evict();
     const covered = new Set<number>();
     const codes: RegionCode[] = [];
-    for (const region of waiting) {
+    for (const region of this.#queue.splice(0, batchSize)) {
       const seed = region.blocks[region.seed].block;
-      const valid = ({ block }: RegionBlock): boolean => words[(block + blockHeader.B_VALID) >> 2] !== 0;
-      if (!region.blocks.every(valid) || covered.has(seed)) {
-        // Some of it changed meanwhile: it gets hot again. (A counter of 0 keeps a forgotten block from being run.)
-        if (valid(region.blocks[region.seed]))
-          words[(seed + (region.size === "large" ? blockHeader.B_HEAT : blockHeader.B_COUNTER)) >> 2] = 1;
+      if (!this.#isUnchanged(region) || covered.has(seed)) {
+        this.#giveUp(region);
         continue;
       }
       covered.add(seed);
       codes.push({ region, record: region.pages.length > 1 ? this.#describe(region) : 0 });
     }
-    if (codes.length === 0) return;
-    const batch = emitRegions(words, codes, this.#options);
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(batch.bytes), this.#wasm.imports);
+    return codes;
+  }
+
+  #isUnchanged({ blocks }: Region): boolean {
+    const words = this.#arena.i32;
+    return blocks.every(({ block }) => words[(block + blockHeader.B_VALID) >> 2] !== 0);
+  }
+
+  /** Some of a region changed before it could be entered: its seed gets hot again. */
+  #giveUp({ blocks, seed, size }: Region): void {
+    const words = this.#arena.i32;
+    const { block } = blocks[seed];
+    // A counter of 0 keeps a forgotten block from being run.
+    if (words[(block + blockHeader.B_VALID) >> 2] === 0) return;
+    words[(block + (size === "large" ? blockHeader.B_HEAT : blockHeader.B_COUNTER)) >> 2] = 1;
+  }
+
+  #compileHere(codes: readonly RegionCode[]): void {
+    this.#install(codes, emitRegions(this.#arena.i32, codes, this.#options));
+  }
+
+  #requestBatch(codes: readonly RegionCode[]): boolean {
+    if (this.#emitter?.request(this.#nextRequest, this.#arena.i32, codes) !== true) return false;
+    this.#requested.set(this.#nextRequest++, codes);
+    return true;
+  }
+
+  #takeReplies(): void {
+    for (let reply = this.#emitter?.reply(); reply !== undefined; reply = this.#emitter?.reply()) {
+      const codes = this.#requested.get(reply.number);
+      // All was forgotten meanwhile.
+      if (codes === undefined) continue;
+      this.#requested.delete(reply.number);
+      this.#install(codes, reply.batch);
+    }
+  }
+
+  #install(codes: readonly RegionCode[], { bytes, entries }: CompiledBatch): void {
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.#wasm.imports);
     codes.forEach((code, n) => {
-      const { name, entries } = batch.functions[n];
-      this.#enter(
-        code,
-        instance.exports[name],
-        entries.map(({ block }) => block),
-      );
+      if (this.#isUnchanged(code.region)) return this.#enter(code, instance.exports[regionName(n)], entries[n]);
+      this.#freeRecord(code.record);
+      this.#giveUp(code.region);
     });
-    this.stats.wasmBytes += batch.bytes.length;
+    this.stats.wasmBytes += bytes.length;
     this.#regionsChanged();
   }
 
@@ -230,6 +285,10 @@ export class RegionCompiler {
       words[at + 1] = frame;
     });
     return record;
+  }
+
+  #freeRecord(record: number): void {
+    if (record !== 0) this.#freeRecords.push(record);
   }
 
   /** The valid block at an HPA, lifted for this mode; or 0. */

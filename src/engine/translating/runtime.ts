@@ -14,6 +14,8 @@ export interface RuntimeExports extends FrameSource {
   fetch_code(vp: number, page: number): number;
   translate(vp: number, va: bigint): bigint;
   register_block(vp: number, block: number): void;
+  /** The block for RIP, or 0 where it has to be lifted first, or fetching it faults. */
+  lookup(vp: number): number;
   forget_blocks(vp: number): void;
   forget_regions(vp: number): void;
   /** These do nothing before `use_thread` (src/runtime/memory/exclusive.ts). */

@@ -51,9 +51,12 @@ export interface RegionCode {
 }
 export interface CompiledBatch {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Of each region: the exported function's name, and the blocks that its entries stand for. */
-  readonly functions: readonly { readonly name: string; readonly entries: readonly RegionBlock[] }[];
+  /** Of each region the blocks that its entries stand for. Its function is exported by the name `regionName` gives. */
+  readonly entries: readonly (readonly number[])[];
 }
+
+/** The n-th of a batch. */
+export const regionName = (n: number): string => `r${n}`;
 
 export interface EmitOptions {
   /** The budget is exact: it is looked at before every block. */
@@ -76,13 +79,12 @@ export function emitRegions(words: Int32Array, regions: readonly RegionCode[], o
   const imports = new Map<string, number>();
   for (const [name, type] of Object.entries(runtimeCalls)) imports.set(name, module.importFunction("runtime", name, type));
   const types = { helper: module.type({ parameters: ["i32", "i32", "i32", "i32"], results: ["i32"] }), region: module.type(regionType) };
-  const functions = regions.map((each, n) => {
-    const name = `r${n}`;
+  const entries = regions.map((each, n) => {
     const function_ = RegionFunction.write(words, each, options, imports, types);
-    module.function(regionType, function_.code, name);
-    return { name, entries: function_.entries.map((node) => each.region.blocks[node]) };
+    module.function(regionType, function_.code, regionName(n));
+    return function_.entries.map((node) => each.region.blocks[node].block);
   });
-  return { bytes: module.finish({ hints: options.passes["branch-hints"] }), functions };
+  return { bytes: module.finish({ hints: options.passes["branch-hints"] }), entries };
 }
 
 /** Where a loop or a place behind blocks is, seen from code inside. */
