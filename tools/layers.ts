@@ -45,11 +45,11 @@ const layers: Readonly<Record<string, Layer>> = {
   images: { mayImport: [] },
   control: { mayImport: ["introspect", "snapshot", "vm"] },
   // Implements what control, disks and images ask of a host.
-  host: { mayImport: ["control", "disk", "images"], outside: ["node:", "openpgp"] },
+  host: { mayImport: ["control", "disk", "images"], outside: ["node:", "openpgp", "ws"] },
   // The command puts control, images and this host together.
   cli: { mayImport: ["control", "images", "host"], outside: ["node:", "commander", "cli-progress"] },
   // The page, bundled; its threads/ are the browser's half of what host is in Node.
-  web: { mayImport: ["control", "disk"], outside: ["@xterm/xterm", "@xterm/addon-fit", "fflate", "uplot"] },
+  web: { mayImport: ["control", "disk", "net"], outside: ["@xterm/xterm", "@xterm/addon-fit", "fflate", "uplot"] },
   // src/index.ts: the library in Node.
   ".": { mayImport: ["control", "images", "host"] },
 };

@@ -9,6 +9,7 @@ import {
   imageListCommand,
   imagePrepareCommand,
   imageRemoveCommand,
+  relayCommand,
   restoreCommand,
   runCommand,
 } from "#control";
@@ -34,6 +35,8 @@ addCommand(image, imagePrepareCommand, async (name, values) =>
   (await import("./image.ts")).prepareCommand(name, values),
 );
 addCommand(image, imageRemoveCommand, async (name) => (await import("./image.ts")).removeCommand(name));
+
+addCommand(program, relayCommand, async (_, values) => (await import("./relay.ts")).relay(values));
 
 addCommand(program, disasmCommand, async (code, values) => (await import("./disasm.ts")).disasm(code ?? "", values));
 

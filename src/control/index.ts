@@ -50,4 +50,5 @@ export {
 export { exitStatus, runCommand, statusOf } from "./commands/run.ts";
 export { restoreCommand } from "./commands/restore.ts";
 export { imageListCommand, imagePrepareCommand, imageRemoveCommand } from "./commands/image.ts";
+export { relayCommand } from "./commands/relay.ts";
 export { disasmCommand } from "./commands/disasm.ts";

@@ -3,13 +3,14 @@ import { cardAddress, NetworkError, type NetworkOptions, parseAllow, parsePublis
 import { VmError, type VmNetwork } from "./vm-api.ts";
 
 /** Throws `VmError` for what makes no sense. */
-export function networkOptions({ publish = [], allow = [], mac }: VmNetwork): NetworkOptions {
+export function networkOptions({ publish = [], allow = [], mac, relay }: VmNetwork): NetworkOptions {
   const card = mac === undefined ? {} : { mac };
   checked(() => cardAddress(card));
   return {
     publish: publish.map((each) => checked(() => parsePublish(each))),
     allow: allow.map((each) => checked(() => parseAllow(each))),
     ...card,
+    ...(relay !== undefined && { relay }),
   };
 }
 

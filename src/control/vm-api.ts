@@ -43,6 +43,8 @@ export interface VmNetwork {
   readonly publish?: readonly string[];
   /** What the guest may reach though it is the host itself or link-local: `localhost:5432`, which it finds at 10.0.2.2. */
   readonly allow?: readonly string[];
+  /** A relay whose sockets are used (`memvisor relay`), as `ws://127.0.0.1:8765/#TOKEN`: what a page needs. */
+  readonly relay?: string;
   /** Of the card: `52:54:00:12:34:56` without a word. */
   readonly mac?: string;
 }

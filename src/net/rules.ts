@@ -25,6 +25,8 @@ export interface NetworkOptions {
   readonly allow?: readonly AllowRule[];
   /** Of the guest's card. */
   readonly mac?: string;
+  /** Whose sockets are used, as `ws://127.0.0.1:8765/#TOKEN`; without one, this host's own. */
+  readonly relay?: string;
 }
 
 export const loopback: Ipv4 = ipv4(0x7f00_0001);

@@ -77,6 +77,7 @@ export class Session {
           commandLine: words.filter(Boolean).join(" "),
           memoryBytes,
           cpus: settings.cpus,
+          ...(settings.relay && { network: { relay: settings.relay } }),
           ...(settings.disk && { disks: [{ file: diskName }] }),
         }),
       );

@@ -5,6 +5,8 @@ export interface Settings {
   readonly cpus: number;
   /** With the disk that the browser keeps. */
   readonly disk: boolean;
+  /** By which the guest has a network, as `memvisor relay` prints it; empty: no network. */
+  readonly relay: string;
   /** More words for the kernel's command line. */
   readonly append: string;
   readonly autoStart: boolean;
@@ -18,6 +20,7 @@ const defaults: Settings = {
   memoryMib: 512,
   cpus: 1,
   disk: false,
+  relay: "",
   append: "",
   autoStart: false,
   screenReader: false,
@@ -34,6 +37,7 @@ export function loadSettings(): Settings {
       image: asked.get("image") ?? undefined,
       memoryMib: number("memory"),
       cpus: number("cpus"),
+      relay: asked.get("relay") ?? undefined,
       append: asked.get("append") ?? undefined,
       disk: asked.has("disk") ? true : undefined,
       autoStart: asked.has("start") ? true : undefined,

@@ -25,6 +25,7 @@ export class StartForm {
       select(id).append(...options.map(([value, text]) => element("option", { value, textContent: text })));
       if (options.some(([value]) => value === chosen)) select(id).value = chosen;
     }
+    input("relay").value = settings.relay;
     input("append").value = settings.append;
     input("auto-start").checked = settings.autoStart;
     input("screen-reader").checked = settings.screenReader;
@@ -49,6 +50,7 @@ export class StartForm {
       memoryMib: Number(select("memory").value),
       cpus: Number(select("cpus").value),
       disk: this.disk.used,
+      relay: input("relay").value.trim(),
       append: input("append").value.trim(),
       autoStart: input("auto-start").checked,
       screenReader: input("screen-reader").checked,

@@ -3,10 +3,11 @@
  * (docs/add-a-device.md).
  */
 import { type IoStart, words } from "#control";
-import { type OpenService, runIoThread } from "#devices";
+import { networkService, type OpenService, runIoThread } from "#devices";
 
 /** By the name in a device's request; loaded when one asks. */
 const services: Readonly<Record<string, () => Promise<OpenService>>> = {
+  [networkService]: async () => (await import("./network.ts")).openNetwork,
   disk: async () => (await import("./opfs-disk.ts")).openBlock,
 };
 

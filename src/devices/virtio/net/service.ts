@@ -15,10 +15,12 @@ export interface NetworkServiceHost {
 }
 
 /** The service on a host that gives it these. */
-export function networkOpener(newHost: () => NetworkServiceHost): OpenService {
+export function networkOpener(
+  newHost: (options: NetworkOptions) => NetworkServiceHost | Promise<NetworkServiceHost>,
+): OpenService {
   return async (config, port) => {
     const options = config as NetworkOptions;
-    const host = newHost();
+    const host = await newHost(options);
     const link = new LineLink(port);
     const network = new UserNetwork({ link, ...host }, cardAddress(options));
     link.onRoom = () => network.linkReady();
