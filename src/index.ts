@@ -5,7 +5,7 @@
  *     vm.console.onOutput((bytes) => process.stdout.write(bytes));
  *     const { status } = await vm.exec("uname -a");
  */
-export { VirtualMachine } from "#host";
+export { type ImageOptions, type StartOptions, VirtualMachine } from "#host";
 export {
   defaultCommandLine,
   defaultMemoryBytes,
@@ -19,6 +19,7 @@ export {
   Output,
   type ProcessEnd,
   type ProcessOptions,
+  type ReadFileOptions,
   type RestoreOptions,
   type SerialPort,
   type SnapshotSummary,
@@ -32,6 +33,7 @@ export {
   type VmShare,
   type VmStats,
   type Vsock,
+  type WriteFileOptions,
 } from "#control";
 export {
   type Image,

@@ -141,7 +141,15 @@ export function setRealTime(time: usize): void {
   call(227, CLOCK_REALTIME, time, 0, 0, 0, 0);
 }
 
+/** "/" */
+const rootFolder = memory.data<u8>([47, 0]);
+
+/** Ends everything else, so that nothing writes any more and the root can be left whole; then the machine. */
 export function powerOff(): void {
+  const MS_RDONLY = 1;
+  const MS_REMOUNT = 32;
+  kill(-1, SIGKILL);
+  call(165, rootFolder, rootFolder, 0, MS_REMOUNT | MS_RDONLY, 0, 0);
   call(162, 0, 0, 0, 0, 0, 0);
   call(169, 0xfee1dead, 0x28121969, 0x4321fedc, 0, 0, 0);
 }

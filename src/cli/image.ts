@@ -5,7 +5,7 @@ import { defaultImage, ImageError } from "#images";
 import { Failure } from "./failure.ts";
 import { progressLine } from "./progress-line.ts";
 
-type PrepareValues = ValuesOf<typeof imagePrepareCommand>;
+type PrepareValues = Partial<ValuesOf<typeof imagePrepareCommand>>;
 
 export async function listCommand(): Promise<number> {
   const rows = (await listImages()).map(({ reference, image }) => {
@@ -49,11 +49,14 @@ async function prepare(name: string, values: PrepareValues) {
   process.once("SIGTERM", interrupt);
   try {
     using line = await progressLine();
-    const { mirror, keyring } = values;
+    const { mirror, keyring, size, configure, inMemory } = values;
     return await prepareImage(name, {
       ...(mirror && { mirror }),
       ...(keyring && { keyring }),
       ...(values.with && { with: values.with }),
+      ...(size !== undefined && { diskBytes: size }),
+      ...(configure !== undefined && { configure }),
+      ...(inMemory !== undefined && { inMemory }),
       onProgress: line.show,
       signal: interruption.signal,
     });

@@ -7,6 +7,7 @@ const words: Readonly<Record<Progress["phase"], string>> = {
   download: "downloading",
   unpack: "unpacking",
   write: "writing",
+  configure: "configuring",
 };
 
 export interface ProgressLine extends Disposable {

@@ -9,7 +9,7 @@ import {
   type ValuesOf,
   type VmOptions,
 } from "#control";
-import { canBeTemplate, startFromTemplate, VirtualMachine } from "#host";
+import { canBeTemplate, rootDisk, rootWords, startFromTemplate, VirtualMachine } from "#host";
 import { cacheFolder } from "#host/images";
 import { defaultImage } from "#images";
 import { Failure } from "./failure.ts";
@@ -39,7 +39,7 @@ async function optionsFor(imageName: string | undefined, values: RunValues): Pro
     kernel,
     ...(setupHeader && { setupHeader }),
     ...(initrd && { initrd }),
-    commandLine: commandLineFor(values),
+    commandLine: [commandLineFor(values), ...(image ? rootWords(image) : [])].join(" "),
     ...(memory !== undefined && { memoryBytes: memory }),
     ...(cpus !== undefined && { cpus }),
     ...(clock && { clock }),
@@ -49,7 +49,7 @@ async function optionsFor(imageName: string | undefined, values: RunValues): Pro
     ...(seed !== undefined && { seed }),
     ...(rng && { rng }),
     ...networkFor(values),
-    ...(disk && { disks: disk }),
+    ...(image ? rootDisk(image, disk, values.keep) : disk && { disks: disk }),
     ...(values.share && { shares: values.share.map((each) => ({ ...each, hostPath: resolve(each.hostPath) })) }),
     ...(interpreter && { interpreterOnly: true }),
     ...(chaos !== undefined && { chaosSeed: chaos }),

@@ -22,7 +22,8 @@ export {
   Output,
   VmError,
 } from "./vm-api.ts";
-export type { GuestProcess, ProcessEnd, SignalName } from "./agent/index.ts";
+export type { GuestProcess, ProcessEnd, ReadFileOptions, SignalName, WriteFileOptions } from "./agent/index.ts";
+export { busybox } from "./agent/index.ts";
 export { checkOptions, MachineHandle } from "./machine-handle.ts";
 export type {
   BootFiles,

@@ -9,7 +9,17 @@
 import { allocateByteRing, printValue } from "#base";
 import { streamRingBytes } from "#devices";
 import type { MachineOutcome, ReportKind } from "#vm";
-import { execute, GuestCommands, type GuestProcess } from "./agent/index.ts";
+import {
+  execute,
+  GuestCommands,
+  type GuestProcess,
+  packTar,
+  type ReadFileOptions,
+  readFile,
+  unpackTar,
+  type WriteFileOptions,
+  writeFile,
+} from "./agent/index.ts";
 import { type GuestPort, GuestPorts, portsProblem } from "./guest-ports.ts";
 import { GuestStreams } from "./guest-streams.ts";
 import { networkOptions } from "./network-options.ts";
@@ -147,6 +157,34 @@ export class MachineHandle implements AsyncDisposable {
   /** Starts a command, to be talked to while it runs. Resolved when it does. */
   spawn(program: string, args: readonly string[] = [], options: SpawnOptions = {}): Promise<GuestProcess> {
     return this.#commands.start([program, ...args], options, options.stdin ?? false);
+  }
+
+  /** Writes a file in the guest, whole, over what is there. */
+  writeFile(
+    path: string,
+    data: Uint8Array | string | AsyncIterable<Uint8Array>,
+    options?: WriteFileOptions,
+  ): Promise<void> {
+    return writeFile(this.#commands, path, data, options);
+  }
+
+  readFile(path: string, options?: ReadFileOptions): Promise<Uint8Array> {
+    return readFile(this.#commands, path, options);
+  }
+
+  /** Unpacks a tar archive in a folder of the guest, which is made if need be. */
+  unpackTar(archive: AsyncIterable<Uint8Array>, folder: string, options: { signal?: AbortSignal } = {}): Promise<void> {
+    return unpackTar(this.#commands, archive, folder, options.signal);
+  }
+
+  /** A file or a folder of the guest as a tar archive, whose entries begin with the path's last name. */
+  packTar(path: string): AsyncIterable<Uint8Array> {
+    return packTar(this.#commands, path);
+  }
+
+  /** Resolved when the guest takes commands; rejected when it ends before that. */
+  ready(): Promise<void> {
+    return this.#commands.ready();
   }
 
   /** Tells the guest the size of the terminal at its console. */

@@ -1,7 +1,9 @@
 /** A virtual machine in this process: its vCPU runs in a worker thread, so the caller's event loop stays free. */
+import { basename, posix, resolve } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { Value } from "#base";
 import {
+  busybox,
   checkOptions,
   MachineHandle,
   type MachineMessage,
@@ -11,19 +13,38 @@ import {
   recallOptions,
   type StartThread,
   VmError,
-  type VmOptions,
 } from "#control";
 import { readSnapshot, SnapshotError } from "#snapshot";
+import { packPath, unpackTo } from "./copy.ts";
 import { hostModule } from "./package-files.ts";
 import { openFile } from "./snapshot-file.ts";
+import { type StartOptions, withImage } from "./start-options.ts";
 
 export class VirtualMachine extends MachineHandle {
-  /** Resolves when the guest runs. Throws `VmError` for options or a kernel that no machine can run. */
-  static async start(options: VmOptions): Promise<VirtualMachine> {
+  /**
+   * Resolves when the guest runs. Throws `VmError` for options or a kernel that no machine can run, `ImageError` for an image that
+   * is not here.
+   */
+  static async start(given: StartOptions): Promise<VirtualMachine> {
+    const options = await withImage(given);
     checkOptions(options);
     const vm = new VirtualMachine(options, workerThread(hostModule("vm-worker")));
     await vm.started;
     return vm;
+  }
+
+  /** Copies a file or a folder of this host into the guest: to that name, or under its own into a folder that is there. */
+  async copyIn(hostPath: string, guestPath: string): Promise<void> {
+    const { status } = await this.exec(busybox, ["test", "-d", guestPath], { cwd: "/" });
+    const into = guestPath.endsWith("/") || status === 0;
+    const clean = guestPath.replace(/\/+$/, "") || "/";
+    const name = into ? basename(resolve(hostPath)) : posix.basename(clean);
+    await this.unpackTar(packPath(hostPath, name), into ? clean : posix.dirname(clean));
+  }
+
+  /** Copies a file or a folder of the guest to this host: to that name, or under its own into a folder that is there. */
+  async copyOut(guestPath: string, hostPath: string): Promise<void> {
+    await unpackTo(this.packTar(guestPath), hostPath);
   }
 
   /**

@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
+import { type ByteStream, collect } from "./archive/byte-source.ts";
 import { readLinkNeeds, readModinfo } from "./archive/elf.ts";
 import { bytesOf, debOf, linkedAgainst, type Member, moduleOf } from "./archive/fixtures.ts";
 import { buildImage, isCurrent, type PackageSource } from "./build.ts";
 import { PackageIndex } from "./debian/package-index.ts";
+import { contentOf } from "./disk/disk-tree.ts";
 import { bootOrder, modulesAlias, modulesDep, selectModules } from "./modules.ts";
 import { parseReference } from "./reference.ts";
 
@@ -21,6 +23,8 @@ function archiveOf(packages: readonly Package[]) {
   index.add(packages.map(stanza).join("\n\n"), "memory");
   const fetched: string[] = [];
   const source: PackageSource = {
+    archives: [],
+    fetchAll: async () => {},
     refresh: async () => index,
     fetch: async ({ name }) => {
       fetched.push(name);
@@ -30,8 +34,12 @@ function archiveOf(packages: readonly Package[]) {
   const decompress = async function* (_: string, bytes: Uint8Array) {
     yield bytes;
   };
-  return { fetched, workshop: { source, index, decompress, agent: new Uint8Array(0), onProgress: () => {} } };
+  const keep = async (body: ByteStream) => contentOf(await collect(body));
+  const rest = { agent: new Uint8Array(0), keep, md5: () => "", onProgress: () => {} };
+  return { fetched, workshop: { source, index, decompress, ...rest } };
 }
+
+const inMemory = (extras: readonly string[]) => ({ extras, disk: false });
 
 const folder = "lib/modules/6.1-test";
 const kernel: Package[] = [
@@ -70,7 +78,7 @@ function pathsOf(cpio: Uint8Array): string[] {
 
 test("an image is the kernel, busybox, init and the modules that are wanted, with what they need", async () => {
   const { workshop, fetched } = archiveOf(kernel);
-  const image = await buildImage(reference, [], workshop);
+  const image = await buildImage(reference, inMemory([]), workshop);
   expect(fetched).toEqual(["linux-image-6.1-test", "busybox-static"]);
   expect(new TextDecoder().decode(image.kernel)).toBe("kernel");
   expect(image.record).toMatchObject({ kernelVersion: "6.1-test", reference: "debian-12-cloud", extras: [] });
@@ -94,12 +102,12 @@ test("an image is the kernel, busybox, init and the modules that are wanted, wit
 
 test("the same packages give the same bytes, and an image knows when the archive has newer ones", async () => {
   const [a, b] = [archiveOf(kernel).workshop, archiveOf(kernel).workshop];
-  const image = await buildImage(reference, [], a);
-  expect((await buildImage(reference, [], b)).initrd).toEqual(image.initrd);
-  expect(isCurrent(image.record, reference, [], a.index)).toBe(true);
-  expect(isCurrent(image.record, reference, ["tree"], a.index)).toBe(false);
+  const image = await buildImage(reference, inMemory([]), a);
+  expect((await buildImage(reference, inMemory([]), b)).initrd).toEqual(image.initrd);
+  expect(isCurrent(image.record, reference, inMemory([]), a.index)).toBe(true);
+  expect(isCurrent(image.record, reference, inMemory(["tree"]), a.index)).toBe(false);
   a.index.add("Package: busybox-static\nVersion: 2\nSHA256: newer\n", "memory");
-  expect(isCurrent(image.record, reference, [], a.index)).toBe(false);
+  expect(isCurrent(image.record, reference, inMemory([]), a.index)).toBe(false);
 });
 
 test("an extra package comes whole; of libraries comes what something is linked against, and no more is fetched", async () => {
@@ -141,7 +149,7 @@ test("an extra package comes whole; of libraries comes what something is linked 
       ],
     },
   ]);
-  const paths = pathsOf((await buildImage(reference, ["tool"], workshop)).initrd);
+  const paths = pathsOf((await buildImage(reference, inMemory(["tool"]), workshop)).initrd);
   const libraries = paths.filter((path) => path.includes(".so"));
   expect(libraries.sort()).toEqual([
     "usr/lib/x86_64-linux-gnu/deep/libdeep.so.1",
@@ -162,9 +170,9 @@ test("a package that is not in the archive, or lacks a library, is named", async
     ...kernel,
     { name: "tool", files: [{ path: "usr/bin/tool", data: linkedAgainst(["libno.so.1"]) }] },
   ]);
-  await expect(buildImage(reference, ["absent"], workshop)).rejects.toThrow('no package "absent"');
-  await expect(buildImage(reference, ["tool"], workshop)).rejects.toThrow("libno.so.1");
-  await expect(buildImage(reference, [], archiveOf([]).workshop)).rejects.toThrow("linux-image-cloud-amd64");
+  await expect(buildImage(reference, inMemory(["absent"]), workshop)).rejects.toThrow('no package "absent"');
+  await expect(buildImage(reference, inMemory(["tool"]), workshop)).rejects.toThrow("libno.so.1");
+  await expect(buildImage(reference, inMemory([]), archiveOf([]).workshop)).rejects.toThrow("linux-image-cloud-amd64");
 });
 
 test("modules load behind what they depend on, and modprobe's files say so", async () => {

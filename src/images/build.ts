@@ -7,6 +7,10 @@ import { collect } from "./archive/byte-source.ts";
 import { type Compression, type Decompress, readDeb } from "./archive/deb.ts";
 import type { TarEntry } from "./archive/tar.ts";
 import type { DebianPackage, PackageIndex } from "./debian/package-index.ts";
+import type { DebianArchive } from "./debian/repository.ts";
+import { resolve } from "./debian/resolve.ts";
+import { type Keep, RootTree } from "./debian/root-tree.ts";
+import { contentOf, type DiskTree } from "./disk/disk-tree.ts";
 import { ExtraPackages } from "./extras.ts";
 import { FileTree } from "./file-tree.ts";
 import { ImageError } from "./image-error.ts";
@@ -17,8 +21,11 @@ import type { ImageReference } from "./reference.ts";
 
 /** Where packages come from: each way to an archive is one of these. */
 export interface PackageSource {
+  readonly archives: readonly DebianArchive[];
   /** The archive's lists, fetched anew and verified. */
   refresh(reference: ImageReference, onProgress: OnProgress): Promise<PackageIndex>;
+  /** Brings packages here all at once, where that is faster than one by one. */
+  fetchAll(wanted: readonly DebianPackage[], onProgress: OnProgress): Promise<void>;
   /** The package's file, verified against its list. */
   fetch(wanted: DebianPackage, onProgress: OnProgress): Promise<Uint8Array>;
 }
@@ -30,6 +37,26 @@ export interface ImageRecord {
   readonly kernelVersion: string;
   readonly extras: readonly string[];
   readonly packages: readonly PackageRecord[];
+  /** Of an image whose root is a disk. */
+  readonly disk?: DiskRecord;
+}
+
+export interface DiskRecord {
+  readonly sizeBytes: number;
+  /** What was put into it. */
+  readonly contentBytes: number;
+  /** Whether the packages' own scripts have run. */
+  readonly configured?: boolean;
+  /** How its programs are to be started, where that was said. */
+  readonly defaults?: ProgramDefaults;
+}
+
+/** What an image says of the programs in it. */
+export interface ProgramDefaults {
+  readonly environment: Readonly<Record<string, string>>;
+  readonly folder?: string;
+  readonly user?: string;
+  readonly command: readonly string[];
 }
 
 export interface PackageRecord {
@@ -42,6 +69,8 @@ export interface BuiltImage {
   readonly record: ImageRecord;
   readonly kernel: Uint8Array;
   readonly initrd: Uint8Array;
+  /** The root disk's files, where there is to be one. */
+  readonly root?: DiskTree;
 }
 
 export interface Workshop {
@@ -50,28 +79,33 @@ export interface Workshop {
   readonly decompress: Decompress;
   /** The program that runs the host's commands (src/agent). */
   readonly agent: Uint8Array;
+  /** Puts a file of a root disk away until the disk is written. */
+  readonly keep: Keep;
+  readonly md5: (bytes: Uint8Array) => string;
   readonly onProgress: OnProgress;
 }
 
 /** Whether an image is what the archive would give today. */
-export function isCurrent(
-  record: ImageRecord,
-  reference: ImageReference,
-  extras: readonly string[],
-  index: PackageIndex,
-): boolean {
+export function isCurrent(record: ImageRecord, reference: ImageReference, wish: Wish, index: PackageIndex): boolean {
   const names = new Set(record.packages.map((each) => each.name));
   return (
     record.builderVersion === builderVersion &&
-    extras.every((each) => record.extras.includes(each)) &&
+    wish.disk === (record.disk !== undefined) &&
+    wish.extras.every((each) => record.extras.includes(each)) &&
     names.has(kernelPackage(reference, index).name) &&
     record.packages.every((each) => index.find({ name: each.name })?.sha256 === each.sha256)
   );
 }
 
+/** What is put in besides a kernel: into memory with it, or a whole Debian on a disk. */
+export interface Wish {
+  readonly extras: readonly string[];
+  readonly disk: boolean;
+}
+
 export async function buildImage(
   reference: ImageReference,
-  extras: readonly string[],
+  { extras, disk }: Wish,
   workshop: Workshop,
 ): Promise<BuiltImage> {
   const used: DebianPackage[] = [];
@@ -93,12 +127,25 @@ export async function buildImage(
   if (busybox.length !== 1) throw new ImageError("bad-package", "the package busybox-static has no busybox in it");
   tree.entry(busybox[0]);
 
-  const packages = new ExtraPackages(tree, workshop.index, take);
-  for (const name of extras) await packages.add(name);
+  let root: DiskTree | undefined;
+  if (disk) {
+    const packages = resolve(
+      [...firstOnDisk, ...workshop.index.required(), ...alwaysOnDisk, ...extras],
+      workshop.index,
+    );
+    used.push(...packages);
+    root = await buildRoot(reference, packages, workshop);
+    // The kernel is not of this root, but programs in it ask for its modules.
+    for (const { path, data } of tree.files("usr/lib/modules/")) root.file(path, contentOf(data));
+  } else {
+    const packages = new ExtraPackages(tree, workshop.index, take);
+    for (const name of extras) await packages.add(name);
+  }
 
   return {
     kernel: kernel.data,
     initrd: packInitramfs(tree),
+    ...(root && { root }),
     record: {
       reference: reference.name,
       builderVersion,
@@ -107,6 +154,29 @@ export async function buildImage(
       packages: used.map(({ name, version, sha256 }) => ({ name, version, sha256 })),
     },
   };
+}
+
+/** Beside what Debian calls essential: more can be installed from within. */
+const alwaysOnDisk = ["apt"];
+/** Before all others: it says that the tree is what `usrmerge`, and the whole of Perl with it, would make of it. */
+const firstOnDisk = ["usr-is-merged"];
+
+async function buildRoot(
+  reference: ImageReference,
+  packages: readonly DebianPackage[],
+  { source, decompress, keep, md5, onProgress }: Workshop,
+): Promise<DiskTree> {
+  await source.fetchAll(packages, onProgress);
+  const root = new RootTree(decompress, keep, md5);
+  const totalBytes = packages.reduce((sum, each) => sum + each.installedBytes, 0);
+  let doneBytes = 0;
+  for (const each of packages) {
+    onProgress({ phase: "unpack", what: each.name, doneBytes, totalBytes });
+    await root.add(each, await source.fetch(each, onProgress));
+    doneBytes += each.installedBytes;
+  }
+  root.finish({ hostname: "memvisor", image: reference.name, archives: source.archives });
+  return root.tree;
 }
 
 /** The package with the kernel itself, which the meta package of the reference depends on. */

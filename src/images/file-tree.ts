@@ -55,6 +55,11 @@ export class FileTree {
     }
   }
 
+  /** The files, not folders or links, whose paths begin so. */
+  files(prefix: string): CpioEntry[] {
+    return this.entries().filter(({ path, mode }) => path.startsWith(prefix) && (mode & 0o170000) === fileType.file);
+  }
+
   entries(): CpioEntry[] {
     const all = [...this.#entries.values()];
     // Folders first, outer before inner: nothing is made before the folder that it lies in.

@@ -4,11 +4,16 @@ export type { OnProgress, Progress } from "./progress.ts";
 export {
   type BuiltImage,
   buildImage,
+  type DiskRecord,
   type ImageRecord,
   isCurrent,
   type PackageRecord,
   type PackageSource,
+  type ProgramDefaults,
+  type Wish,
 } from "./build.ts";
+export { streamTar, type StreamedEntry, type TarHeader } from "./archive/tar.ts";
+export { type TarMember, writeTar } from "./archive/tar-writer.ts";
 export { type ByteStream, collect } from "./archive/byte-source.ts";
 export type { Compression, Decompress } from "./archive/deb.ts";
 export { type DebianPackage, PackageIndex } from "./debian/package-index.ts";
@@ -21,5 +26,9 @@ export {
   loadIndex,
   type RepositoryHost,
 } from "./debian/repository.ts";
+export { type Content, contentOf, DiskTree } from "./disk/disk-tree.ts";
+export { diskSizeFor, writeExt4 } from "./disk/ext4.ts";
+export { groupBytes } from "./disk/ext4-layout.ts";
+export type { Keep } from "./debian/root-tree.ts";
 export { builderVersion } from "./initramfs.ts";
 export { firstLineOfInit } from "./guest/init.ts";

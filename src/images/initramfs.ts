@@ -1,11 +1,20 @@
 /** Puts a kernel's modules, busybox, our init and what the user asked for together as one initramfs. */
 import { writeCpio } from "./archive/cpio.ts";
 import type { FileTree } from "./file-tree.ts";
-import { agentPath, guestFiles, initScript, leaseScript, leaseScriptPath, moduleOrderPath } from "./guest/init.ts";
+import {
+  agentPath,
+  guestFiles,
+  initScript,
+  leaseScript,
+  leaseScriptPath,
+  mainPath,
+  mainScript,
+  moduleOrderPath,
+} from "./guest/init.ts";
 import { bootOrder, type ModuleSet, modulesAlias, modulesDep } from "./modules.ts";
 
 /** Raise it when anything that this folder writes into an image changes: prepared images are then made anew. */
-export const builderVersion = 6;
+export const builderVersion = 7;
 
 export function startTree(tree: FileTree, image: string, agent: Uint8Array): void {
   for (const path of ["dev", "proc", "sys", "run", "mnt", "var", "etc"]) tree.directory(path);
@@ -18,6 +27,7 @@ export function startTree(tree: FileTree, image: string, agent: Uint8Array): voi
   tree.characterDevice("dev/null", 1, 3, 0o666);
   tree.file("init", initScript, 0o755);
   tree.file(agentPath, agent, 0o755);
+  tree.file(mainPath, mainScript, 0o755);
   tree.file(leaseScriptPath, leaseScript, 0o755);
   for (const [path, text] of guestFiles(image)) tree.file(path, text);
 }

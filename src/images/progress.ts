@@ -2,9 +2,10 @@
 export interface Progress {
   /**
    * waiting: another process prepares; index: lists of packages are fetched and verified; download: packages;
-   * unpack: their files are taken out; write: the image is written.
+   * unpack: their files are taken out; write: the image is written;
+   * configure: the packages' own scripts run, in a machine with the new disk.
    */
-  readonly phase: "waiting" | "index" | "download" | "unpack" | "write";
+  readonly phase: "waiting" | "index" | "download" | "unpack" | "write" | "configure";
   /** A package's name, for a person. */
   readonly what: string;
   readonly doneBytes: number;

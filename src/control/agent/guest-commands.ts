@@ -98,6 +98,14 @@ export class GuestCommands {
     return result.promise;
   }
 
+  /** Resolved when the agent is there. */
+  async ready(): Promise<void> {
+    while (!this.#ready) {
+      if (this.#ended) throw this.#ended;
+      await new Promise<void>((go, failed) => this.#waiting.push({ go, failed }));
+    }
+  }
+
   /** Tells the console's terminal its size, now or when the agent is there. */
   resize(rows: number, columns: number): void {
     this.#size = { rows, columns };

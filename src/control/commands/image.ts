@@ -1,5 +1,5 @@
 /** `image`: the kernels and file systems that machines boot, made of Debian's packages. */
-import { command, list, text } from "../schema.ts";
+import { command, flag, list, negatedFlag, size, text } from "../schema.ts";
 
 export const imageListCommand = command({
   name: "list",
@@ -14,7 +14,10 @@ export const imagePrepareCommand = command({
   options: {
     mirror: text("URL", "Debian mirror; else MEMVISOR_MIRROR, else what the host's apt uses"),
     keyring: text("FILE", "the archive's public keys; else the host's own"),
-    with: list("PACKAGE", "put in these packages too, with their libraries"),
+    with: list("PACKAGE", "put a Debian with these packages and all they depend on onto a root disk"),
+    size: size("4G", 2 ** 28, 2 ** 40, "of the root disk, which takes only what is written to it"),
+    configure: negatedFlag("do not run the packages' own scripts, which takes a minute or two in a machine"),
+    inMemory: flag("put the packages of --with into memory with the kernel, without a disk"),
   },
 });
 

@@ -88,7 +88,8 @@ export const runCommand = command({
     consoleLog: text("FILE", "write what the guest prints on its console to FILE too"),
     mirror: text("URL", "when the image is prepared: Debian mirror"),
     keyring: text("FILE", "when the image is prepared: the archive's public keys"),
-    with: list("PACKAGE", "when the image is prepared: put in these packages too"),
+    with: list("PACKAGE", "when the image is prepared: put a Debian with these packages onto a root disk"),
+    keep: text("FILE", "keep what the guest writes to its root disk in this qcow2 file, and go on from it"),
   },
   notes: `At the terminal, Ctrl-A h shows the keys and Ctrl-A x ends the machine.
 

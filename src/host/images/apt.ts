@@ -44,6 +44,10 @@ export class AptSource implements PackageSource {
     this.#options = options;
   }
 
+  get archives(): readonly DebianArchive[] {
+    return this.#options.archives;
+  }
+
   async refresh(reference: ImageReference, onProgress: OnProgress): Promise<PackageIndex> {
     this.#root = await this.#cache.makeFolder("apt", reference.suite);
     for (const folder of ["lists/partial", "archives/partial", "etc/parts", "debs"]) {
@@ -55,30 +59,38 @@ export class AptSource implements PackageSource {
     return this.#readLists();
   }
 
+  /** apt downloads many in the time of a few, and takes as long to start for each. */
+  async fetchAll(wanted: readonly DebianPackage[], onProgress: OnProgress): Promise<void> {
+    const missing: DebianPackage[] = [];
+    for (const each of wanted) if (!(await this.#cache.hasPackage(each.sha256))) missing.push(each);
+    if (missing.length > 0) await this.#download(missing, `${missing.length} packages`, onProgress);
+  }
+
   async fetch(wanted: DebianPackage, onProgress: OnProgress): Promise<Uint8Array> {
     const kept = await this.#cache.readPackage(wanted.sha256);
     if (kept) return kept;
+    await this.#download([wanted], wanted.name, onProgress);
+    const bytes = await this.#cache.readPackage(wanted.sha256);
+    if (!bytes) throw corrupt(wanted);
+    return bytes;
+  }
+
+  /** Downloads, verifies and keeps packages. */
+  async #download(wanted: readonly DebianPackage[], what: string, onProgress: OnProgress): Promise<void> {
     const folder = join(this.#root, "debs");
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder);
+    const totalBytes = wanted.reduce((sum, each) => sum + each.sizeBytes, 0);
     const report = (part: number): void =>
-      onProgress({
-        phase: "download",
-        what: wanted.name,
-        doneBytes: part * wanted.sizeBytes,
-        totalBytes: wanted.sizeBytes,
-      });
-    await this.#apt(["download", `${wanted.name}=${wanted.version}`], report, folder);
-    const bytes = await readFile(join(folder, fileName(wanted))).catch(() => new Uint8Array(0));
-    if (sha256Of(bytes) !== wanted.sha256) {
-      throw new ImageError(
-        "corrupt-package",
-        `the download of ${wanted.name} has a wrong checksum: try again, or pass another --mirror`,
-      );
+      onProgress({ phase: "download", what, doneBytes: Math.round(part * totalBytes), totalBytes });
+    const words = wanted.map(({ name, version }) => `${name}=${version}`);
+    await this.#apt(["download", ...words], report, folder);
+    for (const each of wanted) {
+      const bytes = await readFile(join(folder, fileName(each))).catch(() => new Uint8Array(0));
+      if (sha256Of(bytes) !== each.sha256) throw corrupt(each);
+      await this.#cache.keepPackage(each.sha256, bytes);
     }
-    await this.#cache.keepPackage(wanted.sha256, bytes);
     await rm(folder, { recursive: true, force: true });
-    return bytes;
   }
 
   /** With all archives; without those that a mirror need not have where that fails. */
@@ -191,6 +203,12 @@ export class AptSource implements PackageSource {
     return ran.output;
   }
 }
+
+const corrupt = ({ name }: DebianPackage): ImageError =>
+  new ImageError(
+    "corrupt-package",
+    `the download of ${name} has a wrong checksum: try again, or pass another --mirror`,
+  );
 
 /** As `apt-get download` calls a file: the epoch's colon is escaped. */
 const fileName = (wanted: DebianPackage): string => {

@@ -1,8 +1,8 @@
 /**
  * The user's folder of images.
  *
- *   images/NAME/          kernel, initrd.cpio, image.json: there whole or not at all; and what the kernel unpacks to,
- *                         vmlinux and setup-header, made of it once
+ *   images/NAME/          kernel, initrd.cpio, image.json, root.img where the root is a disk: there whole or not at all; and
+ *                         what the kernel unpacks to, vmlinux and setup-header, made of it once
  *   packages/SHA256.deb   verified downloads, kept so that an interrupted preparation goes on
  *   apt/SUITE, lists/NAME what each way to an archive remembers
  *   templates/KEY.snapshot  machines as they are after their boot (host/templates.ts)
@@ -17,6 +17,7 @@ import { homedir, hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type BuiltImage, ImageError, type ImageRecord, type OnProgress } from "#images";
+import { writeDisk } from "./disk.ts";
 
 export function cacheFolder(environment: NodeJS.ProcessEnv = process.env, platform = process.platform): string {
   if (environment.MEMVISOR_CACHE) return environment.MEMVISOR_CACHE;
@@ -29,8 +30,16 @@ export function cacheFolder(environment: NodeJS.ProcessEnv = process.env, platfo
 export interface StoredImage extends ImageRecord {
   readonly kernelPath: string;
   readonly initrdPath: string;
+  /** The root disk, an ext4 file system; machines leave it as it is. */
+  readonly diskPath?: string;
   /** The kernel as it is booted; absent where it could not be kept. */
   readonly unpacked?: UnpackedKernel;
+}
+
+export interface WriteOptions {
+  readonly onBytes?: (count: number) => void;
+  /** Is given the folder in which the image lies, whole but for its record. */
+  readonly finishDisk?: (folder: string) => Promise<void>;
 }
 
 export interface UnpackedKernel {
@@ -65,6 +74,7 @@ export class ImageCache {
         ...record,
         kernelPath: join(folder, "kernel"),
         initrdPath: join(folder, "initrd.cpio"),
+        ...(record.disk && { diskPath: join(folder, "root.img") }),
         ...(existsSync(unpacked.setupHeaderPath) && { unpacked }),
       };
     } catch {
@@ -78,7 +88,8 @@ export class ImageCache {
     return entries.filter((each) => each.isDirectory() && !each.name.startsWith(".")).map((each) => each.name);
   }
 
-  async writeImage(name: string, image: BuiltImage): Promise<void> {
+  /** An image, from what is in memory and what was put away. */
+  async writeImage(name: string, image: BuiltImage, options: WriteOptions = {}): Promise<void> {
     const images = await this.makeFolder("images");
     const aside = join(images, `.${name}.${randomBytes(4).toString("hex")}`);
     try {
@@ -87,6 +98,11 @@ export class ImageCache {
         await writeFile(join(aside, "kernel"), image.kernel, { flush: true });
         await writeFile(join(aside, "initrd.cpio"), image.initrd, { flush: true });
         await keepUnpacked(aside, image.kernel);
+        if (image.root && image.record.disk) {
+          const disk = join(aside, "root.img");
+          await writeDisk(disk, image.root, image.record.disk.sizeBytes, image.record.reference, options.onBytes);
+          await options.finishDisk?.(aside);
+        }
         await writeFile(join(aside, "image.json"), `${JSON.stringify(image.record, null, 2)}\n`, { flush: true });
         await this.removeImage(name);
         await rename(aside, join(images, name));
@@ -123,6 +139,10 @@ export class ImageCache {
     if (sha256Of(bytes) === sha256) return bytes;
     await unlink(path);
     return undefined;
+  }
+
+  async hasPackage(sha256: string): Promise<boolean> {
+    return existsSync(this.path("packages", `${sha256}.deb`));
   }
 
   /** Keeps a verified package. Requires: `bytes` have that checksum. */
@@ -202,7 +222,7 @@ function tryTo<T>(action: () => T, kind: new (message: string) => Error): T | un
   }
 }
 
-function unpackedIn(folder: string): UnpackedKernel {
+export function unpackedIn(folder: string): UnpackedKernel {
   return { vmlinuxPath: join(folder, "vmlinux"), setupHeaderPath: join(folder, "setup-header") };
 }
 

@@ -20,6 +20,8 @@ import { decompress } from "./decompress.ts";
 import { downloadSmall, downloadTo } from "./download.ts";
 import { verifyClearSigned } from "./signature.ts";
 
+const fetchesAtOnce = 6;
+
 export interface RepositoryOptions {
   readonly archives: readonly DebianArchive[];
   readonly keyring: string;
@@ -51,6 +53,25 @@ export class RepositorySource implements PackageSource {
     const index = await loadIndex(this.#options.archives, this.#host, onProgress);
     await this.#cache.keepOnly(this.#lists, this.#used);
     return index;
+  }
+
+  get archives(): readonly DebianArchive[] {
+    return this.#options.archives;
+  }
+
+  /** Some at a time: a mirror's answers take longer than its packages. */
+  async fetchAll(wanted: readonly DebianPackage[], onProgress: OnProgress): Promise<void> {
+    const totalBytes = wanted.reduce((sum, each) => sum + each.sizeBytes, 0);
+    const rest = [...wanted];
+    let doneBytes = 0;
+    const work = async (): Promise<void> => {
+      for (let each = rest.pop(); each; each = rest.pop()) {
+        await this.fetch(each, () => {});
+        doneBytes += each.sizeBytes;
+        onProgress({ phase: "download", what: `${wanted.length} packages`, doneBytes, totalBytes });
+      }
+    };
+    await Promise.all(Array.from({ length: fetchesAtOnce }, work));
   }
 
   fetch(wanted: DebianPackage, onProgress: OnProgress): Promise<Uint8Array> {

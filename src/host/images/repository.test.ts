@@ -163,7 +163,7 @@ test("an image that is current is not made again, and packages asked for are add
   asked = [];
   expect((await prepare()).unchanged).toBe(true);
   expect(asked.filter((path) => path.includes("/pool/"))).toEqual([]);
-  expect((await prepare({ with: ["tool"] })).extras).toEqual(["tool"]);
+  expect((await prepare({ with: ["tool"], inMemory: true })).extras).toEqual(["tool"]);
   expect((await prepare()).extras).toEqual(["tool"]);
   expect(asked.filter((path) => path.includes("/pool/"))).toEqual(["/debian/pool/tool_1+2~3_amd64.deb"]);
 });
@@ -314,8 +314,8 @@ describe.skipIf(!(await hasApt()))("through the host's apt", () => {
     await sign();
     const other = await mkdtemp(join(tmpdir(), "memvisor-images-"));
     const [byApt, byHttp] = [
-      await prepare({ with: ["tool"] }),
-      await prepare({ with: ["tool"], through: "http", cache: other }),
+      await prepare({ with: ["tool"], inMemory: true }),
+      await prepare({ with: ["tool"], inMemory: true, through: "http", cache: other }),
     ];
     expect((await readFile(byApt.initrdPath)).equals(await readFile(byHttp.initrdPath))).toBe(true);
     expect(byApt.packages).toEqual(byHttp.packages);

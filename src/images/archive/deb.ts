@@ -1,10 +1,10 @@
 /**
  * A Debian binary package: an `ar` archive of `debian-binary`, `control.tar.*` and `data.tar.*` (deb(5)).
- * Only the data is read here: what a package would run on installation is never run.
+ * Nothing of it is run here: what a package would run on installation runs in the guest, or not at all.
  */
 import { ImageError } from "../image-error.ts";
 import type { ByteStream } from "./byte-source.ts";
-import { readTar, type TarEntry, type TarHeader } from "./tar.ts";
+import { readTar, type StreamedEntry, streamTar, type TarEntry, type TarHeader } from "./tar.ts";
 
 export type Compression = "none" | "gzip" | "xz" | "zstd";
 
@@ -23,12 +23,28 @@ export async function* readDeb(
   decompress: Decompress,
   wanted: (header: TarHeader) => boolean,
 ): AsyncGenerator<TarEntry> {
+  yield* readTar(member(bytes, "data.tar", decompress), wanted);
+}
+
+/** The package's files, their data as streams. */
+export function streamDeb(bytes: Uint8Array, decompress: Decompress): AsyncGenerator<StreamedEntry> {
+  return streamTar(member(bytes, "data.tar", decompress));
+}
+
+/** What dpkg keeps of a package: its `control` file, checksums, and the scripts it runs. */
+export function readDebControl(bytes: Uint8Array, decompress: Decompress): AsyncGenerator<TarEntry> {
+  return readTar(member(bytes, "control.tar", decompress), () => true);
+}
+
+function member(bytes: Uint8Array, prefix: "data.tar" | "control.tar", decompress: Decompress): ByteStream {
   const members = readAr(bytes);
-  const data = members.find((member) => member.name.startsWith("data.tar"));
-  if (members[0]?.name !== "debian-binary" || !data) throw broken("it has no data member");
-  const compression = compressions[data.name.slice("data.tar".length)];
-  if (!compression) throw broken(`${data.name} is compressed in a way that is not known`);
-  yield* readTar(decompress(compression, data.bytes), wanted);
+  const found = members.find(({ name }) => name.startsWith(prefix));
+  if (members[0]?.name !== "debian-binary" || !found) {
+    throw broken(`it has no ${prefix === "data.tar" ? "data" : "control"} member`);
+  }
+  const compression = compressions[found.name.slice(prefix.length)];
+  if (!compression) throw broken(`${found.name} is compressed in a way that is not known`);
+  return decompress(compression, found.bytes);
 }
 
 export interface ArMember {

@@ -18,6 +18,7 @@ export interface DebianPackage {
   readonly name: string;
   readonly version: string;
   readonly section: string;
+  readonly priority: string;
   /** Where it lies, from the root of the archive; `origin` says which archive. */
   readonly path: string;
   readonly origin: string;
@@ -27,7 +28,14 @@ export interface DebianPackage {
   readonly sha256: string;
   /** All of these are needed; of each, one alternative. */
   readonly depends: readonly (readonly Dependency[])[];
+  /** What may not be installed beside it. */
+  readonly conflicts: readonly Dependency[];
+  /** Other names that it answers to, some with a version. */
+  readonly provides: readonly Dependency[];
 }
+
+/** Debian Policy, "Priorities", and what has none. */
+const priorities = ["required", "important", "standard", "optional", "extra", ""];
 
 interface Place {
   readonly text: string;
@@ -67,6 +75,32 @@ export class PackageIndex {
     return found;
   }
 
+  /** All that answer a dependency: those of that name, newest first, then those that provide it. */
+  candidates(wanted: Dependency): DebianPackage[] {
+    const named = (this.#places.get(wanted.name) ?? []).map(packageAt).filter((each) => answers(each, wanted));
+    const providers = (this.#providers.get(wanted.name) ?? []).map(packageAt);
+    const providing = providers.filter(
+      (each) => answers(each, wanted) && this.find({ name: each.name })?.sha256 === each.sha256,
+    );
+    // Of those that provide it, first what a system is more likely to have.
+    providing.sort((a, b) => priorities.indexOf(a.priority) - priorities.indexOf(b.priority));
+    return [...named.sort((a, b) => compareVersions(b.version, a.version)), ...providing];
+  }
+
+  /** The names of packages that every system has: essential ones, and those of the priority "required". */
+  required(): string[] {
+    const texts = new Set([...this.#places.values()].flat().map(({ text }) => text));
+    const names = new Set<string>();
+    for (const text of texts) {
+      for (const match of text.matchAll(/^(?:Essential: yes|Priority: required)$/gm)) {
+        const start = text.lastIndexOf("\n\n", match.index);
+        const name = field(text.slice(start < 0 ? 0 : start + 2, match.index), "Package");
+        if (name) names.add(name);
+      }
+    }
+    return [...names].sort();
+  }
+
   #addStanza(place: Place): void {
     const stanza = place.text.slice(place.start, place.end);
     const name = field(stanza, "Package");
@@ -75,6 +109,15 @@ export class PackageIndex {
     const provides = field(stanza, "Provides");
     if (provides) for (const [each] of parseDependencies(provides)) push(this.#providers, each.name, place);
   }
+}
+
+/** Whether a package is what a dependency asks for: by its name, or by one that it provides (Debian Policy, "Virtual packages"). */
+export function answers(each: DebianPackage, wanted: Dependency): boolean {
+  const { name, relation, version } = wanted;
+  const fits = (offered: string | undefined): boolean =>
+    !relation || !version || (offered !== undefined && satisfies(offered, relation, version));
+  if (each.name === name) return fits(each.version);
+  return each.provides.some((one) => one.name === name && fits(one.version));
 }
 
 /** `a (>= 1), b | c` as lists of alternatives. Architecture qualifiers (`:any`) are dropped. */
@@ -103,12 +146,15 @@ function packageAt(place: Place): DebianPackage {
     name: of("package"),
     version: of("version"),
     section: of("section"),
+    priority: of("priority"),
     path: of("filename"),
     origin: place.origin,
     sizeBytes: Number(of("size")) || 0,
     installedBytes: (Number(of("installed-size")) || 0) * 1024,
     sha256: of("sha256").toLowerCase(),
     depends: parseDependencies([of("pre-depends"), of("depends")].filter(Boolean).join(", ")),
+    conflicts: parseDependencies([of("conflicts"), of("breaks")].filter(Boolean).join(", ")).flat(),
+    provides: parseDependencies(of("provides")).flat(),
   };
 }
 

@@ -1,6 +1,10 @@
 /**
- * What runs in the guest first: `/init`, in busybox's shell. It starts the agent (src/agent), which runs the host's commands
- * over the virtio port of that name where there is one, else over the second serial line. ttyS0 is the console.
+ * What runs in the guest first, in busybox's shell: `/init` in the initramfs, and `main` behind it, either there or on a root
+ * disk. `main` starts the agent (src/agent), which runs the host's commands over the virtio port of that name where there is
+ * one, else over the second serial line. ttyS0 is the console.
+ *
+ * Words of the kernel's command line: memvisor.root=DEVICE (the disk that becomes `/`; else the initramfs stays), memvisor.exec=1
+ * (no shell on the console), memvisor.rows and memvisor.cols (the console's size).
  */
 
 /** The bench and the tests look for this line: it is the very first thing that init does. */
@@ -9,10 +13,12 @@ export const firstLineOfInit = "memvisor: init";
 /** The virtio console's port that leads to the host. */
 const agentPort = "org.memvisor.control.0";
 
-export const agentPath = "usr/lib/memvisor/agent";
-export const moduleOrderPath = "usr/lib/memvisor/modules";
+export const toolsFolder = "usr/lib/memvisor";
+export const agentPath = `${toolsFolder}/agent`;
+export const mainPath = `${toolsFolder}/main`;
+export const moduleOrderPath = `${toolsFolder}/modules`;
 
-export const leaseScriptPath = "usr/lib/memvisor/lease";
+export const leaseScriptPath = `${toolsFolder}/lease`;
 
 /** What udhcpc calls with what the network's DHCP server has said. */
 export const leaseScript = `#!/bin/sh
@@ -27,9 +33,11 @@ case "$1" in
 esac
 `;
 
+const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 export const initScript = `#!/bin/busybox sh
 echo "${firstLineOfInit}"
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+export PATH=${searchPath} HOME=/root
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sys /sys
 /bin/busybox mount -t devtmpfs dev /dev
@@ -38,23 +46,14 @@ mkdir -p /dev/pts /dev/shm
 mount -t devpts -o gid=5,mode=620 devpts /dev/pts
 mount -t tmpfs -o mode=1777 tmp /dev/shm
 mount -t tmpfs -o mode=755 run /run
-mount -t tmpfs -o mode=1777 tmp /tmp
 hostname -F /etc/hostname
 ip link set lo up 2>/dev/null
 
-# What asks for power-off tells process 1: busybox sends USR2 for poweroff, USR1 for halt, TERM for reboot.
-trap 'sync; poweroff -f' USR1 USR2
-trap 'sync; reboot -f' TERM
-trap '' INT HUP
-
-mode=shell
-rows=
-cols=
-for word in $(cat /proc/cmdline); do
+root=
+read -r line </proc/cmdline
+for word in $line; do
   case "$word" in
-    memvisor.exec=1) mode=exec ;;
-    memvisor.rows=*) rows=$(printf %s "$word" | cut -d= -f2) ;;
-    memvisor.cols=*) cols=$(printf %s "$word" | cut -d= -f2) ;;
+    memvisor.root=*) root=\${word#*=} ;;
   esac
 done
 
@@ -64,17 +63,30 @@ if grep -qs 0x1af4 /sys/bus/pci/devices/*/vendor || ls -d /sys/bus/acpi/devices/
     insmod "$module" 2>/dev/null
   done </${moduleOrderPath}
 fi
-cd /root
+
+# Where the root of all that comes is, seen from here.
+at=
+if [ "$root" ]; then
+  modprobe ext4
+  mkdir /newroot
+  if mount -t ext4 "/dev/$root" /newroot; then
+    at=/newroot
+  else
+    echo "memvisor: there is no root disk /dev/$root: going on without"
+  fi
+fi
+[ -d $at/tmp ] || mkdir -m 1777 $at/tmp
+[ "$at" ] || mount -t tmpfs -o mode=1777 tmp /tmp
 
 # Directories of the host: memvisor.share=TAG:PATH[:ro]
-for word in $(cat /proc/cmdline); do
+for word in $line; do
   case "$word" in memvisor.share=*) ;; *) continue ;; esac
   share=\${word#memvisor.share=}
   options=rw
   case "$share" in *:ro) options=ro share=\${share%:ro} ;; esac
-  mkdir -p "\${share#*:}"
+  mkdir -p "$at\${share#*:}"
   modprobe -q virtiofs
-  mount -t virtiofs -o $options "\${share%%:*}" "\${share#*:}" || echo "memvisor: \${share#*:} could not be mounted"
+  mount -t virtiofs -o $options "\${share%%:*}" "$at\${share#*:}" || echo "memvisor: \${share#*:} could not be mounted"
 done
 
 # Before any program runs: whoever finds a card finds its address and its name server too.
@@ -84,24 +96,68 @@ for card in /sys/class/net/eth*; do
   ip link set "\${card##*/}" up && udhcpc -n -q -f -t 3 -T 1 -i "\${card##*/}" -s /${leaseScriptPath} >/dev/null 2>&1
 done
 
+# What runs from here on is in a folder of its own: a root may have no shell.
+mkdir -p /run/memvisor
+if [ "$at" ]; then
+  cp /bin/busybox /${agentPath} /${mainPath} /run/memvisor
+  for each in dev proc sys run; do
+    [ -d "$at/$each" ] || mkdir -p "$at/$each"
+    mount --move "/$each" "$at/$each"
+  done
+  [ -s /etc/resolv.conf ] && cp /etc/resolv.conf $at/etc/resolv.conf
+  modules=lib/modules/$(uname -r)
+  [ -e "$at/$modules" ] || { mkdir -p "$at/lib/modules" && cp -r "/$modules" "$at/lib/modules/"; }
+  exec switch_root $at /run/memvisor/busybox sh /run/memvisor/main
+fi
+ln -s /bin/busybox /${agentPath} /${mainPath} /run/memvisor
+exec /bin/busybox sh /run/memvisor/main
+`;
+
+export const mainScript = `# Process 1, once the root is there. Of what is beside this file only busybox, the agent and this are needed.
+tools=\${0%/*}
+busybox=$tools/busybox
+export PATH=${searchPath} HOME=/root
+
+# What asks for power-off tells process 1: busybox sends USR2 for poweroff, USR1 for halt, TERM for reboot.
+end() {
+  $busybox mount -o remount,ro / 2>/dev/null
+  $busybox sync
+  $busybox "$1" -f
+}
+trap 'end poweroff' USR1 USR2
+trap 'end reboot' TERM
+trap '' INT HUP
+
+mode=shell
+rows=
+cols=
+read -r line </proc/cmdline
+for word in $line; do
+  case "$word" in
+    memvisor.exec=1) mode=exec ;;
+    memvisor.rows=*) rows=\${word#*=} ;;
+    memvisor.cols=*) cols=\${word#*=} ;;
+  esac
+done
+[ -d /root ] && cd /root || cd /
+
 line=/dev/ttyS1
 for port in /sys/class/virtio-ports/*; do
   [ -e "$port/name" ] && read -r name <"$port/name" && [ "$name" = ${agentPort} ] && line=/dev/\${port##*/}
 done
 # Without an agent, as on a machine with one port, the shell still comes.
-/${agentPath} $line </dev/null >/dev/null 2>&1 &
+$tools/agent $line </dev/null >/dev/null 2>&1 &
 agent=$!
 
 if [ "$mode" = exec ]; then
   wait $agent
 else
-  [ "$rows" ] && [ "$cols" ] && stty rows "$rows" cols "$cols" </dev/console
+  [ "$rows" ] && [ "$cols" ] && $busybox stty rows "$rows" cols "$cols" </dev/console
   # What a shell runs by "&" has SIGINT ignored, and hands that on to all below it; login sets it to its default.
-  setsid cttyhack login -f root </dev/console >/dev/console 2>&1 &
+  $busybox setsid $busybox cttyhack $busybox login -f root </dev/console >/dev/console 2>&1 &
   wait $!
 fi
-sync
-poweroff -f
+end poweroff
 `;
 
 /** Small files of `/etc`. */
@@ -111,7 +167,7 @@ export function guestFiles(image: string): readonly (readonly [path: string, tex
     ["etc/group", "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n"],
     ["etc/hostname", "memvisor\n"],
     ["etc/hosts", "127.0.0.1 localhost memvisor\n::1 localhost\n"],
-    ["etc/profile", "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nexport PS1='\\w # '\n"],
+    ["etc/profile", `export PATH=${searchPath}\nexport PS1='\\w # '\n`],
     ["etc/memvisor-image", `${image}\n`],
   ];
 }
