@@ -1,0 +1,94 @@
+/** Snapshots of a stock guest that works while it is saved: skipped without the image. */
+import { mkdtempSync, rmSync, truncateSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { openImage } from "../src/host/images/index.ts";
+import { VirtualMachine } from "../src/index.ts";
+
+const image = await openImage("debian-12-cloud").catch(() => undefined);
+const timeoutMs = 120_000;
+const folder = mkdtempSync(join(tmpdir(), "memvisor-snapshot-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const start = (cpus: number): Promise<VirtualMachine> =>
+  VirtualMachine.start({
+    kernel: image?.unpacked?.vmlinuxPath ?? image?.kernelPath ?? "",
+    ...(image?.unpacked && { setupHeader: image.unpacked.setupHeaderPath }),
+    initrd: image?.initrdPath ?? "",
+    commandLine: "console=ttyS0 quiet panic=-1 memvisor.exec=1",
+    memoryBytes: 256 << 20,
+    rng: true,
+    cpus,
+    timeoutMs,
+  });
+
+const shell = async (vm: VirtualMachine, command: string): Promise<string> =>
+  (await vm.exec(command)).stdout.text().trim();
+
+describe.skipIf(image === undefined)("debian-12-cloud", () => {
+  test.each([1, 2])(
+    "goes on from a snapshot, twice and otherwise run, with %i vCPUs",
+    { timeout: timeoutMs },
+    async (cpus) => {
+      const path = join(folder, `${cpus}.snapshot`);
+      await using vm = await start(cpus);
+      await shell(vm, "echo here >/tmp/word; (while :; do echo >>/tmp/lines; usleep 10000; done) >/dev/null 2>&1 &");
+      const { sizeBytes } = await vm.snapshot(path);
+      expect(sizeBytes).toBeGreaterThan(20 << 20);
+      const draws = "head -c 8 /dev/urandom | hexdump -ve '1/1 \"%02x\"'";
+      const copies = [
+        vm,
+        await VirtualMachine.restore(path),
+        await VirtualMachine.restore(path, { interpreterOnly: true }),
+      ];
+      const seen: string[] = [];
+      for (const copy of copies) {
+        expect(await shell(copy, "cat /tmp/word; nproc")).toBe(`here\n${cpus}`);
+        const before = Number(await shell(copy, "wc -l </tmp/lines; sleep 0.3"));
+        expect(Number(await shell(copy, "wc -l </tmp/lines"))).toBeGreaterThan(before);
+        expect(Math.abs(Number(await shell(copy, "date +%s")) - Date.now() / 1000)).toBeLessThan(5);
+        seen.push(await shell(copy, draws));
+        await copy.stop();
+      }
+      expect(new Set(seen).size).toBe(3);
+    },
+  );
+
+  test("is saved before its first command, which waits", { timeout: timeoutMs }, async () => {
+    const path = join(folder, "ready.snapshot");
+    await using vm = await start(1);
+    const saved = vm.snapshotWhenReady(path);
+    await shell(vm, "touch /tmp/mine");
+    await saved;
+    await using copy = await VirtualMachine.restore(path);
+    expect(await shell(copy, "ls /tmp")).toBe("");
+  });
+
+  test("is not saved where it cannot be, and runs on", { timeout: timeoutMs }, async () => {
+    await using vm = await start(1);
+    await expect(vm.snapshot(join(folder, "no", "such", "folder"))).rejects.toMatchObject({
+      code: "order",
+      message: expect.stringContaining("there is no such file or folder"),
+    });
+    expect(await shell(vm, "echo on")).toBe("on");
+  });
+});
+
+test("what is no snapshot is refused by name", async () => {
+  const path = join(folder, "none");
+  await expect(VirtualMachine.restore(path)).rejects.toMatchObject({ code: "snapshot" });
+});
+
+test.skipIf(image === undefined)(
+  "a snapshot that was cut short is refused by name",
+  { timeout: timeoutMs },
+  async () => {
+    const path = join(folder, "1.snapshot");
+    truncateSync(path, 10 << 20);
+    await expect(VirtualMachine.restore(path)).rejects.toMatchObject({
+      code: "snapshot",
+      message: `${path}: the snapshot is truncated`,
+    });
+  },
+);
