@@ -155,6 +155,11 @@ export class Code {
     this.bytes.u32(offset);
     return this;
   }
+  /** A store of one lane. */
+  vectorLane(opcode: number, offset: number, lane: number): this {
+    this.vectorMemory(opcode, offset).bytes.byte(lane);
+    return this;
+  }
   call(functionIndex: number): this {
     return this.#indexed(W.call, functionIndex);
   }

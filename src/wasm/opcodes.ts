@@ -41,6 +41,7 @@ export const V = {
   i8x16_extract_lane_s: 21, i8x16_extract_lane_u: 22, i8x16_replace_lane: 23, i16x8_extract_lane_s: 24,
   i16x8_extract_lane_u: 25, i16x8_replace_lane: 26, i32x4_extract_lane: 27, i32x4_replace_lane: 28,
   i64x2_extract_lane: 29, i64x2_replace_lane: 30, f32x4_extract_lane: 31, f32x4_replace_lane: 32,
+  v128_store32_lane: 90, v128_store64_lane: 91,
   f64x2_extract_lane: 33, f64x2_replace_lane: 34,
   i8x16_eq: 35, i8x16_ne: 36, i8x16_lt_s: 37, i8x16_lt_u: 38, i8x16_gt_s: 39, i8x16_gt_u: 40, i8x16_le_s: 41, i8x16_le_u: 42, i8x16_ge_s: 43, i8x16_ge_u: 44,
   i16x8_eq: 45, i16x8_ne: 46, i16x8_lt_s: 47, i16x8_gt_s: 49, i32x4_eq: 55, i32x4_ne: 56, i32x4_lt_s: 57, i32x4_gt_s: 59,

@@ -615,7 +615,7 @@ function meansBoth(name: string, semantics: Semantics): void {
 function meansLoad(name: string, type: FieldType, bytes: number, intent: Intent, op: number): void {
   meansBoth(name, (e) => {
     e.address();
-    e.write(type, () => e.load(bytes, intent, () => e.code.memory(op, 0)));
+    e.write(type, () => e.load(bytes, intent, () => e.code.memory(op, 0)), true);
   });
 }
 for (const [name, type, bytes, op] of loadOps) meansLoad(name, type, bytes, Intent.read, op);
@@ -663,6 +663,7 @@ for (const log of logs) {
   meansBoth(`st${sizes[log]}`, (e) => {
     e.address();
     e.store(1 << log, () => {
+      if (e.storeLane?.(log)) return;
       e.pushD(types[log]);
       e.code.memory([W.i32_store8, W.i32_store16, W.i32_store, W.i64_store][log], 0);
     });

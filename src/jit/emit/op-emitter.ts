@@ -49,8 +49,10 @@ export interface OpEmitter {
   /** The immediate: low 32 bits as i32, or all 64 as i64. */
   pushImm32(): void;
   pushImm64(): void;
-  /** Writes d with what `value` pushes. */
-  write(type: PushType, value: () => void): void;
+  /** Writes d with what `value` pushes. `exact`: that has no more bits than the type. */
+  write(type: PushType, value: () => void, exact?: boolean): void;
+  /** Stores the d of an operation (2: 32 bits, 3: 64) to the arena address on the stack, if it is a lane of a vector in a local. */
+  storeLane?(log: SizeLog2): boolean;
   /** Writes the operand `a` (a stack pointer). */
   writeA(type: FieldType, value: () => void): void;
 

@@ -68,6 +68,8 @@ export class RegionEmitter implements OpEmitter {
   readonly #flags: readonly Local[];
   readonly #flagsWritten: boolean;
   readonly #shift: Local;
+  /** How many low bits temporaries have whose others are zeros. */
+  readonly #widths = new Map<Local, number>();
 
   // The operation being emitted.
   #words: Int32Array = new Int32Array(0);
@@ -161,6 +163,7 @@ export class RegionEmitter implements OpEmitter {
   #loadRegister(register: number): void {
     const local = this.#registers.get(register);
     if (local === undefined) return;
+    this.#widths.delete(local);
     const c = this.code.get(this.vp);
     if (isWord(register)) c.memory(W.i64_load, register);
     else c.vectorMemory(V.v128_load, register);
@@ -230,6 +233,9 @@ export class RegionEmitter implements OpEmitter {
     if (type === "i64") return;
     if (offset & 7) c.i64((offset & 7) * 8).op(W.i64_shr_u);
     c.op(W.i32_wrap_i64);
+    const width = (this.#widths.get(local) ?? 64) - (offset & 7) * 8;
+    if (type === "i8" && width <= 8) return;
+    if (type === "i16" && width <= 16) return;
     if (type === "i8") c.i32(0xff).op(W.i32_and);
     else if (type === "i16") c.i32(0xffff).op(W.i32_and);
   }
@@ -315,13 +321,14 @@ export class RegionEmitter implements OpEmitter {
         c.vectorMemory(V.v128_load, offset);
     }
   }
-  #write(offset: number, type: PushType, value: () => void): void {
+  #write(offset: number, type: PushType, value: () => void, exact = false): void {
     const c = this.code;
     if (type === "f32" || type === "f64") return this.#writeFloat(offset, type, value);
     const local = this.#localOf(offset);
     if (local === undefined) return this.#writeToRecord(offset, type, value);
     if (isVector(offset)) return this.#writeLane(local, offset & 15, type, value);
     const shift = (offset & 7) * 8;
+    this.#widths.delete(local);
     switch (type) {
       case "i64":
         value();
@@ -338,11 +345,12 @@ export class RegionEmitter implements OpEmitter {
         c.op(W.i64_extend_i32_u);
         if (offset >= at.TEMP && shift === 0 && bits < 32) {
           // What surrounds a temporary's low bytes means nothing.
-          c.i64(2 ** bits - 1, 0).op(W.i64_and);
+          if (!exact) c.i64(2 ** bits - 1, 0).op(W.i64_and);
+          this.#widths.set(local, bits);
           break;
         }
         const mask = (2n ** BigInt(bits) - 1n) << BigInt(shift);
-        if (bits < 32) c.i64(2 ** bits - 1, 0).op(W.i64_and);
+        if (bits < 32 && !exact) c.i64(2 ** bits - 1, 0).op(W.i64_and);
         if (shift > 0) c.i64(shift).op(W.i64_shl);
         const keep = BigInt.asIntN(64, ~mask);
         c.get(local)
@@ -411,6 +419,13 @@ export class RegionEmitter implements OpEmitter {
   pushD(type: FieldType): void {
     this.#push(this.d, type);
   }
+  storeLane(log: SizeLog2): boolean {
+    const local = this.#localOf(this.d);
+    if (log < 2 || local === undefined || !isVector(this.d)) return false;
+    const byte = this.d & 15;
+    this.code.get(local).vectorLane(log === 3 ? V.v128_store64_lane : V.v128_store32_lane, 0, byte >> log);
+    return true;
+  }
   pushC(type: FieldType): void {
     this.#push(this.#words[this.#at + 4] & 0xffff, type);
   }
@@ -420,8 +435,8 @@ export class RegionEmitter implements OpEmitter {
   pushImm64(): void {
     this.code.i64(this.imm, this.#words[this.#at + 3]);
   }
-  write(type: PushType, value: () => void): void {
-    this.#write(this.d, type, value);
+  write(type: PushType, value: () => void, exact = false): void {
+    this.#write(this.d, type, value, exact);
   }
   writeA(type: FieldType, value: () => void): void {
     this.#write(this.a, type, value);

@@ -335,18 +335,21 @@ class RegionFunction {
     e.origin = this.#origins[node];
     const lanes = this.#lanes.get(node);
     if (lanes === undefined) e.float.enterBlock(this.entries.includes(node) ? [] : this.#predecessors[node].map((before) => this.#floats.get(before)));
-    if (header) {
-      c.get(this.#vp).memory(W.i32_load, at.EVENTS).unlikely().if();
-      this.#leaveFor(Leave.event, block.delta);
-      c.end();
-    }
-    c.get(this.#left).i32(block.count).op(W.i32_sub);
+    c.get(this.#left).i32(block.count).op(W.i32_sub).set(this.#left);
     if (this.#options.exact || header || this.entries.includes(node)) {
-      c.tee(this.#left).i32(0).op(W.i32_lt_s).unlikely().if();
+      c.get(this.#left);
+      // One question for both: less than nothing is left, or something waits (EVENTS is a positive number then).
+      if (header) c.i32(0).get(this.#vp).memory(W.i32_load, at.EVENTS).op(W.i32_sub, W.i32_or);
+      c.i32(0).op(W.i32_lt_s).unlikely().if();
       c.get(this.#left).i32(block.count).op(W.i32_add).set(this.#left);
+      if (header) {
+        c.get(this.#vp).memory(W.i32_load, at.EVENTS).if();
+        this.#leaveFor(Leave.event, block.delta);
+        c.end();
+      }
       this.#leaveFor(Leave.limit, block.delta);
       c.end();
-    } else c.set(this.#left);
+    }
     if (lanes !== undefined) e.float.enterLoop(e, lanes);
     const end = block.ir + (block.irBytes >> 2);
     for (let word = block.ir; word < end; ) {
