@@ -615,7 +615,8 @@ function meansBoth(name: string, semantics: Semantics): void {
 function meansLoad(name: string, type: FieldType, bytes: number, intent: Intent, op: number): void {
   meansBoth(name, (e) => {
     e.address();
-    e.write(type, () => e.load(bytes, intent, () => e.code.memory(op, 0)), true);
+    const exact = op === W.i32_load8_u || op === W.i32_load16_u;
+    e.write(type, () => e.load(bytes, intent, () => e.code.memory(op, 0)), exact);
   });
 }
 for (const [name, type, bytes, op] of loadOps) meansLoad(name, type, bytes, Intent.read, op);
