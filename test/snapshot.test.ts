@@ -65,6 +65,19 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
     expect(await shell(copy, "ls /tmp")).toBe("");
   });
 
+  test("forks: each goes its own way, and so does the one they came from", { timeout: timeoutMs }, async () => {
+    await using vm = await start(1);
+    await shell(vm, "echo common >/tmp/word");
+    const forks = await vm.fork(3);
+    const all = [vm, ...forks];
+    await Promise.all(all.map((each, n) => shell(each, `echo ${n} >>/tmp/word`)));
+    expect(await Promise.all(all.map((each) => shell(each, "cat /tmp/word")))).toEqual(
+      all.map((_, n) => `common\n${n}`),
+    );
+    await Promise.all(forks.map((fork) => fork.stop()));
+    expect(await shell(vm, "cat /tmp/word")).toBe("common\n0");
+  });
+
   test("is not saved where it cannot be, and runs on", { timeout: timeoutMs }, async () => {
     await using vm = await start(1);
     await expect(vm.snapshot(join(folder, "no", "such", "folder"))).rejects.toMatchObject({

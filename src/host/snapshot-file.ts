@@ -4,10 +4,13 @@ import { dirname } from "node:path";
 import type { NewFile } from "#control";
 import { SnapshotError, type SnapshotSource } from "#snapshot";
 
-/** Stays open for as long as the process lives: pages are read when a guest touches them. */
-export function openFile(path: string): SnapshotSource {
+export interface SnapshotFile extends SnapshotSource, Disposable {}
+
+/** For a machine it stays open as long as its thread lives: pages are read when the guest touches them. */
+export function openFile(path: string): SnapshotFile {
   const fd = attempt(path, () => openSync(path, "r"));
   return {
+    [Symbol.dispose]: () => closeSync(fd),
     name: path,
     sizeBytes: fstatSync(fd).size,
     read: (offset, target) => attempt(path, () => readFully(fd, offset, target)),
