@@ -8,6 +8,7 @@ export interface CommandRunner {
 
 export interface GuestFile {
   readonly name: string;
+  /** What a link to a folder leads to is what counts. */
   readonly kind: "file" | "folder" | "link" | "other";
   readonly sizeBytes: number;
   readonly changed: Date;
@@ -26,7 +27,9 @@ export async function listFolder(runner: CommandRunner, folder: string): Promise
   // A name may hold anything but "/" and NUL, so NUL ends an entry.
   const command = `cd ${quoted(folder)} || exit; for f in .* *; do
     case "$f" in .|..) continue;; esac
-    { [ -e "$f" ] || [ -L "$f" ]; } && stat -c '%f %s %Y' -- "$f" && printf '%s\\0' "$f"
+    { [ -e "$f" ] || [ -L "$f" ]; } && stat -c '%f %s %Y' -- "$f" || continue
+    [ -d "$f" ] && echo folder || echo
+    printf '%s\\0' "$f"
   done; :`;
   const bytes = await outputOf(runner, command, {});
   const entries = new TextDecoder().decode(bytes).split("\0").slice(0, -1);
@@ -114,14 +117,14 @@ async function* counted(stream: ReadableStream<Uint8Array>, onBytes: OnBytes): A
   }
 }
 
-const fileTypes: Readonly<Record<number, GuestFile["kind"]>> = { 8: "file", 4: "folder", 10: "link" };
+const fileTypes: Readonly<Record<number, GuestFile["kind"]>> = { 8: "file", 10: "link" };
 
-/** "MODE SIZE SECONDS\nNAME": the mode in hex, its top four bits the type (stat(2), st_mode). */
+/** "MODE SIZE SECONDS", then "folder" for one and for a link to one, then the name. The mode's top four bits are the type. */
 function parseEntry(text: string): GuestFile[] {
-  const match = /^([0-9a-f]+) (\d+) (\d+)\n(.+)$/s.exec(text);
+  const match = /^([0-9a-f]+) (\d+) (\d+)\n(folder)?\n(.+)$/s.exec(text);
   if (!match) return [];
-  const [, mode, size, seconds, name] = match;
-  const kind = fileTypes[Number.parseInt(mode, 16) >> 12] ?? "other";
+  const [, mode, size, seconds, folder, name] = match;
+  const kind = folder ? "folder" : (fileTypes[Number.parseInt(mode, 16) >> 12] ?? "other");
   return [{ name, kind, sizeBytes: Number(size), changed: new Date(Number(seconds) * 1000) }];
 }
 
