@@ -1,6 +1,6 @@
 /**
- * Time to a shell, in Node and in the page, with the same image: from the start of the process, and from opening the page's
- * address with the image already kept in the browser. Rounds are interleaved, so that a busy host is busy for both.
+ * Time to a shell by a boot, in Node and in the page, with the same image: from the start of the process, and from opening the
+ * page's address with the image already kept in the browser. Rounds are interleaved, so that a busy host is busy for both.
  *
  *   npm run bench:web -- --rounds 5
  */
@@ -102,7 +102,7 @@ async function bootInNode(): Promise<Boot> {
   const cpuBefore = cpuOfChildren();
   const started = performance.now();
   const script = fileURLToPath(new URL("../bin/memvisor.js", import.meta.url));
-  const options = ["--cpus", values.cpus, "--memory", `${values.memory}M`];
+  const options = ["--cold", "--cpus", values.cpus, "--memory", `${values.memory}M`];
   const child = spawn(process.execPath, [script, "run", values.image, ...options], {
     stdio: ["pipe", "pipe", "inherit"],
     timeout: bootMs,

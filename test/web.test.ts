@@ -5,11 +5,15 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openImage } from "#host/images";
+import { startRelay } from "#host/relay";
+import { parseAllow } from "#net/rules";
 import { findChromium, launchChromium, waitForConsole } from "../tools/web/chromium.ts";
 import { buildSite } from "../tools/web/site.ts";
 import { type SiteServer, serveSite } from "../tools/web/site-server.ts";
@@ -88,13 +92,29 @@ describe.skipIf(executable === undefined || image === undefined)("the page in Ch
     await type("nproc", /^2$/m);
   });
 
+  test("has a network by a relay", { timeout: 2 * bootMs }, async () => {
+    const web = createServer((_, response) => void response.end("from the host\n"));
+    await new Promise<void>((listening) => void web.listen(0, "127.0.0.1", listening));
+    const { port } = web.address() as AddressInfo;
+    const allow = [parseAllow(`localhost:${port}`)];
+    const relay = await startRelay({ address: "127.0.0.1", port: 0, token: "secret", allow });
+    try {
+      await page.goto(`${server.url}?start&cpus=1&relay=${encodeURIComponent(`ws://127.0.0.1:${relay.port}/#secret`)}`);
+      await waitForConsole(page, /~ #$/m, bootMs);
+      await type(`wget -q -O - http://10.0.2.2:${port}/`, /^from the host$/m);
+    } finally {
+      await relay.close();
+      web.close();
+    }
+  });
+
   test("keeps its disk when the page is loaded anew", { timeout: 2 * bootMs }, async () => {
     await page.getByRole("button", { name: "Stop" }).click();
     for (const [line, answer] of [
       ["echo kept $((40 + 2)) | dd of=/dev/vda conv=fsync; head -c 7 /dev/vda", /^kept 42/m],
       ["head -c 7 /dev/vda", /^kept 42/m],
     ] as const) {
-      await page.goto(server.url);
+      await page.goto(`${server.url}?relay=`);
       await page.getByLabel("Disk, kept in this browser").check();
       await page.getByLabel("Processors").selectOption("1");
       await page.getByRole("button", { name: "Start", exact: true }).click();

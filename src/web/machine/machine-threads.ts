@@ -14,6 +14,7 @@ const newWorker = {
   machine: () => new Worker(new URL("../threads/machine-worker.ts", import.meta.url), { type: "module" }),
   vcpu: () => new Worker(new URL("../threads/vcpu-worker.ts", import.meta.url), { type: "module" }),
   io: () => new Worker(new URL("../threads/io-worker.ts", import.meta.url), { type: "module" }),
+  emitter: () => new Worker(new URL("../threads/emitter-worker.ts", import.meta.url), { type: "module" }),
   ticker: () => new Worker(new URL("../threads/ticker-worker.ts", import.meta.url), { type: "module" }),
 } as const;
 
@@ -33,6 +34,7 @@ export const startMachineThread: StartThread = (start): MachineThread => {
     worker.postMessage(message);
     return worker;
   };
+  /** What a machine's thread says that is not for its owner. */
   const obey = (request: ThreadRequest): void => {
     switch (request.type) {
       case "start ticker":
@@ -40,6 +42,9 @@ export const startMachineThread: StartThread = (start): MachineThread => {
         break;
       case "start io":
         run("io", request.start);
+        break;
+      case "start emitter":
+        run("emitter", request.start);
         break;
       case "start vcpu":
         run("vcpu", { ...surroundings, start: request.start } satisfies VcpuWorkerStart);
@@ -51,7 +56,7 @@ export const startMachineThread: StartThread = (start): MachineThread => {
   return {
     onMessage: (receive) =>
       machine.addEventListener("message", ({ data }: MessageEvent<FromMachineWorker>) => {
-        if (data.type === "start ticker" || data.type === "start io" || data.type === "start vcpu") obey(data);
+        if (isRequest(data)) obey(data);
         else receive(data);
       }),
     onEnd: (receive) => void failed.promise.then(receive),
@@ -60,3 +65,5 @@ export const startMachineThread: StartThread = (start): MachineThread => {
     },
   };
 };
+
+const isRequest = (message: FromMachineWorker): message is ThreadRequest => message.type.startsWith("start ");

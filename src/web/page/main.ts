@@ -5,7 +5,7 @@ import { button, byId, element, input, part, showFacts } from "./elements.ts";
 import { FiguresPanel } from "./figures-panel.ts";
 import { FilesPanel } from "./files-panel.ts";
 import { diskPath, type Running, Session, type SessionState } from "./session.ts";
-import { loadSettings } from "./settings.ts";
+import { loadSettings, startAsked } from "./settings.ts";
 import { StartForm } from "./start-form.ts";
 import { Tabs } from "./tabs.ts";
 import { TerminalView } from "./terminal-view.ts";
@@ -41,7 +41,7 @@ async function open(): Promise<void> {
   });
   connectButtons();
   show(session.state);
-  if (settings.autoStart) start();
+  if (settings.autoStart || startAsked()) start();
 
   function start(): void {
     const chosen = form.take();

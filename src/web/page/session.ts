@@ -35,6 +35,9 @@ export interface Running {
 /** Where the kept disk is in the guest, if there is a file system on it. */
 export const diskPath = "/disk";
 
+/** What a guest's own network would guard: the host is the relay's, and so is the decision. */
+const relayDecides = ["127.0.0.0/8:*", "169.254.0.0/16:*"];
+
 /** Less is not worth trying: the kernel needs that much. */
 const leastMemoryMib = 64;
 
@@ -77,7 +80,7 @@ export class Session {
           commandLine: words.filter(Boolean).join(" "),
           memoryBytes,
           cpus: settings.cpus,
-          ...(settings.relay && { network: { relay: settings.relay } }),
+          ...(settings.relay && { network: { relay: settings.relay, allow: relayDecides } }),
           ...(settings.disk && { disks: [{ file: diskName }] }),
         }),
       );

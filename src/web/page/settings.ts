@@ -26,7 +26,7 @@ const defaults: Settings = {
   screenReader: false,
 };
 
-/** What was kept, with what the address says on top: `?image=debian-13-cloud&memory=256&cpus=2&start`. */
+/** What was kept, with what the address says on top: `?image=debian-13-cloud&memory=256&cpus=2`. */
 export function loadSettings(): Settings {
   const kept = parse(storage()?.getItem(storageKey) ?? "{}");
   const asked = new URLSearchParams(location.search);
@@ -40,10 +40,12 @@ export function loadSettings(): Settings {
       relay: asked.get("relay") ?? undefined,
       append: asked.get("append") ?? undefined,
       disk: asked.has("disk") ? true : undefined,
-      autoStart: asked.has("start") ? true : undefined,
     }),
   });
 }
+
+/** Whether the address says to start at once; that is for this visit only. */
+export const startAsked = (): boolean => new URLSearchParams(location.search).has("start");
 
 export function keepSettings(settings: Settings): void {
   storage()?.setItem(storageKey, JSON.stringify(settings));

@@ -45,6 +45,7 @@ export async function browserThread({ originMs, x86Order }: Surroundings): Promi
     post,
     readFile: read,
     startTicker: (start) => post({ type: "start ticker", start }),
+    startEmitter: (start) => post({ type: "start emitter", start }),
     startIo: (start) => post({ type: "start io", start }),
     ...(x86Order && { startVcpu: (start) => post({ type: "start vcpu", start }) }),
   };

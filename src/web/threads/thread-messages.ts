@@ -1,5 +1,7 @@
 /** What a page's threads are told, and what a machine's thread says besides `MachineMessage`. */
+
 import type { IoStart, MachineMessage, MachineStart, TickerStart, VcpuStart } from "#control";
+import type { EmitterSetup } from "#jit";
 
 /** What every thread of a machine has to know of the page. */
 export interface Surroundings {
@@ -24,6 +26,7 @@ export interface VcpuWorkerStart extends Surroundings {
 export type ThreadRequest =
   | { readonly type: "start ticker"; readonly start: TickerStart }
   | { readonly type: "start vcpu"; readonly start: VcpuStart }
-  | { readonly type: "start io"; readonly start: IoStart };
+  | { readonly type: "start io"; readonly start: IoStart }
+  | { readonly type: "start emitter"; readonly start: EmitterSetup };
 
 export type FromMachineWorker = MachineMessage | ThreadRequest;
