@@ -149,6 +149,7 @@ describe.skipIf(executable === undefined || image === undefined)("the page in Ch
     await plain.goto(server.url);
     await plain.getByText("This page is not cross-origin isolated").waitFor();
     expect(await plain.getByRole("button", { name: "Start", exact: true }).isVisible()).toBe(false);
+    await plain.unrouteAll({ behavior: "wait" });
     await context.close();
   });
 });
