@@ -219,12 +219,9 @@ export class MachineHandle implements AsyncDisposable {
    * meanwhile; what was a file of that name stays until the new one is whole.
    */
   async snapshot(path: string): Promise<SnapshotSummary> {
-    const { disks = [], shares = [] } = this.#options;
-    if (disks.some((disk) => !disk.readOnly) || shares.length > 0)
-      throw new VmError(
-        "order",
-        "a machine with a disk to write to, or a share, cannot be saved: they would change without it",
-      );
+    const { disks = [] } = this.#options;
+    if (disks.some((disk) => !disk.readOnly))
+      throw new VmError("order", "a machine with a disk to write to cannot be saved: it would change without it");
     const owner = printValue(rememberedOf(this.#options));
     // Half a message would be in the snapshot, and the other half nowhere. A guest that does not read is saved all the same.
     await Promise.race([

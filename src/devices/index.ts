@@ -50,10 +50,12 @@ export type {
   DirectoryEntry,
   Entry,
   FileSystemStats,
+  InodeRecord,
   NewTime,
   Opened,
   OpenFlags,
   Owner,
+  SessionRecord,
   ShareHost,
 } from "./virtio/index.ts";
 export {

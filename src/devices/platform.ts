@@ -146,6 +146,7 @@ export class Platform {
 
   save(): PlatformState {
     const state: PlatformState = {};
+    for (const device of this.#stateful.values()) device.settle?.();
     for (const [name, device] of this.#stateful) state[name] = device.save();
     return state;
   }

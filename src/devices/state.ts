@@ -9,6 +9,8 @@ export type DeviceState = { [field: string]: number | bigint | Uint8Array };
 
 /** A device whose whole state can be taken and put back. */
 export interface Stateful<S extends DeviceState = DeviceState> {
+  /** Called on all devices before any of them is saved: ends what must not be under way, by interrupts and all. */
+  settle?(): void;
   save(): S;
   /** Throws `StateError`, having changed nothing, when the record is no record of this device. */
   restore(state: S): void;

@@ -14,7 +14,7 @@
  * is not noticed.
  */
 import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
-import { ShareError } from "#devices";
+import { type InodeRecord, ShareError } from "#devices";
 
 /** O_PATH of Linux; Node has no name for it. */
 const O_PATH = 0o10000000;
@@ -23,7 +23,15 @@ const maxInodes = 1 << 19;
 /** A tree that is deeper is walked no more. */
 const maxDepth = 4096;
 
-export class Inode {
+/** By what a file is known again, whatever its name. */
+interface Identity {
+  readonly key: string;
+  readonly birthNs: bigint;
+  /** S_IFMT of its mode. */
+  readonly type: number;
+}
+
+export class Inode implements Identity {
   /** The number by which the guest knows it. */
   readonly id: number;
   readonly key: string;
@@ -46,11 +54,11 @@ export class Inode {
   /** State of the contents that the guest may have in its cache. */
   cached = "";
 
-  constructor(id: number, stats: BigIntStats) {
+  constructor(id: number, { key, birthNs, type }: Identity) {
     this.id = id;
-    this.key = keyOf(stats);
-    this.birthNs = stats.birthtimeNs;
-    this.type = Number(stats.mode) & constants.S_IFMT;
+    this.key = key;
+    this.birthNs = birthNs;
+    this.type = type;
   }
 }
 
@@ -200,9 +208,34 @@ export class Inodes {
     this.#byKey.set(this.root.key, this.root);
   }
 
+  /** All but the root, for `bringBack`. */
+  records(): InodeRecord[] {
+    return [...this.#byId.values()]
+      .filter((inode) => inode !== this.root)
+      .map(({ id, parent, name, key, birthNs, type, lookups }) => ({
+        ...{ id, parent: parent?.id ?? 0, name: parent ? name : "", key, birthNs: `${birthNs}`, type, lookups },
+      }));
+  }
+
+  /** Requires: nothing but the root is known. Whether a file is still where it was, is seen when it is used. */
+  bringBack(records: readonly InodeRecord[]): void {
+    for (const { id, key, birthNs, type, lookups } of records.slice(0, maxInodes)) {
+      if (this.#byId.has(id)) continue;
+      const inode = new Inode(id, { key, birthNs: BigInt(birthNs), type });
+      inode.lookups = lookups;
+      this.#nextId = Math.max(this.#nextId, id + 1);
+      this.#byId.set(id, inode);
+      this.#byKey.set(key, inode);
+    }
+    for (const { id, parent, name } of records) {
+      const [inode, directory] = [this.#byId.get(id), this.#byId.get(parent)];
+      if (inode && directory && inode !== this.root) this.#place(inode, directory, name);
+    }
+  }
+
   #add(stats: BigIntStats): Inode {
     if (this.#byId.size >= maxInodes) throw new ShareError("ENFILE");
-    const inode = new Inode(this.#nextId++, stats);
+    const inode = new Inode(this.#nextId++, identityOf(stats));
     this.#byId.set(inode.id, inode);
     this.#byKey.set(inode.key, inode);
     return inode;
@@ -325,7 +358,11 @@ function descriptorOf(inode: Inode): number {
 
 const keyOf = (stats: BigIntStats): string => `${stats.dev}:${stats.ino}`;
 
+function identityOf(stats: BigIntStats): Identity {
+  return { key: keyOf(stats), birthNs: stats.birthtimeNs, type: Number(stats.mode) & constants.S_IFMT };
+}
+
 function isSame(inode: Inode, stats: BigIntStats): boolean {
-  const type = Number(stats.mode) & constants.S_IFMT;
-  return inode.key === keyOf(stats) && inode.type === type && inode.birthNs === stats.birthtimeNs;
+  const { key, birthNs, type } = identityOf(stats);
+  return inode.key === key && inode.type === type && inode.birthNs === birthNs;
 }

@@ -276,6 +276,43 @@ test("a file that the host has not changed may stay in the guest's cache", async
   expect(client.open(node).keepCache).toBe(false);
 });
 
+test("a session that is brought back goes on: files, directories, what is open, what was counted", () => {
+  const { share, client } = mount();
+  const deep = client.walk("dir/sub/deep");
+  const { handle } = client.open(deep.node, 2);
+  const made = client.create(root, "appended", 1 | 0o2000);
+  client.write(made.node, made.handle, 0, bytes("one "));
+  const directory = client.opendir(root);
+  const session = client.server.save();
+  share.reset();
+
+  const other = mount();
+  other.client.server.restore(session);
+  renameSync(join(shared, "file"), join(shared, "elsewhere"));
+  expect(text(other.client.read(deep.node, handle, 0, 10))).toBe("deep");
+  other.client.write(made.node, made.handle, 0, bytes("two"));
+  expect(readFileSync(join(shared, "appended"), "utf8")).toBe("one two");
+  expect(other.client.walk("dir/sub/deep").node).toBe(deep.node);
+  expect(other.client.readdir(root, directory, 0).length).toBeGreaterThan(3);
+  other.client.release(deep.node, handle);
+  expect(() => other.client.getattr(999)).toThrow("ESTALE");
+  expect(other.client.create(root, "fresh").node).toBeGreaterThan(made.node);
+});
+
+test("what is another file by now is stale to a session that is brought back", () => {
+  const { client } = mount();
+  const file = client.walk("file");
+  const { handle } = client.open(file.node);
+  const session = client.server.save();
+  // One inode number more is used before, so that the file has another.
+  writeFileSync(join(shared, "new"), "other");
+  renameSync(join(shared, "new"), join(shared, "file"));
+  const other = mount();
+  other.client.server.restore(session);
+  expect(() => other.client.getattr(file.node)).toThrow("ESTALE");
+  expect(() => other.client.read(file.node, handle, 0, 10)).toThrow("EBADF");
+});
+
 test("a new session finds nothing open of the one before", () => {
   const { share, client } = mount();
   const made = client.create(root, "x");

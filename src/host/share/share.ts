@@ -46,6 +46,7 @@ import {
   type Opened,
   type OpenFlags,
   type Owner,
+  type SessionRecord,
   ShareError,
   type ShareHost,
 } from "#devices";
@@ -68,7 +69,7 @@ export interface ShareOptions {
 }
 
 type Handle =
-  | { readonly inode: Inode; readonly fd: number; readonly directory?: undefined }
+  | { readonly inode: Inode; readonly fd: number; readonly flags: OpenFlags; readonly directory?: undefined }
   | { readonly inode: Inode; readonly directory: OpenDirectory };
 
 const {
@@ -115,6 +116,28 @@ export class Share implements ShareHost {
     for (const handle of [...this.#handles.values()]) this.#close(handle);
     this.#handles.clear();
     this.#inodes.reset();
+  }
+
+  save(): SessionRecord {
+    const handles = [...this.#handles].map(([handle, open]) => ({
+      handle,
+      inode: open.inode.id,
+      ...(open.directory === undefined && { flags: open.flags }),
+    }));
+    return { inodes: this.#inodes.records(), handles };
+  }
+
+  restore({ inodes, handles }: SessionRecord): void {
+    this.reset();
+    this.#inodes.bringBack(inodes);
+    for (const { handle, inode, flags } of handles) {
+      this.#nextHandle = Math.max(this.#nextHandle, handle + 1);
+      try {
+        this.#handles.set(handle, this.#opened(this.#inodes.get(inode), flags));
+      } catch {
+        // It is gone, or another one: to the guest the handle is bad.
+      }
+    }
   }
 
   lookup(parent: number, name: string): Entry {
@@ -225,7 +248,7 @@ export class Share implements ShareHost {
     const state = `${stats.size}:${stats.mtimeNs}:${stats.ctimeNs}`;
     const keepCache = inode.cached === state;
     inode.cached = now - stats.ctimeNs > settledNs ? state : "";
-    return { handle: this.#addFile(inode, fd), keepCache };
+    return { handle: this.#addFile(inode, fd, flags), keepCache };
   }
 
   create(parent: number, name: string, flags: OpenFlags, mode: number, owner: Owner): Entry & Opened {
@@ -247,7 +270,7 @@ export class Share implements ShareHost {
         stats = fstatSync(fd, { bigint: true });
       }
       const inode = this.#inodes.adopt(directory, name, stats);
-      return { ...this.#entry(inode, stats), handle: this.#addFile(inode, fd), keepCache: false };
+      return { ...this.#entry(inode, stats), handle: this.#addFile(inode, fd, flags), keepCache: false };
     });
   }
 
@@ -278,7 +301,7 @@ export class Share implements ShareHost {
   openDirectory(node: number): number {
     const inode = this.#inodes.directory(node);
     this.#mustHaveRoom();
-    return this.#addHandle({ inode, directory: new OpenDirectory(() => this.#inodes.pathOf(inode)) });
+    return this.#addHandle(this.#opened(inode, undefined));
   }
 
   readDirectory(node: number, handle: number, offset: number, take: (entry: DirectoryEntry) => boolean): void {
@@ -394,9 +417,18 @@ export class Share implements ShareHost {
     };
   }
 
-  #addFile(inode: Inode, fd: number): number {
+  #addFile(inode: Inode, fd: number, flags: OpenFlags): number {
     inode.open.add(fd);
-    return this.#addHandle({ inode, fd });
+    return this.#addHandle({ inode, fd, flags });
+  }
+
+  /** Without flags a directory. */
+  #opened(inode: Inode, flags: OpenFlags | undefined): Handle {
+    if (flags === undefined) return { inode, directory: new OpenDirectory(() => this.#inodes.pathOf(inode)) };
+    if (flags.write) this.#mustBeWritable();
+    const fd = this.#inodes.openFile(inode, hostFlags(flags));
+    inode.open.add(fd);
+    return { inode, fd, flags };
   }
 
   #addHandle(handle: Handle): number {

@@ -4,19 +4,36 @@
  * The driver's FUSE requests go to a service as places in guest memory, and its answers are in place when the message of them comes
  * back. So any number of requests may be in flight, and the machine's thread copies nothing.
  *
+ * To be saved, it waits until nothing is in flight: what was done in the host must not be done again by a machine that goes on.
+ *
  * Laws: a chain is given back exactly once; its memory stays pinned until then. After a reset the device is draining until the
  * service touches nothing of before.
  */
 import type { DeviceMemory, Pinned } from "#memory";
 import type { IoLine } from "../../io/index.ts";
-import { copyState, restoreState } from "../../state.ts";
+import { StateError } from "../../state.ts";
 import type { Chain, VirtioDevice, VirtioDriver, Virtqueue } from "../device.ts";
 import { type FsState, newFsState } from "./persist.ts";
-import { maxPieces, parseAnswer, requestMessage, sessionEnds } from "./wire.ts";
+import {
+  maxPieces,
+  parseAnswer,
+  requestMessage,
+  requestsEnd,
+  SessionParts,
+  sessionEnds,
+  sessionMessages,
+  sessionRestore,
+  sessionSave,
+} from "./wire.ts";
 
 const tagBytes = 36;
 /** One for what must not wait behind others (FORGET, INTERRUPT), then one for all else: a whole megabyte takes 256 descriptors. */
 const queueSizes = [32, 512];
+
+/** How long a save waits for the host, in small naps. */
+const napMs = 1;
+const mostNaps = 5000;
+const nap = new Int32Array(new SharedArrayBuffer(4));
 
 interface Flight {
   /** Of before a reset: nobody wants the answer. */
@@ -31,7 +48,10 @@ export class VirtioFs implements VirtioDevice<FsState> {
   readonly classCode = 0x01_80_00;
   readonly features = 0n;
   readonly queueSizes = queueSizes;
-  readonly #state = newFsState();
+  /** To be brought back by `start`. */
+  #session: Uint8Array | undefined;
+  #saved = newFsState();
+  readonly #parts = new SessionParts();
   readonly #config = new Uint8Array(tagBytes + 4);
   readonly #memory: DeviceMemory;
   readonly #line: IoLine;
@@ -67,6 +87,8 @@ export class VirtioFs implements VirtioDevice<FsState> {
 
   start(driver: VirtioDriver): void {
     this.#driver = driver;
+    if (this.#session) for (const part of sessionMessages(sessionRestore, this.#session)) this.#send(part);
+    this.#session = undefined;
   }
 
   kick(n: number): void {
@@ -85,13 +107,40 @@ export class VirtioFs implements VirtioDevice<FsState> {
     this.#send(requestMessage(sessionEnds, [], []));
   }
 
-  save(): FsState {
-    return copyState(this.#state);
+  /** Waits for what is in flight. */
+  settle(): void {
+    if (this.#driver !== undefined) this.#handOutUntil(() => this.#inFlight.size === 0);
   }
 
-  restore(saved: FsState): void {
-    restoreState(this.#state, saved);
+  /** Waits for the service's word. */
+  save(): FsState {
+    if (this.#driver === undefined) return newFsState();
+    let answered = false;
+    this.#onSession = (session) => {
+      this.#saved = { session };
+      answered = true;
+    };
+    this.#saved = newFsState();
+    this.#send(requestMessage(sessionSave, [], []));
+    this.#handOutUntil(() => answered);
+    return this.#saved;
   }
+
+  restore({ session }: FsState): void {
+    if (!(session instanceof Uint8Array)) throw new StateError("a share's record has no session");
+    this.#session = session;
+  }
+
+  /** Takes what the service says until `done`. */
+  #handOutUntil(done: () => boolean): void {
+    for (let naps = 0; !done() && naps < mostNaps; naps++) {
+      this.#line.pause();
+      this.#line.resume();
+      if (!done()) Atomics.wait(nap, 0, 0, napMs);
+    }
+  }
+
+  #onSession: (session: Uint8Array) => void = () => {};
 
   /** False for what is no request: nothing to read, or scattered beyond measure. */
   #request(queue: Virtqueue, chain: Chain): boolean {
@@ -104,7 +153,7 @@ export class VirtioFs implements VirtioDevice<FsState> {
       return false;
     }
     const request = this.#nextRequest;
-    this.#nextRequest = (request + 1) % sessionEnds;
+    this.#nextRequest = (request + 1) % requestsEnd;
     this.#inFlight.set(request, { queue, chain, pins });
     this.#send(requestMessage(request, toRead.pieces, toWrite.pieces));
     return true;
@@ -112,6 +161,11 @@ export class VirtioFs implements VirtioDevice<FsState> {
 
   #answered(message: Uint8Array<ArrayBuffer>): void {
     const { request, bytes } = parseAnswer(message);
+    if (request === sessionSave) {
+      const session = this.#parts.add(message);
+      if (session !== undefined) this.#onSession(session);
+      return;
+    }
     const flight = this.#inFlight.get(request);
     this.#inFlight.delete(request);
     if (this.#draining > 0 && flight?.queue === undefined) this.#draining--;

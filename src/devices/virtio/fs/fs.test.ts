@@ -33,6 +33,8 @@ function oneFile() {
   };
   const share: ShareHost = {
     reset: () => called("reset", undefined),
+    save: () => ({ inodes: [], handles: [{ handle: 9, inode: 1 }] }),
+    restore: (session) => called(`restore ${session.handles.length}`, undefined),
     lookup: () => called("lookup", entry),
     forget: () => called("forget", undefined),
     attributes: () => attributes,
@@ -213,8 +215,9 @@ function setUp() {
   const device = new VirtioFs("mine", lazily, line);
   const t = new TestDriver(device);
   memory = t.memory;
+  const { share, calls } = oneFile();
   const service = shareService(
-    { ...oneFile().share, close: () => {} },
+    { ...share, close: () => {} },
     {
       arena: t.memory.bytes,
       send: (...parts) => line.onMessage(Uint8Array.from(parts.flatMap((part) => [...part]))),
@@ -225,7 +228,7 @@ function setUp() {
   const serve = (count = 100): void => {
     for (const message of toService.splice(0, count)) void service.receive(message);
   };
-  return { device, t, serve, waiting: () => toService.length };
+  return { device, t, serve, line, calls, waiting: () => toService.length };
 }
 
 test("the tag and the number of queues are in the configuration", () => {
@@ -259,6 +262,29 @@ test("a chain that holds no request is given back empty", () => {
   t.add(1, [], [64]);
   t.kick(1);
   expect([t.used(1).map(({ written }) => written), waiting(), t.memory.pinned]).toEqual([[0], 0, 0]);
+});
+
+test("before it is saved nothing is in flight, and a restored device's service has the session again", () => {
+  const { t, serve, line, calls } = setUp();
+  t.add(1, [init], [80]);
+  t.kick(1);
+  // The service works while the device waits.
+  line.resume = () => serve();
+  for (const [, part] of t.transport.parts()) part.settle?.();
+  expect([t.used(1).length, t.memory.pinned]).toEqual([1, 0]);
+  const saved = t.transport.parts().map(([, part]) => part.save());
+  for (const [n, [, part]] of t.transport.parts().entries()) part.restore(saved[n] ?? {});
+  serve();
+  expect(calls["restore 1"]).toBe(1);
+});
+
+test("a session with names that lead out is refused", () => {
+  const { server } = served(oneFile().share);
+  const inode = { id: 2, parent: 1, name: "x", key: "1:2", birthNs: "0", type: 0o040000, lookups: 1 };
+  const restore = (record: unknown) => () => server.restore(new TextEncoder().encode(JSON.stringify(record)));
+  expect(restore({ inodes: [inode], handles: [] })).not.toThrow();
+  for (const bad of [{ name: ".." }, { name: "a/b" }, { name: "" }, { id: -1 }, { birthNs: "x" }, { key: 5 }])
+    expect(restore({ inodes: [{ ...inode, ...bad }], handles: [] })).toThrow("damaged");
 });
 
 test("after a reset the driver waits for what is on its way", () => {

@@ -6,10 +6,12 @@ export type {
   DirectoryEntry,
   Entry,
   FileSystemStats,
+  InodeRecord,
   NewTime,
   Opened,
   OpenFlags,
   Owner,
+  SessionRecord,
   ShareHost,
 } from "./share-host.ts";
 export { ShareError } from "./share-host.ts";

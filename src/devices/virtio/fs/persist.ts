@@ -1,5 +1,8 @@
-/** The record of a file system device: what the guest has open lives with its service, and requests in flight with their queue. */
+/** The record of a file system device. */
 
-export type FsState = Record<never, never>;
+export type FsState = {
+  /** What the guest has open and knows, as its service says (session.ts); empty when no driver has begun. */
+  session: Uint8Array;
+};
 
-export const newFsState = (): FsState => ({});
+export const newFsState = (): FsState => ({ session: new Uint8Array(0) });

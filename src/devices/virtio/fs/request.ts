@@ -219,6 +219,11 @@ function openFlags(flags: number): OpenFlags {
   };
 }
 
+/** One component of a path that leads down. */
+export function isName(name: string): boolean {
+  return name !== "" && name !== "." && name !== ".." && name.length <= longestName && !/[/\0]/.test(name);
+}
+
 /** Numbers beyond what is exact name nothing: -1 is never in use. */
 const toNumber = (value: bigint): number => (value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : -1);
 
@@ -267,7 +272,7 @@ class Fields {
 
   name(): string {
     const name = this.text(longestName);
-    if (name === "." || name === ".." || name.includes("/")) throw new ShareError("EINVAL");
+    if (!isName(name)) throw new ShareError("EINVAL");
     return name;
   }
 }

@@ -32,6 +32,7 @@ import {
   writeReply,
 } from "./reply.ts";
 import { type Header, longestRequest, parseHeader, parseRequest, type Request } from "./request.ts";
+import { parseSession } from "./session.ts";
 import { type DirectoryEntry, type Entry, ShareError, type ShareHost } from "./share-host.ts";
 import type { ByteVector } from "./vector.ts";
 
@@ -78,6 +79,19 @@ export class FuseServer {
 
   constructor(host: ShareHost) {
     this.#host = host;
+  }
+
+  /** What the guest relies on, for `restore`; nothing when it has not begun. */
+  save(): Uint8Array {
+    return this.#ready ? new TextEncoder().encode(JSON.stringify(this.#host.save())) : nothing;
+  }
+
+  /** Throws for bytes that `save` did not give. */
+  restore(session: Uint8Array): void {
+    this.reset();
+    if (session.length === 0) return;
+    this.#host.restore(parseSession(new TextDecoder().decode(session)));
+    this.#ready = true;
   }
 
   /** The guest begins anew: nothing is open any more. */

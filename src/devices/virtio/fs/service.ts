@@ -3,7 +3,16 @@ import type { IoService, ServicePort } from "../../io/index.ts";
 import { FuseServer } from "./server.ts";
 import type { ShareHost } from "./share-host.ts";
 import { ByteVector } from "./vector.ts";
-import { answerMessage, parseRequestMessage, sessionEnds } from "./wire.ts";
+import {
+  answerMessage,
+  parseRequestHeader,
+  parseRequestMessage,
+  SessionParts,
+  sessionEnds,
+  sessionMessages,
+  sessionRestore,
+  sessionSave,
+} from "./wire.ts";
 
 /** A share whose descriptors can be given up. */
 export interface ClosableShare extends ShareHost {
@@ -12,14 +21,25 @@ export interface ClosableShare extends ShareHost {
 
 export function shareService(share: ClosableShare, port: ServicePort): IoService {
   const server = new FuseServer(share);
-  return {
-    receive: (message) => {
-      const { request, toRead, toWrite } = parseRequestMessage(message, port.arena);
-      let bytes = 0;
-      if (request === sessionEnds) server.reset();
-      else bytes = server.handle(new ByteVector(toRead), new ByteVector(toWrite));
-      port.send(answerMessage(request, bytes));
-    },
-    close: () => share.close(),
+  const restored = new SessionParts();
+  const receive = (message: Uint8Array<ArrayBuffer>): void => {
+    switch (parseRequestHeader(message)) {
+      case sessionEnds:
+        server.reset();
+        return port.send(answerMessage(sessionEnds, 0));
+      case sessionSave:
+        for (const part of sessionMessages(sessionSave, server.save())) port.send(part);
+        return;
+      case sessionRestore: {
+        const session = restored.add(message);
+        if (session !== undefined) server.restore(session);
+        return;
+      }
+      default: {
+        const { request, toRead, toWrite } = parseRequestMessage(message, port.arena);
+        port.send(answerMessage(request, server.handle(new ByteVector(toRead), new ByteVector(toWrite))));
+      }
+    }
   };
+  return { receive, close: () => share.close() };
 }

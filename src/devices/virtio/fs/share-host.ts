@@ -90,7 +90,36 @@ export interface FileSystemStats {
   readonly filesFree: bigint;
 }
 
+/** The part of a share's state that a guest relies on. */
+export interface SessionRecord {
+  readonly inodes: readonly InodeRecord[];
+  readonly handles: readonly HandleRecord[];
+}
+
+export interface InodeRecord {
+  readonly id: number;
+  /** Where it was found last; 0: nowhere. */
+  readonly parent: number;
+  readonly name: string;
+  /** Device and number, and time of birth, by which it is known again. */
+  readonly key: string;
+  readonly birthNs: string;
+  readonly type: number;
+  readonly lookups: number;
+}
+
+export interface HandleRecord {
+  readonly handle: number;
+  readonly inode: number;
+  /** None: a directory. */
+  readonly flags?: OpenFlags;
+}
+
 export interface ShareHost {
+  /** What the guest has open and knows, as plain data: `restore` on such a share goes on with it. */
+  save(): SessionRecord;
+  /** Files that are not where they were are stale to the guest, and it looks for them anew. */
+  restore(session: SessionRecord): void;
   /** Closes everything and forgets all nodes but the root: a new guest begins. */
   reset(): void;
   /** Every entry that is given counts once, until it is forgotten. */

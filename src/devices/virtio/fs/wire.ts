@@ -2,11 +2,19 @@
  * Messages between the file system device and its service on the I/O thread.
  *
  * To the service: u32 request, u32 pieces to be read, u32 pieces to be written, then u32 address in the arena and u32 length of each.
- * Back: u32 request, u32 bytes that the answer has. `sessionEnds` as a request, without pieces, closes all that the guest has open.
+ * Back: u32 request, u32 bytes that the answer has.
+ *
+ * Requests without pieces are the device's own. `sessionEnds` closes all that the guest has open. `sessionSave` is answered with the
+ * session, and `sessionRestore` brings one back: in parts, each behind the request and a word that says whether more follow.
  */
 import type { ArenaRange } from "#memory";
 
 export const sessionEnds = 0xffff_ffff;
+export const sessionSave = 0xffff_fffe;
+export const sessionRestore = 0xffff_fffd;
+/** Requests of the guest are numbered below. */
+export const requestsEnd = 0xffff_ff00;
+const partBytes = 64 << 10;
 /** A driver's longest request has a page a piece, and some for headers. */
 export const maxPieces = 2048;
 export const lineBytes = 256 << 10;
@@ -42,10 +50,40 @@ export function parseRequestMessage(message: Uint8Array<ArrayBuffer>, arena: Uin
   };
 }
 
+/** A session in parts, as messages. */
+export function sessionMessages(request: number, session: Uint8Array): Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at === 0 || at < session.length; at += partBytes) {
+    const more = at + partBytes < session.length ? 1 : 0;
+    const part = session.subarray(at, at + partBytes);
+    parts.push(Uint8Array.from([...new Uint8Array(Uint32Array.of(request, more).buffer), ...part]));
+  }
+  return parts;
+}
+
+/** The parts of a session on their way; `add` gives it when it is whole. */
+export class SessionParts {
+  #parts: Uint8Array[] = [];
+
+  add(message: Uint8Array<ArrayBuffer>): Uint8Array | undefined {
+    const { bytes: more } = parseAnswer(message);
+    this.#parts.push(message.subarray(8));
+    if (more !== 0) return undefined;
+    const session = new Uint8Array(this.#parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0;
+    for (const part of this.#parts) {
+      session.set(part, at);
+      at += part.length;
+    }
+    this.#parts = [];
+    return session;
+  }
+}
+
 export const answerMessage = (request: number, bytes: number): Uint8Array =>
   new Uint8Array(Uint32Array.of(request, bytes).buffer);
 
 export function parseAnswer(message: Uint8Array<ArrayBuffer>): { readonly request: number; readonly bytes: number } {
-  const [request, bytes] = new Uint32Array(message.slice().buffer);
+  const [request, bytes] = new Uint32Array(message.slice(0, 8).buffer);
   return { request, bytes };
 }
