@@ -33,6 +33,16 @@ test("where there is no room nothing is sent, and the sender is woken when there
   expect([woken.sender, sender.send(new Uint8Array(30))]).toEqual([1, true]);
 });
 
+test("the sender is woken when half of the ring is free, not before", () => {
+  const { sender, receiver, woken } = ring(64);
+  while (sender.send(new Uint8Array(12)));
+  const after = [0, 1, 2, 3].map(() => {
+    receiver.receive();
+    return woken.sender;
+  });
+  expect(after).toEqual([0, 1, 1, 1]);
+});
+
 test("a receiver is woken once for all that waits", () => {
   const { sender, receiver, woken } = ring(64);
   sender.send(bytes(1));

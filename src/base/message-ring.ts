@@ -5,8 +5,8 @@
  * data, a power of two long. A message is a u32 length, its bytes, and padding to a multiple of 4, so that no length wraps.
  *
  * Laws: a message is seen whole or not at all; what is received is what was sent, in order. The other side is woken when it
- * may be asleep: the receiver at the first message after it has read all others, the sender when there is room after
- * `send` said that there was none. (Each side stores its count before it looks at the other's, so one of two always sees.)
+ * may be asleep: the receiver at the first message after it has read all others, the sender when half of the ring is free after
+ * `send` said that there was no room: not for each message, since being woken costs as much as sending some. (Each side stores its count before it looks at the other's, so one of two always sees.)
  */
 import { assert } from "./assert.ts";
 
@@ -110,8 +110,10 @@ export class MessageReceiver {
     const first = Math.min(length, this.#data.length - start);
     message.set(this.#data.subarray(start, start + first));
     if (first < length) message.set(this.#data.subarray(0, length - first), first);
-    Atomics.store(this.#counts, readIndex, (before + taken(length)) | 0);
-    if (Atomics.exchange(this.#counts, wantsRoomIndex, 0) !== 0) this.#wake();
+    const after = (before + taken(length)) | 0;
+    Atomics.store(this.#counts, readIndex, after);
+    const used = (Atomics.load(this.#counts, writtenIndex) - after) >>> 0;
+    if (used <= this.#data.length / 2 && Atomics.exchange(this.#counts, wantsRoomIndex, 0) !== 0) this.#wake();
     return message;
   }
 }

@@ -65,7 +65,7 @@ function devicesOf(config: PeripheralConfig, host: PeripheralHost): [name: strin
   if (vsock && host.streams) devices.push(["vsock", new VirtioVsock(host.streams)]);
   if (network) {
     const line = host.openLine({ service: networkService, config: network, ringBytes: networkRingBytes });
-    devices.push(["net", new Net(line, cardAddress(network))]);
+    devices.push(["net", new Net(line, cardAddress(network), host.clock)]);
   }
   for (const [n, disk] of disks.entries()) {
     const line = host.openLine({ service: "disk", config: disk, ringBytes: blkRingBytes });

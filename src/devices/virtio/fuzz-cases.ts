@@ -1,5 +1,6 @@
 /** The devices that fuzz.ts gets at, each with a host that answers sooner or later. */
 import type { IoLine } from "../io/index.ts";
+import { ManualClock } from "../manual-clock.ts";
 import type { DeviceStream, StreamEnd, StreamProvider, StreamSource } from "../streams/index.ts";
 import { Blk } from "./blk/device.ts";
 import { decodeRequest, encodeAnswer } from "./blk/protocol.ts";
@@ -22,7 +23,7 @@ export const fuzzedDevices: Readonly<Record<string, MakeFuzzed>> = {
   },
   net: (_, random) => {
     const line = new FuzzLine(random);
-    const device = new Net(line, Uint8Array.of(2, 0, 0, 0, 0, 1));
+    const device = new Net(line, Uint8Array.of(2, 0, 0, 0, 0, 1), new ManualClock());
     const frame = (): Uint8Array => {
       const head = frameHead(random(4), { partialChecksum: random(2) === 0, segmentBytes: random(2000) });
       return Uint8Array.from([...head, ...new Uint8Array(14 + random(1500))]);

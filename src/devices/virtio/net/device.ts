@@ -5,9 +5,14 @@
  * to 64 KiB in one frame.
  * Laws: a frame that the driver has no room for waits, and so does all behind it, on the line and then in the host's
  * sockets. What the driver sends waits in its own queue while the line is full. Nothing is lost, and nothing grows.
+ *
+ * That small frames have been sent is told when nothing more was sent for `quietNs`, or when they are many: an answer is mostly on its
+ * way, Linux's driver looks at both queues when one comes, and has then no need of an interrupt of its own. Who waits for its
+ * buffers waits no longer than that.
  */
 import type { Mac } from "#net";
 import { type LinkAbilities, maxFrameBytes } from "#net/link";
+import type { Alarm, DeviceClock } from "../../bus.ts";
 import type { IoLine } from "../../io/index.ts";
 import { copyState, restoreState } from "../../state.ts";
 import type { Chain, VirtioDevice, VirtioDriver, Virtqueue } from "../device.ts";
@@ -28,6 +33,12 @@ const configBytes = 8;
 const statusAt = 6;
 const linkUp = 1;
 
+/** A frame up to this length is small. */
+const smallBytes = 1600;
+const quietNs = 500_000;
+/** More small frames than these are told of at once. */
+const mostUntold = 32;
+
 const frameMessage = Uint8Array.of(toService.frame);
 
 export class Net implements VirtioDevice<NetState> {
@@ -45,6 +56,7 @@ export class Net implements VirtioDevice<NetState> {
   readonly #state = newNetState();
   readonly #config = new Uint8Array(configBytes);
   readonly #line: IoLine;
+  readonly #clock: DeviceClock;
   readonly #scratch = new Uint8Array(headerBytes + maxFrameBytes);
   #driver: VirtioDriver | undefined;
   #mergeable = false;
@@ -55,8 +67,14 @@ export class Net implements VirtioDevice<NetState> {
   /** A frame of the guest's that did not fit on the line. */
   #unsent: { readonly chain: Chain; readonly length: number } | undefined;
 
-  constructor(line: IoLine, mac: Mac) {
+  /** Frames sent that the driver does not know of yet, all small. */
+  #quietly = 0;
+  readonly #quietEnds: Alarm;
+
+  constructor(line: IoLine, mac: Mac, clock: DeviceClock) {
     this.#line = line;
+    this.#clock = clock;
+    this.#quietEnds = clock.alarm(() => this.#tellSent());
     this.#config.set(mac, 0);
     this.#config[statusAt] = linkUp;
     line.onMessage = (message) => this.#receive(message);
@@ -80,6 +98,8 @@ export class Net implements VirtioDevice<NetState> {
       largeSegments: has(VIRTIO_NET_F_GUEST_CSUM) && has(VIRTIO_NET_F_GUEST_TSO4),
     };
     this.#tell(startMessage(abilities, this.#state.era));
+    // A restored driver may not have been told.
+    this.#tellSent();
   }
 
   kick(index: number): void {
@@ -94,6 +114,7 @@ export class Net implements VirtioDevice<NetState> {
     this.#waiting = undefined;
     this.#room = [];
     this.#unsent = undefined;
+    this.#quietEnds.set(undefined);
     this.#line.resume();
   }
 
@@ -129,6 +150,7 @@ export class Net implements VirtioDevice<NetState> {
     if (transmit === undefined) return;
     if (this.#unsent !== undefined && !this.#sendOne(transmit, this.#unsent.chain, this.#unsent.length)) return;
     this.#unsent = undefined;
+    let large = false;
     for (let chain = transmit.pop(); chain !== undefined; chain = transmit.pop()) {
       const length = chain.read(0, this.#scratch);
       // Too short to be one, or longer than any frame is: dropped, as a cable would.
@@ -138,8 +160,17 @@ export class Net implements VirtioDevice<NetState> {
         this.#unsent = { chain, length };
         break;
       }
+      large ||= length > smallBytes;
+      this.#quietly++;
     }
-    transmit.flush();
+    if (large || this.#quietly > mostUntold || this.#unsent !== undefined) this.#tellSent();
+    else if (this.#quietly > 0) this.#quietEnds.set(this.#clock.now() + quietNs);
+  }
+
+  #tellSent(): void {
+    this.#quietly = 0;
+    this.#quietEnds.set(undefined);
+    this.#driver?.queues[queue.transmit]?.flush();
   }
 
   /** Requires: the frame is in the scratch memory. */

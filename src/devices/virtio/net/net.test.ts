@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { parseMac } from "#net";
 import type { IoLine } from "../../io/index.ts";
+import { ManualClock } from "../../manual-clock.ts";
 import { VIRTIO_F_VERSION_1 } from "../features.ts";
 import { TestDriver } from "../test-driver.ts";
 import { Net } from "./device.ts";
@@ -41,9 +42,10 @@ const mac = parseMac("52:54:00:12:34:56") as Uint8Array;
 
 function driverOf(features?: bigint) {
   const line = new FakeLine();
-  const device = new Net(line, mac);
+  const clock = new ManualClock();
+  const device = new Net(line, mac, clock);
   const driver = features === undefined ? new TestDriver(device) : new TestDriver(device, { features });
-  return { line, driver };
+  return { line, driver, clock };
 }
 
 const bytes = (length: number, from = 0): Uint8Array => Uint8Array.from({ length }, (_, i) => from + i);
@@ -83,6 +85,33 @@ test("while the line is full the driver's frames wait in its queue, and go on in
   line.onRoom();
   expect(driver.used(1).length).toBe(2);
   expect(line.sent.slice(1).map((message) => message[13])).toEqual([0, 1, 2]);
+});
+
+test("that a small frame was sent is told soon, and not to who has seen it; a large one's at once", () => {
+  const { driver, clock } = driverOf();
+  const interrupts = (): readonly number[] => driver.interrupts.splice(0);
+  const send = (length: number): void => {
+    driver.add(1, [header(), bytes(length)]);
+    driver.kick(1);
+  };
+  send(60);
+  clock.advanceTo(400_000);
+  expect(interrupts()).toEqual([]);
+  clock.advanceTo(500_000);
+  expect(interrupts()).toEqual([2]);
+  driver.used(1);
+  send(60);
+  driver.used(1);
+  clock.advanceTo(2_000_000);
+  expect(interrupts()).toEqual([]);
+  send(2000);
+  expect(interrupts()).toEqual([2]);
+  driver.used(1);
+  for (let n = 0; n < 40; n++) {
+    send(60);
+    if (n < 20) expect(interrupts()).toEqual([]);
+  }
+  expect(interrupts()).toEqual([2]);
 });
 
 test("a frame of a header's length, or longer than any frame, is dropped", () => {
