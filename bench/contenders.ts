@@ -50,6 +50,7 @@ export function qemu(
   machine: string,
   cpu: string,
   { kernel, initrd, memoryMib, processors, append }: Machine,
+  devices: readonly string[] = [],
 ): Contender {
   // Without these two, the guest calibrates its TSC against a timer of a busy host: it may hang, or leave the TSC alone.
   const words = `tsc_early_khz=${hostTscKhz()} tsc=reliable`;
@@ -77,7 +78,7 @@ export function qemu(
         "-append",
         [defaultCommandLine, words, append].filter(Boolean).join(" "),
       ],
-      ...["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"],
+      ...["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio", ...devices],
     ],
   };
 }

@@ -1,0 +1,158 @@
+/*
+ * The I/O benchmark's guest program: requests to a disk, past the guest's page cache. Prints as bench/guest/main.c does:
+ *
+ *   @begin NAME
+ *   @end NAME ns=N cpu=N count=N sum=HEX        or        @fail NAME WHY
+ *   @done
+ *
+ *   io DISK ROW...               io --list        prints: NAME GROUP COUNT UNIT
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* So much of the disk is used. */
+enum { area = 256 << 20, page = 4096, large = 1 << 20, threads = 16 };
+
+typedef void work(uint64_t count);
+static work read_large, write_large, read_random, write_random, read_many, write_flushed;
+
+static const struct row {
+  const char *name, *group;
+  work *run;
+  uint64_t count;
+  const char *unit;
+} rows[] = {
+    {"read-1m", "blk", read_large, 1024, "reads of 1 MiB, one after the other"},
+    {"write-1m", "blk", write_large, 512, "writes of 1 MiB, one after the other"},
+    {"read-4k", "blk", read_random, 20000, "reads of 4 KiB anywhere"},
+    {"write-4k", "blk", write_random, 20000, "writes of 4 KiB anywhere"},
+    {"read-4k-16", "blk", read_many, 40000, "reads of 4 KiB anywhere by 16 threads"},
+    {"write-fsync", "blk", write_flushed, 1000, "writes of 4 KiB, each flushed"},
+};
+enum { row_count = sizeof rows / sizeof *rows };
+
+static const char *disk;
+static int file;
+
+static void die(const char *what) {
+  printf("@fail %s %s\n", what, strerror(errno));
+  exit(1);
+}
+
+static void *buffer(size_t bytes) {
+  void *found;
+  if (posix_memalign(&found, page, bytes) != 0) die("memory");
+  memset(found, 0x5a, bytes);
+  return found;
+}
+
+static uint64_t next_random(uint64_t *state) {
+  uint64_t x = *state;
+  x ^= x << 13;
+  x ^= x >> 7;
+  x ^= x << 17;
+  return *state = x;
+}
+
+static off_t anywhere(uint64_t *state) { return (off_t)(next_random(state) % (area / page)) * page; }
+
+static void read_at(void *to, size_t bytes, off_t offset) {
+  if (pread(file, to, bytes, offset) != (ssize_t)bytes) die("read");
+}
+
+static void write_at(const void *from, size_t bytes, off_t offset) {
+  if (pwrite(file, from, bytes, offset) != (ssize_t)bytes) die("write");
+}
+
+static void read_large(uint64_t count) {
+  void *bytes = buffer(large);
+  for (uint64_t n = 0; n < count; n++) read_at(bytes, large, (off_t)(n * large % area));
+}
+
+static void write_large(uint64_t count) {
+  void *bytes = buffer(large);
+  for (uint64_t n = 0; n < count; n++) write_at(bytes, large, (off_t)(n * large % area));
+}
+
+static void read_random(uint64_t count) {
+  void *bytes = buffer(page);
+  uint64_t state = 1;
+  for (uint64_t n = 0; n < count; n++) read_at(bytes, page, anywhere(&state));
+}
+
+static void write_random(uint64_t count) {
+  void *bytes = buffer(page);
+  uint64_t state = 2;
+  for (uint64_t n = 0; n < count; n++) write_at(bytes, page, anywhere(&state));
+}
+
+static void write_flushed(uint64_t count) {
+  void *bytes = buffer(page);
+  uint64_t state = 3;
+  for (uint64_t n = 0; n < count; n++) {
+    write_at(bytes, page, anywhere(&state));
+    if (fdatasync(file) != 0) die("fdatasync");
+  }
+}
+
+struct reader {
+  pthread_t thread;
+  uint64_t count, state;
+};
+
+static void *reader_main(void *argument) {
+  struct reader *reader = argument;
+  void *bytes = buffer(page);
+  for (uint64_t n = 0; n < reader->count; n++) read_at(bytes, page, anywhere(&reader->state));
+  return NULL;
+}
+
+static void read_many(uint64_t count) {
+  struct reader readers[threads];
+  for (int n = 0; n < threads; n++) {
+    readers[n].count = count / threads;
+    readers[n].state = (uint64_t)n + 10;
+    if (pthread_create(&readers[n].thread, NULL, reader_main, &readers[n]) != 0) die("thread");
+  }
+  for (int n = 0; n < threads; n++) pthread_join(readers[n].thread, NULL);
+}
+
+static uint64_t now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+int main(int argc, char **argv) {
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  if (argc == 2 && strcmp(argv[1], "--list") == 0) {
+    for (int n = 0; n < row_count; n++)
+      printf("%s %s %" PRIu64 " %s\n", rows[n].name, rows[n].group, rows[n].count, rows[n].unit);
+    return 0;
+  }
+  if (argc < 3) return 2;
+  disk = argv[1];
+  file = open(disk, O_RDWR | O_DIRECT);
+  if (file < 0) die("open");
+  for (int word = 2; word < argc; word++) {
+    for (int n = 0; n < row_count; n++) {
+      if (strcmp(rows[n].name, argv[word]) != 0) continue;
+      /* What was written before is not this row's. */
+      fdatasync(file);
+      printf("@begin %s\n", rows[n].name);
+      uint64_t from = now();
+      rows[n].run(rows[n].count);
+      printf("@end %s ns=%" PRIu64 " cpu=0 count=%" PRIu64 " sum=0\n", rows[n].name, now() - from, rows[n].count);
+    }
+  }
+  printf("@done\n");
+  return 0;
+}
