@@ -44,6 +44,10 @@ class BlockService implements IoService {
     }
   }
 
+  get isStill(): boolean {
+    return this.#pending.size === 0;
+  }
+
   async close(): Promise<void> {
     await Promise.allSettled(this.#pending);
     await this.#disk.flush();

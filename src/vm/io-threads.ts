@@ -40,7 +40,11 @@ export class IoThreads {
       this.#threads.set(request.service, thread);
     }
     const { words } = thread;
-    const line = new MachineLine(request, () => ring(words));
+    const line = new MachineLine(request, {
+      wakeService: () => ring(words),
+      watch: (watching) => void Atomics.store(words, ioWords.watching, watching ? 1 : 0),
+      now: () => this.#host.now(),
+    });
     thread.lines.push(line);
     return line;
   }

@@ -10,7 +10,14 @@ function lineTo(open: OpenService, ringBytes = 1024) {
     Atomics.add(words, ioWords.bell, 1);
     Atomics.notify(words, ioWords.bell);
   };
-  const line = new MachineLine({ service: "test", config: "name", ringBytes }, ring);
+  const line = new MachineLine(
+    { service: "test", config: "name", ringBytes },
+    {
+      wakeService: ring,
+      watch: (watching) => void Atomics.store(words, ioWords.watching, watching ? 1 : 0),
+      now: () => performance.now() * 1e6,
+    },
+  );
   let rung = 0;
   const ended = runIoThread(
     { memory, words: words.buffer, lines: [line.start], event: { index: 5, bits: 8 } },

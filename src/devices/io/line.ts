@@ -41,6 +41,11 @@ export interface IoLine {
   pause(): void;
   /** Hands out what waits, at once. */
   resume(): void;
+  /**
+   * Looks out for the answer to what was just sent, for so long as a quick service takes; does nothing for a service that has not been
+   * quick lately. An answer in time spares the guest a sleep and the host a change of threads.
+   */
+  linger(): void;
 }
 
 /** A service could not be opened, or failed. The message is for a person. */
@@ -53,6 +58,23 @@ const defaultRingBytes = 64 << 10;
 /** In one turn; what is left is looked at in the next. */
 const messagesInTurn = 256;
 
+/** So long the machine's thread stands still for an answer; a service that is asleep takes about as long to get up. */
+const lingerNs = 30_000;
+/** Looks between two at the clock. */
+const looksInRow = 32;
+/** Where lingering was in vain, up to so many chances for it are passed by. */
+const mostPassed = 1023;
+
+/** How the machine's thread and a service's wake each other. */
+export interface LineWaking {
+  /** The service's thread is to look at the line. */
+  wakeService(): void;
+  /** While true, the machine's thread looks at the line by itself: the service need not wake it. */
+  watch(watching: boolean): void;
+  /** Nanoseconds. */
+  now(): number;
+}
+
 /** The machine's end, with what the machine needs of it. */
 export class MachineLine implements IoLine {
   readonly start: IoLineStart;
@@ -64,9 +86,13 @@ export class MachineLine implements IoLine {
   #refused = false;
   #paused = false;
   #failure: IoError | undefined;
+  readonly #waking: LineWaking;
+  #passed = 0;
+  #toPass = 0;
 
-  /** `wake`: the service's thread is to look at the line. */
-  constructor(request: IoRequest, wake: () => void) {
+  constructor(request: IoRequest, waking: LineWaking) {
+    this.#waking = waking;
+    const wake = (): void => waking.wakeService();
     const { ringBytes = defaultRingBytes } = request;
     this.start = {
       service: request.service,
@@ -99,6 +125,20 @@ export class MachineLine implements IoLine {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
+    this.#handOut();
+  }
+
+  linger(): void {
+    if (this.#paused || this.#passed++ < this.#toPass) return;
+    this.#passed = 0;
+    const waking = this.#waking;
+    const until = waking.now() + lingerNs;
+    waking.watch(true);
+    while (this.#receiver.isEmpty && waking.now() < until) {
+      for (let look = 0; look < looksInRow && this.#receiver.isEmpty; look++);
+    }
+    waking.watch(false);
+    this.#toPass = this.#receiver.isEmpty ? Math.min(mostPassed, 2 * this.#toPass + 1) : 0;
     this.#handOut();
   }
 

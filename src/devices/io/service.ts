@@ -19,6 +19,8 @@ export interface IoService {
   readonly greeting?: Uint8Array;
   /** A message of the device. While a promise it gave is open, no other one is delivered; a rejection is the service's end. */
   receive(message: Uint8Array<ArrayBuffer>): void | Promise<void>;
+  /** True while nothing is on its way but messages of the device: then the thread may sleep until one comes. */
+  readonly isStill?: boolean;
   /** The machine has ended: what was promised is made good, what was opened is closed. */
   close(): void | Promise<void>;
 }
@@ -43,7 +45,9 @@ export const ioWords = {
   closing: 1,
   /** 1: all services are closed. The machine sleeps on it. */
   closed: 2,
-  count: 3,
+  /** 1: the machine looks at its lines by itself for a moment, and need not be woken. */
+  watching: 3,
+  count: 4,
 } as const;
 
 export interface IoThreadHost {
@@ -65,6 +69,7 @@ export async function runIoThread(setup: IoThreadSetup, host: IoThreadHost): Pro
   const arenaWords = new Int32Array(setup.memory.buffer);
   const arena = new Uint8Array(setup.memory.buffer);
   const wakeMachine = (): void => {
+    if (Atomics.load(words, ioWords.watching) !== 0) return;
     Atomics.or(arenaWords, setup.event.index, setup.event.bits);
     host.ringMachine();
   };
@@ -79,6 +84,7 @@ export async function runIoThread(setup: IoThreadSetup, host: IoThreadHost): Pro
     let more = false;
     for (const line of lines) more = line.turn() || more;
     if (more) await host.otherEvents();
+    else if (lines.every((line) => line.isStill)) Atomics.wait(words, ioWords.bell, seen, longestSleepMs);
     else await sleep(words, seen);
   }
   await Promise.allSettled(lines.map((line) => line.close()));
@@ -137,6 +143,11 @@ class ServiceLine implements ServicePort {
 
   send(...parts: readonly Uint8Array[]): void {
     this.#frame(frameKind.data, ...parts);
+  }
+
+  /** Its end, or a service that says so. */
+  get isStill(): boolean {
+    return this.#service?.isStill ?? this.#service === undefined;
   }
 
   get congested(): boolean {

@@ -19,7 +19,8 @@ export const fuzzedDevices: Readonly<Record<string, MakeFuzzed>> = {
     const facts = { sizeBytes: 1 << 20, readOnly: random(8) === 0, id: "fuzz", physicalBlockBytes: 4096 };
     const line = new FuzzLine(random, new TextEncoder().encode(JSON.stringify(facts)));
     const device = new Blk(memory, line);
-    return { device, hostEvent: () => line.answer((message) => encodeAnswer(decodeRequest(message).tag, random(2))) };
+    const answerTo = (message: Uint8Array): Uint8Array => encodeAnswer(decodeRequest(message).tag, random(2)).slice();
+    return { device, hostEvent: () => line.answer(answerTo) };
   },
   net: (_, random) => {
     const line = new FuzzLine(random);
@@ -84,6 +85,7 @@ class FuzzLine implements IoLine {
     this.paused = true;
   }
 
+  linger(): void {}
   resume(): void {
     this.paused = false;
   }

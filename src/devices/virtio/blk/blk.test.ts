@@ -22,6 +22,7 @@ class SlowService implements IoLine {
   onRoom: () => void = () => {};
   pause = (): void => {};
   resume = (): void => {};
+  linger = (): void => {};
 
   constructor(facts: Partial<DiskFacts> = {}) {
     const all = { sizeBytes, readOnly: false, id: "disk.img", physicalBlockBytes: 4096, ...facts };

@@ -10,7 +10,7 @@ import type { IoLine } from "../../io/index.ts";
 import { copyState, restoreState } from "../../state.ts";
 import type { Chain, VirtioDevice, VirtioDriver, Virtqueue } from "../device.ts";
 import { type BlkState, newBlkState } from "./persist.ts";
-import { blockOperation, blockStatus, type DiskFacts, decodeAnswer, encodeRequest } from "./protocol.ts";
+import { blockOperation, blockStatus, type DiskFacts, decodeAnswer, encodeRequest, maxPieces } from "./protocol.ts";
 import {
   type BlockStep,
   maxRangeSectors,
@@ -33,11 +33,12 @@ const VIRTIO_BLK_F_WRITE_ZEROES = 1n << 14n;
 const queueSize = 256;
 /** Pieces of data in a request: two descriptors are for its head and its status. */
 const maxSegments = queueSize - 2;
-/** Pieces of the arena in a message; a request of more is none that our limits allow. */
-const maxPieces = 4096;
 /** For the line: enough for the largest request, and for many usual ones. */
 export const blkRingBytes = 256 << 10;
 const idBytes = 20;
+/** Steps in flight for which an answer is waited for on the spot, and the largest of them. */
+const mostAwaited = 2;
+const quickBytes = 16 << 10;
 const configBytes = 60;
 const writebackOffset = 32;
 
@@ -56,6 +57,7 @@ interface OpenRequest {
 interface StepInFlight {
   readonly request: OpenRequest;
   readonly pinned: Pinned | undefined;
+  readonly isLong: boolean;
 }
 
 /** What of the guest's memory the device hands out. */
@@ -77,6 +79,8 @@ export class Blk implements VirtioDevice<BlkState> {
   #queue: Virtqueue | undefined;
   #flushes = false;
   #nextTag = 0;
+  /** Steps in flight that take long, whoever does them. */
+  #long = 0;
 
   /** `line`: to a block service. */
   constructor(memory: PinMemory, line: IoLine) {
@@ -121,6 +125,7 @@ export class Blk implements VirtioDevice<BlkState> {
       if (chain === undefined) break;
       this.#take(queue, chain);
     }
+    if (this.#quick) this.#line.linger();
     queue.flush();
   }
 
@@ -136,6 +141,11 @@ export class Blk implements VirtioDevice<BlkState> {
 
   restore(saved: BlkState): void {
     restoreState(this.#state, saved);
+  }
+
+  /** Few small transfers are in flight: the answer may be here at once, where the host has the data in memory. */
+  get #quick(): boolean {
+    return this.#inFlight.size > 0 && this.#inFlight.size <= mostAwaited && this.#long === 0;
   }
 
   /** What the service said; read when the guest first asks, since the disk is opened after the device is made. */
@@ -209,7 +219,9 @@ export class Blk implements VirtioDevice<BlkState> {
     }
     this.#nextTag = (tag + 1) >>> 0;
     request.next++;
-    this.#inFlight.set(tag, { request, pinned });
+    const isLong = step.length > quickBytes || !isTransfer(step);
+    if (isLong) this.#long++;
+    this.#inFlight.set(tag, { request, pinned, isLong });
   }
 
   #answered(message: Uint8Array): void {
@@ -218,6 +230,7 @@ export class Blk implements VirtioDevice<BlkState> {
     if (done === undefined) return;
     this.#inFlight.delete(tag);
     done.pinned?.release();
+    if (done.isLong) this.#long--;
     const { request } = done;
     // Of a driver that has reset the device since.
     if (request.queue !== this.#queue) return;
@@ -238,3 +251,6 @@ function finish(queue: Virtqueue, chain: Chain, dataBytes: number, status: numbe
   chain.write(chain.writableBytes - 1, Uint8Array.of(status));
   queue.push(chain, status === VIRTIO_BLK_S_OK ? dataBytes + 1 : chain.writableBytes);
 }
+
+const isTransfer = ({ operation }: BlockStep): boolean =>
+  operation === blockOperation.read || operation === blockOperation.write;

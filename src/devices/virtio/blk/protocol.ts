@@ -44,39 +44,51 @@ export interface BlockRequest {
 export const blockStatus = { done: 0, failed: 1 } as const;
 
 const headBytes = 24;
+/** The most pieces of a request. */
+export const maxPieces = 4096;
+/** Messages are made and read here: they are copied into and out of rings anyway, and views of fresh memory cost more than that. */
+const scratch = new Uint8Array(headBytes + 8 * maxPieces);
+const scratchView = new DataView(scratch.buffer);
 
+/** Good until the next call of this file. Requires: at most `maxPieces`. */
 export function encodeRequest({ tag, operation, offset, length, pieces }: BlockRequest): Uint8Array {
-  const view = new DataView(new ArrayBuffer(headBytes + 8 * pieces.length));
-  view.setUint32(0, tag, true);
-  view.setUint32(4, operation, true);
-  view.setFloat64(8, offset, true);
-  view.setFloat64(16, length, true);
-  pieces.forEach((piece, n) => {
-    view.setUint32(headBytes + 8 * n, piece.hpa, true);
-    view.setUint32(headBytes + 8 * n + 4, piece.length, true);
-  });
-  return new Uint8Array(view.buffer);
+  scratchView.setUint32(0, tag, true);
+  scratchView.setUint32(4, operation, true);
+  scratchView.setFloat64(8, offset, true);
+  scratchView.setFloat64(16, length, true);
+  let at = headBytes;
+  for (const piece of pieces) {
+    scratchView.setUint32(at, piece.hpa, true);
+    scratchView.setUint32(at + 4, piece.length, true);
+    at += 8;
+  }
+  return scratch.subarray(0, at);
 }
 
 export function decodeRequest(message: Uint8Array): BlockRequest {
-  const view = new DataView(message.buffer, message.byteOffset, message.length);
+  scratch.set(message);
+  const pieces: ArenaRange[] = [];
+  for (let at = headBytes; at + 8 <= message.length; at += 8) {
+    const hpa = scratchView.getUint32(at, true) as ArenaRange["hpa"];
+    pieces.push({ hpa, length: scratchView.getUint32(at + 4, true) });
+  }
   return {
-    tag: view.getUint32(0, true),
-    operation: view.getUint32(4, true),
-    offset: view.getFloat64(8, true),
-    length: view.getFloat64(16, true),
-    pieces: Array.from({ length: (message.length - headBytes) >> 3 }, (_, n) => ({
-      hpa: view.getUint32(headBytes + 8 * n, true) as ArenaRange["hpa"],
-      length: view.getUint32(headBytes + 8 * n + 4, true),
-    })),
+    tag: scratchView.getUint32(0, true),
+    operation: scratchView.getUint32(4, true),
+    offset: scratchView.getFloat64(8, true),
+    length: scratchView.getFloat64(16, true),
+    pieces,
   };
 }
 
+/** Good until the next call of this file. */
 export function encodeAnswer(tag: number, status: number): Uint8Array {
-  return new Uint8Array(Uint32Array.of(tag, status).buffer);
+  scratchView.setUint32(0, tag, true);
+  scratchView.setUint32(4, status, true);
+  return scratch.subarray(0, 8);
 }
 
 export function decodeAnswer(message: Uint8Array): { tag: number; status: number } {
-  const view = new DataView(message.buffer, message.byteOffset, message.length);
-  return { tag: view.getUint32(0, true), status: view.getUint32(4, true) };
+  scratch.set(message.subarray(0, 8));
+  return { tag: scratchView.getUint32(0, true), status: scratchView.getUint32(4, true) };
 }

@@ -47,13 +47,15 @@ export interface DiskLimits {
   readonly readOnly: boolean;
 }
 
+const headScratch = new Uint8Array(headBytes);
+const head = new DataView(headScratch.buffer);
+
 const failed = { kind: "status", status: VIRTIO_BLK_S_IOERR } as const;
 const unsupported = { kind: "status", status: VIRTIO_BLK_S_UNSUPP } as const;
 
 /** Requires: the chain has room for a status. */
 export function parseRequest(chain: Chain, disk: DiskLimits): ParsedRequest {
-  const head = new DataView(new ArrayBuffer(headBytes));
-  if (chain.read(0, new Uint8Array(head.buffer)) < headBytes) return failed;
+  if (chain.read(0, headScratch) < headBytes) return failed;
   const sector = readU64(head, 8);
   switch (head.getUint32(0, true)) {
     case VIRTIO_BLK_T_IN:

@@ -204,6 +204,7 @@ function setUp() {
     onRoom: () => {},
     pause: () => {},
     resume: () => {},
+    linger: () => {},
   };
   let memory: TestDriver["memory"] | undefined;
   const lazily = new Proxy({} as TestDriver["memory"], {

@@ -27,6 +27,7 @@ class FakeLine implements IoLine {
   pause(): void {
     this.paused = true;
   }
+  linger(): void {}
   resume(): void {
     this.paused = false;
     while (!this.paused && this.waiting.length > 0) this.onMessage(this.waiting.shift() as Uint8Array<ArrayBuffer>);
