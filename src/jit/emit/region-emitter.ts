@@ -32,6 +32,9 @@ const letterOf = (register: number): string => (register < at.TEMP ? "g" : isWor
 const flagFields = [at.CC_KIND, at.CC_A, at.CC_B, at.CC_C] as const;
 
 const rsp = gpr(4);
+/** What the runtime is asked for; `splitWrite`: a write by who looks for the bounce buffer (runtime/memory/access.ts). */
+const splitWrite = 4;
+type Asked = Intent | typeof splitWrite;
 
 /** Leaves at an instruction's start: `code` finds the reason in LEAVE. */
 export type LeaveHere = () => void;
@@ -513,16 +516,16 @@ export class RegionEmitter implements OpEmitter {
     c.set(this.x);
   }
   /** p = the arena address behind x; or leaves. */
-  #translate(bytes: number, intent: Intent): void {
+  #translate(bytes: number, intent: Asked, resolved?: () => void): void {
     const c = this.code;
     const slot = this.slots.get(this.#at);
     if (slot === undefined) this.#askTlb(bytes, intent);
-    else this.#askSlot(slot + (this.#table(intent) / tlbBytes) * knownPageSlots, bytes, intent);
+    else this.#askSlot(slot + (this.#table(intent) / tlbBytes) * knownPageSlots, bytes, intent, resolved);
     // Behind both ways, so that the sum is known to have 32 bits.
     c.get(this.x).op(W.i32_wrap_i64).get(this.p).op(W.i32_add).set(this.p);
   }
   /** p = what to add to x. */
-  #askTlb(bytes: number, intent: Intent): void {
+  #askTlb(bytes: number, intent: Asked): void {
     const c = this.code;
     const table = area.tlb + this.#table(intent);
     c.get(this.x)
@@ -547,7 +550,7 @@ export class RegionEmitter implements OpEmitter {
       .set(this.p);
     c.end();
   }
-  #askSlot(slot: number, bytes: number, intent: Intent): void {
+  #askSlot(slot: number, bytes: number, intent: Asked, resolved?: () => void): void {
     const c = this.code;
     const entry = area.knownPages + knownPageEntryBytes * slot;
     if (this.a === rsp && bytes < 16) {
@@ -567,7 +570,7 @@ export class RegionEmitter implements OpEmitter {
     }
     c.unlikely().if();
     c.get(this.vp).get(this.x).i32(slot).i32(bytes).i32(intent);
-    this.#missed("page_miss");
+    this.#missed("page_miss", resolved);
     c.else();
     c.get(this.vp)
       .memory(W.i32_load, entry + 20)
@@ -575,14 +578,15 @@ export class RegionEmitter implements OpEmitter {
     c.end();
   }
   /** Calls what finds an arena address out; or leaves. */
-  #missed(call: string): void {
+  #missed(call: string, resolved?: () => void): void {
     this.callRuntime(call);
     this.code.tee(this.p).op(W.i32_eqz);
     this.leaveIf();
+    resolved?.();
     this.code.get(this.p).get(this.x).op(W.i32_wrap_i64, W.i32_sub).set(this.p);
   }
   /** The TLB for an access, from the first one. */
-  #table(intent: Intent): number {
+  #table(intent: Asked): number {
     return this.#tlb + (intent === Intent.read ? 0 : tlbBytes);
   }
   load(bytes: number, intent: Intent, load: () => void): void {
@@ -595,12 +599,32 @@ export class RegionEmitter implements OpEmitter {
     load();
   }
   store(bytes: number, store: () => void): void {
-    if (this.#modifies === this.#operand(bytes)) this.code.get(this.#modified);
+    const c = this.code;
+    if (this.#modifies === this.#operand(bytes)) c.get(this.#modified);
+    else if (bytes > 1 && this.slots.has(this.#at) && this.a !== rsp) return this.#storeAcross(bytes, store);
     else {
       this.#translate(bytes, Intent.write);
-      this.code.get(this.p);
+      c.get(this.p);
     }
     store();
+  }
+  /** A store that crosses pages now and then. */
+  #storeAcross(bytes: number, store: () => void): void {
+    const c = this.code;
+    const done = c.block();
+    this.#translate(bytes, splitWrite, () => {
+      c.get(this.p).get(this.vp).i32(at.BOUNCE).op(W.i32_add, W.i32_eq).if();
+      c.get(this.p);
+      store();
+      c.get(this.vp).get(this.x).i32(bytes);
+      this.callRuntime("commit");
+      c.op(W.i32_eqz);
+      this.leaveIf();
+      c.br(done).end();
+    });
+    c.get(this.p);
+    store();
+    c.end();
   }
   /** The memory operand of this operation and the instruction it belongs to. */
   #operand(bytes: number): string {
@@ -621,7 +645,12 @@ export class RegionEmitter implements OpEmitter {
       this.leaveIf();
       c.end();
     }
-    this.store(bytes, update);
+    if (this.#modifies === this.#operand(bytes)) this.code.get(this.#modified);
+    else {
+      this.#translate(bytes, Intent.write);
+      this.code.get(this.p);
+    }
+    update();
   }
   leaveIf(): void {
     this.code.unlikely().if();

@@ -177,6 +177,9 @@ export function commit(vp: u32, va: u64, size: u32): u32 {
   return done;
 }
 
+/** WRITE by who looks whether the answer is the bounce buffer, and then calls `commit`; for `resolve` only. */
+const SPLIT_WRITE: u32 = 4;
+
 /**
  * For compiled code, about an access that the TLB does not serve: arena address of its bytes, or 0 with LEAVE set. Page and
  * address belong together only where a TLB entry says so afterwards: bytes of two pages stand in the bounce buffer.
@@ -185,9 +188,9 @@ export function resolve(vp: u32, va: u64, size: u32, intent: u32): u32 {
   store<u32>(vp, 0, L.LEAVE);
   const offset = <u32>va & 4095;
   if (offset + size > 4096) {
-    if (intent == READ) return access(vp, va, size, READ);
+    if (intent == READ || intent == SPLIT_WRITE) return access(vp, va, size, intent == READ ? READ : WRITE);
   } else {
-    const frame = fillFor(vp, va, intent, load<u32>(vp, L.MODE) & 3);
+    const frame = fillFor(vp, va, intent == SPLIT_WRITE ? WRITE : intent, load<u32>(vp, L.MODE) & 3);
     if (frame != 0) return frame + offset;
     if (load<u32>(vp, L.LEAVE) != 0) return 0;
     // Data beside code, unless it is time to count what is stored there.
