@@ -1,0 +1,233 @@
+/**
+ * Moving a machine's memory: saving, restoring, forking and starting from a template, beside QEMU's migration to a file where it
+ * has the like. The guest is the same: a stock kernel and its initramfs, booted and idle.
+ *
+ *   npm run bench:memory -- --rounds 5
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import { createConnection } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { VirtualMachine } from "#host";
+import { machineFiles } from "../tools/machine-setup.ts";
+import { qemu } from "./contenders.ts";
+import { median, table } from "./table.ts";
+
+const usage = `npm run bench:memory -- [options]
+  --image NAME    a prepared image (default debian-12-cloud)
+  --memory MIB    guest memory (default 512)
+  --rounds N      of each figure (default 5)
+  --forks N       idle forks whose memory is counted (default 10)
+  --cpu NAME      the model that QEMU shows its guest (default qemu64)`;
+
+const { values } = parseArgs({
+  options: {
+    image: { type: "string", default: "debian-12-cloud" },
+    memory: { type: "string", default: "512" },
+    rounds: { type: "string", default: "5" },
+    forks: { type: "string", default: "10" },
+    cpu: { type: "string", default: "qemu64" },
+    help: { type: "boolean", short: "h" },
+  },
+});
+if (values.help) {
+  console.log(usage);
+  process.exit(0);
+}
+
+interface Figures {
+  /** Milliseconds. */
+  readonly save: number[];
+  readonly restore: number[];
+  readonly sizeBytes: number[];
+}
+
+const prompt = "~ # ";
+const rounds = Number(values.rounds);
+const memoryMib = Number(values.memory);
+const say = (text: string): void => void process.stderr.write(`${text}\n`);
+const folder = await mkdtemp(join(tmpdir(), "memvisor-bench-memory-"));
+try {
+  await main();
+} finally {
+  await rm(folder, { recursive: true });
+}
+
+async function main(): Promise<void> {
+  const { kernel, initrd } = machineFiles({ image: values.image });
+  const files = { kernel, initrd: initrd as string };
+  const ours = await measureOurs(files);
+  const theirs = await measureQemu(files);
+  const starts = coldStarts();
+  const size = (bytes: readonly number[]): string => `${(median(bytes) / 2 ** 20).toFixed(1)} MiB`;
+  const ms = (times: readonly number[]): string => `${median(times).toFixed(0)} ms`;
+  const ratio = (a: readonly number[], b: readonly number[]): string => (median(a) / median(b)).toFixed(2);
+  console.log(
+    table([
+      ["", "memvisor", "qemu tcg", "ratio", "goal"],
+      ["save, on the disk", ms(ours.save), ms(theirs.save), ratio(ours.save, theirs.save), "0.50"],
+      [
+        "size of the file",
+        size(ours.sizeBytes),
+        size(theirs.sizeBytes),
+        ratio(ours.sizeBytes, theirs.sizeBytes),
+        "1.00",
+      ],
+      [
+        "restore, to an answer at the console",
+        ms(ours.restore),
+        ms(theirs.restore),
+        ratio(ours.restore, theirs.restore),
+        "",
+      ],
+      ["restore, to the first exec", ms(ours.exec), "", "", ""],
+      ["an exec of true, of a thousand", `${median(ours.execs).toFixed(1)} ms`, "", "", ""],
+      ["fork", ms(ours.fork), "", "", "10 ms"],
+      ["memory of an idle fork", size(ours.forkBytes), "", "", "5 MiB"],
+      ["command to its end: run --exec true, from a template", ms(starts.template), "", "", "300 ms"],
+      ["command to its end: run --cold --exec true", ms(starts.cold), "", "", ""],
+    ]),
+  );
+}
+
+async function measureOurs(files: { kernel: string; initrd: string }) {
+  const result = { save: [], restore: [], sizeBytes: [], exec: [], execs: [], fork: [], forkBytes: [] } as Record<
+    keyof Figures | "exec" | "execs" | "fork" | "forkBytes",
+    number[]
+  >;
+  await using vm = await VirtualMachine.start({ ...files, memoryBytes: memoryMib << 20 });
+  await vm.exec("true");
+  const path = join(folder, "ours");
+  for (let round = 1; round <= rounds; round++) {
+    say(`memvisor, round ${round}`);
+    const saved = await timed(result.save, () => vm.snapshot(path));
+    result.sizeBytes.push(saved.sizeBytes);
+    await timed(result.restore, async () => {
+      const copy = await VirtualMachine.restore(path);
+      const answered = new Promise<void>((resolve) => void copy.console.onOutput(() => resolve()));
+      await copy.console.write(Uint8Array.of(0x0d));
+      await answered;
+      return copy;
+    }).then((copy) => copy.stop());
+    await timed(result.exec, async () => {
+      const copy = await VirtualMachine.restore(path);
+      await copy.exec("true");
+      return copy;
+    }).then((copy) => copy.stop());
+    await timed(result.fork, () => vm.fork(1)).then(([fork]) => fork?.stop());
+  }
+  for (let n = 0; n < 1000; n++) await timed(result.execs, () => vm.exec("/bin/true", []));
+  const before = process.memoryUsage.rss();
+  const forks = await vm.fork(Number(values.forks));
+  await sleep(2000);
+  result.forkBytes.push((process.memoryUsage.rss() - before) / forks.length);
+  await Promise.all(forks.map((fork) => fork.stop()));
+  return result;
+}
+
+async function timed<T>(times: number[], work: () => Promise<T>): Promise<T> {
+  const begun = performance.now();
+  const result = await work();
+  times.push(performance.now() - begun);
+  return result;
+}
+
+async function measureQemu(files: { kernel: string; initrd: string }): Promise<Figures> {
+  const figures: Figures = { save: [], restore: [], sizeBytes: [] };
+  const path = join(folder, "theirs");
+  for (let round = 1; round <= rounds; round++) {
+    say(`qemu, round ${round}`);
+    const booted = startQemu(files, `booted${round}`);
+    await booted.shows(prompt);
+    await timed(figures.save, () => booted.save(path));
+    booted.kill();
+    figures.sizeBytes.push((await stat(path)).size);
+    await timed(figures.restore, async () => {
+      const restored = startQemu(files, `restored${round}`, ["-incoming", `exec:cat ${path}`]);
+      await restored.answers();
+      return restored;
+    }).then((restored) => restored.kill());
+  }
+  return figures;
+}
+
+/** A QEMU with its console at our hand, and its monitor (QMP) at a socket. */
+function startQemu(files: { kernel: string; initrd: string }, name: string, more: readonly string[] = []) {
+  const machine = { ...files, image: values.image, memoryMib, processors: 1, append: "" };
+  const socket = join(folder, `${name}.socket`);
+  const { command, args } = qemu("pc", values.cpu, machine);
+  const child = spawn(command, [...args, "-qmp", `unix:${socket},server=on,wait=off`, ...more], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  let shown = "";
+  child.stdout.on("data", (bytes: Buffer) => {
+    shown = (shown + bytes.toString()).slice(-4096);
+  });
+  const shows = async (text: string): Promise<void> => {
+    while (!shown.includes(text)) await once(child.stdout, "data");
+  };
+  return {
+    shows,
+    /** Types Enter until something comes back: while the machine comes in, nobody listens. */
+    async answers(): Promise<void> {
+      while (shown === "") {
+        child.stdin.write("\r");
+        await sleep(5);
+      }
+    },
+    save: (path: string) => migrate(socket, path),
+    kill: () => void child.kill("SIGKILL"),
+  };
+}
+
+/** Writes the machine to a file, by QMP; the file is on the disk then, as ours is. The guest, which idles, runs till the end. */
+async function migrate(socket: string, path: string): Promise<void> {
+  const connection = createConnection(socket);
+  const replies = createInterface(connection)[Symbol.asyncIterator]();
+  const ask = async (execute: string, argument: object = {}): Promise<{ status?: string }> => {
+    connection.write(`${JSON.stringify({ execute, arguments: argument })}\n`);
+    for (;;) {
+      const { value } = await replies.next();
+      const reply = JSON.parse(value as string) as { return?: { status?: string }; error?: { desc: string } };
+      if (reply.error) throw new Error(`qemu: ${execute}: ${reply.error.desc}`);
+      if (reply.return) return reply.return;
+    }
+  };
+  await ask("qmp_capabilities");
+  await ask("migrate-set-parameters", { "max-bandwidth": 2 ** 40 });
+  await ask("migrate", { uri: `exec:cat >${path} && sync ${path}` });
+  for (;;) {
+    const { status } = await ask("query-migrate");
+    if (status === "completed") break;
+    if (status === "failed") throw new Error("qemu: the migration failed");
+    await sleep(1);
+  }
+  connection.destroy();
+}
+
+/** The command as a user calls it, from its start to its end; the first of the first kind makes the template. */
+function coldStarts(): { template: number[]; cold: number[] } {
+  const launcher = fileURLToPath(new URL("../bin/memvisor.js", import.meta.url));
+  const time = (...words: string[]): number => {
+    const begun = performance.now();
+    const args = [launcher, "run", values.image, "--memory", `${memoryMib}M`, "--exec", "true", ...words];
+    const { status } = spawnSync(process.execPath, args, { stdio: "ignore" });
+    if (status !== 0) throw new Error(`memvisor run ended with ${status}`);
+    return performance.now() - begun;
+  };
+  time();
+  const template: number[] = [];
+  const cold: number[] = [];
+  for (let round = 1; round <= rounds; round++) {
+    say(`starts, round ${round}`);
+    template.push(time());
+    cold.push(time("--cold"));
+  }
+  return { template, cold };
+}
