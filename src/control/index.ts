@@ -34,7 +34,6 @@ export type {
   StartThread,
 } from "./thread-protocol.ts";
 export { words } from "./thread-protocol.ts";
-export { runMachineThread } from "./machine-thread.ts";
 export { recallOptions, rememberedOf } from "./remembered.ts";
 export type { IoStart, NewFile, ThreadHost, VcpuStart } from "./thread-machine-host.ts";
 export { runTicker, type TickerStart } from "./ticker.ts";

@@ -12,7 +12,7 @@ if (parentPort) {
   const [{ Machine }, { writeSnapshot }, { runMachineThread }, { nodeThread }] = await Promise.all([
     import("#vm"),
     import("#snapshot"),
-    import("#control"),
+    import("#control/thread"),
     import("./node-thread.ts"),
   ]);
   const start = workerData as MachineStart;

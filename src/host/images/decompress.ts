@@ -3,7 +3,6 @@ import { spawn } from "node:child_process";
 import { Readable } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { type ByteStream, type Decompress, ImageError } from "#images";
-import { decodeXz } from "#vm";
 
 /** Below this our decoder is done before a process has started. */
 const worthAProcess = 1 << 20;
@@ -57,6 +56,8 @@ async function* unpackByProcess(bytes: Uint8Array): ByteStream {
 }
 
 async function* unpackHere(bytes: Uint8Array): ByteStream {
+  // A machine starts without it, and most hosts have a process for this.
+  const { decodeXz } = await import("#vm");
   let output: Uint8Array;
   try {
     output = new Uint8Array(xzSize(bytes));

@@ -6,7 +6,8 @@
  *   end REASON        ends the machine throw         fails as a bug would        spin   never looks at the host
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { type MachineStart, runMachineThread } from "#control";
+import type { MachineStart } from "#control";
+import { runMachineThread } from "#control/thread";
 import {
   BootError,
   type MachineConfig,

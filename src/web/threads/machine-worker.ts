@@ -1,5 +1,5 @@
 /** The entry of a machine's thread in a page: builds the machine it is given and runs it to its end. */
-import { runMachineThread } from "#control";
+import { runMachineThread } from "#control/thread";
 import { printProfile } from "#introspect";
 import { Machine } from "#vm";
 import { browserThread } from "./browser-thread.ts";
