@@ -122,6 +122,13 @@ const rows = [
   ["CURRENT_BLOCK", "u32", 1, "arena offset of the block the interpreter is in"],
   ["ICOUNT", "u64", 1, "instructions retired"],
   ["ICOUNT_LIMIT", "u64", 1, "leave exactly here; all ones when nothing is due"],
+  ["RUN_END", "u64", 1, "of compiled code that runs: the count of instructions at which its budget is used up"],
+  [
+    "RUN_FLAGS",
+    "u64",
+    4,
+    "and its flags between regions: kind, operands as they came, carry; CC_ fields are stale meanwhile",
+  ],
   ["MMIO_DATA", "u64", 1, "value of the MMIO access in flight"],
   ["SPACE", "u32", 1, "arena offset of the VM's address-space header (memory/)"],
   ["ASID", "u32", 1, "generation of code addresses of the present context (runtime/memory/generations.ts)"],

@@ -15,7 +15,7 @@ import { Code, type FunctionType, type Label, type Local, ModuleBuilder, V, W } 
 import { FloatState, type FloatType } from "./float-state.ts";
 import { pushCondition } from "./native-flags.ts";
 import { Intent, type OpEmitter, type PushType } from "./op-emitter.ts";
-import { noteRegion, pushCacheOffset, regionTable, regionType } from "./region-cache.ts";
+import { enterRegion, noteRegion, pushCacheOffset, regionType } from "./region-cache.ts";
 import { runtimeCalls } from "./runtime-calls.ts";
 import { semanticsOf } from "./semantics.ts";
 
@@ -353,11 +353,7 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
     // Compiled?
     c.get(block).memory(W.i32_load, B.B_REGION).tee(e.p).if();
     setLeave(Leave.none);
-    c.get(vp).memory(W.i64_load, at.ICOUNT).set(e.x);
-    c.get(vp).get(vp).memory(W.i64_load, at.REGION_ENTRIES).i64(1).op(W.i64_add).memory(W.i64_store, at.REGION_ENTRIES);
-    c.get(vp).get(block).memory(W.i32_load, B.B_ENTRY).get(e.p).callIndirect(regionTypeIndex, regionTable);
-    // It may have called others in its place.
-    c.get(vp).get(vp).memory(W.i64_load, at.COMPILED).get(vp).memory(W.i64_load, at.ICOUNT).op(W.i64_add).get(e.x).op(W.i64_sub).memory(W.i64_store, at.COMPILED);
+    enterRegion(c, vp, block, e.p, e, regionTypeIndex);
     c.i32(0).set(block);
     c.get(vp).memory(W.i32_load, at.LEAVE).tee(e.q).op(W.i32_eqz).brIf(find);
     // What compiled code cannot do, its block does.

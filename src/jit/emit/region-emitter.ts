@@ -12,6 +12,7 @@ import type { Passes } from "../passes.ts";
 import { FloatState, type FloatType } from "./float-state.ts";
 import { type FlagOperands, type FlagsOrigin, originOf, pushCarryOf, pushCondition } from "./native-flags.ts";
 import { Intent, type OpEmitter, type PushType } from "./op-emitter.ts";
+import { pushFlagsShift } from "./region-cache.ts";
 
 /** What may live in a local: GPR, TEMP, XMM, VTEMP; named by their offset in the record. */
 const wordsEnd = at.RIP;
@@ -157,11 +158,23 @@ export class RegionEmitter implements OpEmitter {
 
   loadState(): void {
     for (const register of this.#registers.keys()) if (!isTemporary(register)) this.#loadRegister(register);
-    this.loadFlags();
+    this.#flags.forEach((local, n) => {
+      this.code
+        .get(this.vp)
+        .memory(W.i64_load, at.RUN_FLAGS + 8 * n)
+        .set(local);
+    });
   }
   storeState(): void {
     for (const register of this.#written) if (!isTemporary(register)) this.#storeRegister(register);
-    if (this.#flagsWritten) this.storeFlags();
+    if (!this.#flagsWritten) return;
+    this.settleFlags();
+    this.#flags.forEach((local, n) => {
+      this.code
+        .get(this.vp)
+        .get(local)
+        .memory(W.i64_store, at.RUN_FLAGS + 8 * n);
+    });
   }
   #loadRegister(register: number): void {
     const local = this.#registers.get(register);
@@ -184,7 +197,7 @@ export class RegionEmitter implements OpEmitter {
     const c = this.code;
     const [kind, a, b, carry] = this.#flags;
     c.get(this.vp).memory(W.i64_load, at.CC_KIND).set(kind);
-    this.#pushShift();
+    pushFlagsShift(c, () => c.get(kind));
     c.set(this.#shift);
     c.get(this.vp).memory(W.i64_load, at.CC_A).get(this.#shift).op(W.i64_shr_u).set(a);
     c.get(this.vp).memory(W.i64_load, at.CC_B).get(this.#shift).op(W.i64_shr_u).set(b);
@@ -194,19 +207,12 @@ export class RegionEmitter implements OpEmitter {
     const c = this.code;
     const [kind, a, b, carry] = this.#flags;
     this.settleFlags();
-    this.#pushShift();
+    pushFlagsShift(c, () => c.get(kind));
     c.set(this.#shift);
     c.get(this.vp).get(kind).memory(W.i64_store, at.CC_KIND);
     c.get(this.vp).get(a).get(this.#shift).op(W.i64_shl).memory(W.i64_store, at.CC_A);
     c.get(this.vp).get(b).get(this.#shift).op(W.i64_shl).memory(W.i64_store, at.CC_B);
     c.get(this.vp).get(carry).memory(W.i64_store, at.CC_C);
-  }
-  /** Pushes by how much the record shifts the operands of the present kind: 64 less their width, nothing for EXPLICIT. */
-  #pushShift(): void {
-    const c = this.code;
-    const kind = this.#flags[0];
-    c.i64(64).i64(8).get(kind).i64(3).op(W.i64_and, W.i64_shl, W.i64_sub);
-    c.i64(0).get(kind).i64(4).op(W.i64_ge_u, W.select);
   }
   /** Around a helper: what it touches is written back before, and read again after. */
   syncBefore(touches: string): void {

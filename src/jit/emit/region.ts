@@ -2,7 +2,7 @@
 /**
  * Regions to WebAssembly: one function for each region, a module for a batch of them.
  *
- *     function (vp, entry)
+ *     function (vp, entry, left, RIP)
  *       what the guest maps is what the region was made from, or LEAVE = refused
  *       registers and flags from the record
  *       br_table entry → its block
@@ -37,8 +37,6 @@ import { type LoopShape, loopsOf, nodesOf, type Shape, structure } from "./struc
 /** By operation number; undefined for control operations. */
 const semantics: readonly (Semantics | undefined)[] = opRows.map((row) => (row.ends || row.name === "call" ? undefined : semanticsOf(row.name)));
 
-/** What a budget of one run may be at most: `left` is an i32. */
-const mostInstructions = 1 << 30;
 /** In `back`: the operation that leaves accesses the stack segment. */
 const stackBit = 1 << 30;
 /** And above this bit: the kind of the flags, where it is known (RegionEmitter.unsettledKind). */
@@ -99,7 +97,7 @@ interface Scope {
 }
 
 class RegionFunction {
-  readonly code = new Code(2);
+  readonly code = new Code(4);
   /** Indexes of the blocks that the region can be entered at. */
   readonly entries: readonly number[];
   readonly #words: Int32Array;
@@ -120,9 +118,8 @@ class RegionFunction {
   readonly #vp: Local = 0;
   /** The entry; later the node that a loop with several entries goes on at. */
   readonly #state: Local = 1;
-  readonly #left: Local;
-  /** The count of instructions at which nothing is left. */
-  readonly #end: Local;
+  readonly #left: Local = 2;
+  readonly #rip: Local = 3;
   /** Where the guest goes on, from the base; and how many instructions of the block were not run. */
   readonly #delta: Local;
   readonly #back: Local;
@@ -161,8 +158,6 @@ class RegionFunction {
     this.#predecessors = region.blocks.map((_, node) => successors.flatMap((to, from) => (to.includes(node) ? [from] : [])));
     this.#origins = originsAt(words, region, successors, this.entries);
     const c = this.code;
-    this.#left = c.local("i32");
-    this.#end = c.local("i64");
     this.#delta = c.local("i32");
     this.#back = c.local("i32");
     this.#e = new RegionEmitter(c, imports, region.mode, registersOf(words, region, options.passes), options.passes);
@@ -173,7 +168,7 @@ class RegionFunction {
     this.#dispatch(shapes);
     this.#e.origin = undefined;
     c.end();
-    c.get(this.#vp).get(this.#e.base).get(this.#delta).op(W.i64_extend_i32_s, W.i64_add).memory(W.i64_store, at.RIP);
+    c.get(this.#vp).get(this.#e.base).get(this.#delta).op(W.i64_extend_i32_s, W.i64_add).tee(this.#rip).memory(W.i64_store, at.RIP);
     c.get(this.#left).get(this.#back).i32(0xffff).op(W.i32_and, W.i32_add).set(this.#left);
     c.get(this.#back).i32(kindShift).op(W.i32_shr_u).i32(0xff).op(W.i32_and);
     this.#e.settleKind();
@@ -183,8 +178,8 @@ class RegionFunction {
     c.end();
     c.end();
     this.#e.storeState();
+    goOnInRegion(c, this.#vp, this.#left, this.#rip, this.#e, types.region);
     this.#storeCount();
-    goOnInRegion(c, this.#vp, this.#e, types.region);
   }
 
   /** The base, from RIP and the entry; the mapping looked at; the state into locals. */
@@ -193,13 +188,13 @@ class RegionFunction {
     const vp = this.#vp;
     const { base } = this.#e;
     // RIP is the address of the entry's block.
+    c.get(this.#rip);
     this.entries.forEach((node, n) => {
       c.i64(this.#region.blocks[node].delta);
       if (n === 0) return;
       c.get(this.#state).i32(n).op(W.i32_ne, W.select);
     });
-    c.set(base);
-    c.get(vp).memory(W.i64_load, at.RIP).get(base).op(W.i64_sub).set(base);
+    c.op(W.i64_sub).set(base);
     if (record !== 0) {
       c.i32(record).memory(W.i32_load, regionRecord.R_VP).get(vp).op(W.i32_ne);
       c.i32(record).memory(W.i32_load, regionRecord.R_ASID).tee(this.#delta).get(vp).memory(W.i32_load, at.ASID).op(W.i32_ne);
@@ -208,21 +203,25 @@ class RegionFunction {
       c.get(vp).i32(record).get(base);
       this.#e.callRuntime("verify_region");
       c.op(W.i32_eqz).unlikely().if();
-      c.get(vp).i32(Leave.refused).memory(W.i32_store, at.LEAVE).op(W.return).end().end();
+      c.get(vp).i32(Leave.refused).memory(W.i32_store, at.LEAVE);
+      this.#return();
+      c.end().end();
     }
-    c.get(vp).memory(W.i64_load, at.ICOUNT_LIMIT).get(vp).memory(W.i64_load, at.ICOUNT).op(W.i64_sub).set(this.#e.x);
-    c.get(this.#e.x).i64(mostInstructions).get(this.#e.x).i64(mostInstructions).op(W.i64_lt_s, W.select, W.i32_wrap_i64).set(this.#left);
-    c.get(vp).memory(W.i64_load, at.ICOUNT).get(this.#left).op(W.i64_extend_i32_s, W.i64_add).set(this.#end);
     this.#e.loadState();
   }
   /** Pushes the count of retired instructions. */
   #pushCount(): void {
-    this.code.get(this.#end).get(this.#left).op(W.i64_extend_i32_s, W.i64_sub);
+    this.code.get(this.#vp).memory(W.i64_load, at.RUN_END).get(this.#left).op(W.i64_extend_i32_s, W.i64_sub);
   }
   #storeCount(): void {
     this.code.get(this.#vp);
     this.#pushCount();
     this.code.memory(W.i64_store, at.ICOUNT);
+  }
+  /** Back to the interpreter before anything has run. */
+  #return(): void {
+    this.#storeCount();
+    this.code.op(W.return);
   }
 
   /** All shapes, and the way from the region's entry to them. */
@@ -246,7 +245,9 @@ class RegionFunction {
       c.i32(block).i32(block).memory(W.i32_load, blockHeader.B_HEAT).i32(1).op(W.i32_sub).tee(this.#e.q).memory(W.i32_store, blockHeader.B_HEAT);
       c.get(this.#e.q).op(W.i32_eqz).unlikely().if();
       c.get(this.#vp).i32(Leave.hot).memory(W.i32_store, at.LEAVE);
-      c.get(this.#vp).i32(block).memory(W.i32_store, at.LEAVE_ARG).op(W.return).end();
+      c.get(this.#vp).i32(block).memory(W.i32_store, at.LEAVE_ARG);
+      this.#return();
+      c.end();
     }
     this.#goTo(node);
   }
@@ -409,7 +410,7 @@ class RegionFunction {
         return this.#leaveAt(block.delta + e.imm, 0);
       case Op.dispatch:
         e.settleFlags();
-        c.br(this.#outAt as Label);
+        c.get(this.#vp).memory(W.i64_load, at.RIP).set(this.#rip).br(this.#outAt as Label);
         return;
       case Op.jmpi:
         return this.#jumpTo(block);
@@ -433,7 +434,7 @@ class RegionFunction {
     if (inside.length > 0) c.get(e.x).get(e.base).op(W.i64_sub).set(e.y);
     this.#search(block, inside);
     e.settleFlags();
-    c.get(this.#vp).get(e.x).memory(W.i64_store, at.RIP).br(this.#outAt as Label);
+    c.get(this.#vp).get(e.x).tee(this.#rip).memory(W.i64_store, at.RIP).br(this.#outAt as Label);
   }
 
   /** On at the one of these deltas, in order, that y is; past this where it is none of them. */
