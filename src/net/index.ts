@@ -12,4 +12,4 @@ export {
   type OnDatagram,
 } from "./host-sockets.ts";
 export { formatIpv4, type Ipv4, type Mac, parseIpv4, parseMac } from "./address.ts";
-export { UserNetwork, userNetwork } from "./user-network.ts";
+export { type RecentConnection, UserNetwork, userNetwork } from "./user-network.ts";

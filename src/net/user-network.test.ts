@@ -151,6 +151,25 @@ describe("TCP out", () => {
     expect(guest.segments.at(-1)).toContain("RST");
   });
 
+  it("resets connections of which only the guest knows, once they are asked about", async () => {
+    const guest = guestWithServer(() => {});
+    const user = guest.connect(web);
+    await guest.settle(10);
+    // As if it were another network: nothing is known here, and the guest has heard nothing.
+    const inbox = guest.inbox.splice(0);
+    guest.network.reset();
+    guest.inbox.length = 0;
+    expect([inbox.length, user.end]).toEqual([0, undefined]);
+    const { address, port } = at(web);
+    const seen = { guestPort: 40_000, remotePort: port, remote: address };
+    const [synAck] = guest.segments
+      .map((line) => /SYN,ACK seq (\d+) ack (\d+)/.exec(line))
+      .filter((each) => each !== null);
+    guest.network.ask([{ ...seen, sequence: Number(synAck[2]), acknowledgement: (Number(synAck[1]) + 1) >>> 0 }]);
+    await guest.settle(10);
+    expect(user.end).toBe("reset");
+  });
+
   it("resets the host's ends when the card is reset", async () => {
     const streams: FakeStream[] = [];
     const guest = guestWithServer((stream) => streams.push(stream));

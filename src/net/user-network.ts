@@ -27,7 +27,7 @@ import { type Ipv4Packet, parseIpv4Packet, protocol } from "./ipv4.ts";
 import { type Link, mtuBytes, noOffload, type Offload } from "./link.ts";
 import { Policy } from "./policy.ts";
 import { cardAddress, type NetworkOptions, type PublishRule, publishText, resolveAllow } from "./rules.ts";
-import { parseTcp } from "./tcp/segment.ts";
+import { parseTcp, tcpFlag } from "./tcp/segment.ts";
 import { TcpNat } from "./tcp-nat.ts";
 import { parseUdp } from "./udp.ts";
 import { UdpNat } from "./udp-nat.ts";
@@ -58,6 +58,15 @@ export interface UserNetworkHost {
   readonly sockets: HostSockets;
   readonly clock: NetClock;
   readonly random32: () => number;
+}
+
+/** As its last segment to us had it. */
+export interface RecentConnection {
+  readonly guestPort: number;
+  readonly remotePort: number;
+  readonly remote: number;
+  readonly sequence: number;
+  readonly acknowledgement: number;
 }
 
 export interface NetworkCounts {
@@ -131,6 +140,24 @@ export class UserNetwork {
   receive(frame: Uint8Array, offload: Offload = noOffload): void {
     this.counts.framesIn++;
     if (!this.#take(frame, offload)) this.counts.dropped++;
+  }
+
+  /**
+   * Asks the guest about connections that it had before this network began: it answers with where it is (RFC 9293, 3.10.7.4), and
+   * the answer, of no connection that is known here, is refused.
+   */
+  ask(connections: readonly RecentConnection[]): void {
+    for (const { guestPort, remotePort, remote, sequence, acknowledgement } of connections) {
+      this.#writer.tcp(ipv4(remote), {
+        sourcePort: remotePort,
+        destinationPort: guestPort,
+        seq: (acknowledgement - 1) >>> 0,
+        ack: sequence,
+        flags: tcpFlag.ack,
+        window: 0,
+        options: {},
+      });
+    }
   }
 
   /** No more frames are at hand: what was held back to be sent together is sent. */

@@ -18,7 +18,8 @@ import { copyState, restoreState } from "../../state.ts";
 import type { Chain, VirtioDevice, VirtioDriver, Virtqueue } from "../device.ts";
 import { headerBytes, writeHeader } from "./header.ts";
 import { type NetState, newNetState } from "./persist.ts";
-import { frameHeadBytes, readFrameHead, startMessage, stopMessage, toService } from "./wire.ts";
+import { noteConnection } from "./recent.ts";
+import { askMessage, frameHeadBytes, readFrameHead, startMessage, stopMessage, toService } from "./wire.ts";
 
 const VIRTIO_NET_F_CSUM = 1n << 0n;
 const VIRTIO_NET_F_GUEST_CSUM = 1n << 1n;
@@ -67,6 +68,7 @@ export class Net implements VirtioDevice<NetState> {
   /** A frame of the guest's that did not fit on the line. */
   #unsent: { readonly chain: Chain; readonly length: number } | undefined;
 
+  #restored = false;
   /** Frames sent that the driver does not know of yet, all small. */
   #quietly = 0;
   readonly #quietEnds: Alarm;
@@ -98,8 +100,10 @@ export class Net implements VirtioDevice<NetState> {
       largeSegments: has(VIRTIO_NET_F_GUEST_CSUM) && has(VIRTIO_NET_F_GUEST_TSO4),
     };
     this.#tell(startMessage(abilities, this.#state.era));
-    // A restored driver may not have been told.
+    // A restored driver may not have been told, and has connections that nobody knows.
     this.#tellSent();
+    if (this.#restored) this.#tell(askMessage(this.#state.recent));
+    this.#restored = false;
   }
 
   kick(index: number): void {
@@ -114,6 +118,7 @@ export class Net implements VirtioDevice<NetState> {
     this.#waiting = undefined;
     this.#room = [];
     this.#unsent = undefined;
+    this.#state.recent.fill(0);
     this.#quietEnds.set(undefined);
     this.#line.resume();
   }
@@ -124,6 +129,7 @@ export class Net implements VirtioDevice<NetState> {
 
   restore(saved: NetState): void {
     restoreState(this.#state, saved);
+    this.#restored = true;
   }
 
   /** Not to be lost: while the line is full it waits for room. */
@@ -176,6 +182,7 @@ export class Net implements VirtioDevice<NetState> {
   /** Requires: the frame is in the scratch memory. */
   #sendOne(transmit: Virtqueue, chain: Chain, length: number): boolean {
     if (!this.#line.send(frameMessage, this.#scratch.subarray(0, length))) return false;
+    noteConnection(this.#state.recent, this.#scratch.subarray(headerBytes, length));
     transmit.push(chain, 0);
     return true;
   }

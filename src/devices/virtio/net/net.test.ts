@@ -6,6 +6,7 @@ import { VIRTIO_F_VERSION_1 } from "../features.ts";
 import { TestDriver } from "../test-driver.ts";
 import { Net } from "./device.ts";
 import { readHeader, writeHeader } from "./header.ts";
+import { recentConnections } from "./recent.ts";
 import { frameHead, readStart, toService } from "./wire.ts";
 
 /** The network's end of the line, in the test's hands. */
@@ -41,12 +42,12 @@ class FakeLine implements IoLine {
 
 const mac = parseMac("52:54:00:12:34:56") as Uint8Array;
 
-function driverOf(features?: bigint) {
+function driverOf(features?: bigint, start = true) {
   const line = new FakeLine();
   const clock = new ManualClock();
   const device = new Net(line, mac, clock);
-  const driver = features === undefined ? new TestDriver(device) : new TestDriver(device, { features });
-  return { line, driver, clock };
+  const driver = new TestDriver(device, { start, ...(features !== undefined && { features }) });
+  return { line, device, driver, clock };
 }
 
 const bytes = (length: number, from = 0): Uint8Array => Uint8Array.from({ length }, (_, i) => from + i);
@@ -173,6 +174,23 @@ test("a reset forgets what waited, and frames for the driver before it are dropp
   expect(driver.used(0).length).toBe(0);
   line.frame(bytes(60), { era: 1 });
   expect(driver.used(0).length).toBe(1);
+});
+
+test("a restored device asks about the connections that the guest has sent segments of", () => {
+  const first = driverOf();
+  const tcp = frameOf(6);
+  tcp.set([0x9c, 0x40, 0, 80, 0, 0, 0, 5, 0, 0, 0, 9], 34);
+  tcp.set([198, 51, 100, 7], 30);
+  first.driver.add(1, [header(), tcp]);
+  first.driver.add(1, [header(), frameOf(17)]);
+  first.driver.kick(1);
+  const { line, device } = driverOf(undefined, false);
+  device.restore(first.device.save());
+  device.start({ features: 0n, queues: [], configChanged: () => {}, needsReset: () => {} });
+  const ask = line.sent.find((message) => message[0] === toService.ask);
+  expect(recentConnections(ask?.subarray(1) ?? new Uint8Array(0))).toEqual([
+    { guestPort: 40_000, remotePort: 80, remote: 0xc633_6407, sequence: 5, acknowledgement: 9 },
+  ]);
 });
 
 // An IPv4 frame with a TCP or UDP header behind it.

@@ -3,6 +3,7 @@ import { type HostSockets, type Link, type LinkAbilities, type NetClock, UserNet
 import { cardAddress, type NetworkOptions } from "#net/rules";
 import type { OpenService, ServicePort } from "../../io/index.ts";
 import { headerBytes, readHeader } from "./header.ts";
+import { recentConnections } from "./recent.ts";
 import { frameHead, readStart, toService } from "./wire.ts";
 
 export interface NetworkServiceHost {
@@ -44,6 +45,9 @@ export function networkOpener(
           case toService.stop:
             link.stop();
             network.reset();
+            break;
+          case toService.ask:
+            network.ask(recentConnections(message.subarray(1)));
             break;
           case toService.frame: {
             const frame = message.subarray(1 + headerBytes);

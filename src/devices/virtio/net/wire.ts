@@ -1,7 +1,7 @@
 /**
  * Messages between the network device and its service.
  *
- * To the service: `start` (what the driver takes; the era), `stop`, and frames as the driver gave them, their virtio header first.
+ * To the service: `start` (what the driver takes; the era), `stop`, `ask` (a table of connections, recent.ts), and frames as the driver gave them, their virtio header first.
  * To the device: frames with a head of four bytes: the era, flags, u16 segment size.
  * An era is the time between a start and a stop of the driver: a frame of another one is dropped.
  */
@@ -11,7 +11,7 @@ export const networkService = "network";
 /** On the line each way: some of the longest frames. */
 export const networkRingBytes = 1 << 20;
 
-export const toService = { frame: 0, start: 1, stop: 2 } as const;
+export const toService = { frame: 0, start: 1, stop: 2, ask: 3 } as const;
 export const frameHeadBytes = 4;
 
 const abilityChecksum = 1;
@@ -25,6 +25,8 @@ export const startMessage = (abilities: LinkAbilities, era: number): Uint8Array 
   );
 
 export const stopMessage = (): Uint8Array => Uint8Array.of(toService.stop);
+
+export const askMessage = (recent: Uint8Array): Uint8Array => Uint8Array.of(toService.ask, ...recent);
 
 export function readStart(message: Uint8Array): { readonly abilities: LinkAbilities; readonly era: number } {
   const bits = message[1];
