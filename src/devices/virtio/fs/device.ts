@@ -30,6 +30,9 @@ const tagBytes = 36;
 /** One for what must not wait behind others (FORGET, INTERRUPT), then one for all else: a whole megabyte takes 256 descriptors. */
 const queueSizes = [32, 512];
 
+/** Requests in flight for which an answer is waited for on the spot, and the largest of them. */
+const mostAwaited = 2;
+const quickBytes = 16 << 10;
 /** How long a save waits for the host, in small naps. */
 const napMs = 1;
 const mostNaps = 5000;
@@ -98,6 +101,7 @@ export class VirtioFs implements VirtioDevice<FsState> {
       if (!this.#request(queue, chain)) queue.push(chain, 0);
     }
     queue.flush();
+    if (this.#isQuick) this.#line.linger();
   }
 
   stop(): void {
@@ -141,6 +145,14 @@ export class VirtioFs implements VirtioDevice<FsState> {
   }
 
   #onSession: (session: Uint8Array) => void = () => {};
+
+  /** One small request is in flight, or two: most are answered at once by a host that has the file's name and data in memory. */
+  get #isQuick(): boolean {
+    if (this.#inFlight.size === 0 || this.#inFlight.size > mostAwaited) return false;
+    for (const { chain } of this.#inFlight.values())
+      if (chain.readableBytes + chain.writableBytes > quickBytes) return false;
+    return true;
+  }
 
   /** False for what is no request: nothing to read, or scattered beyond measure. */
   #request(queue: Virtqueue, chain: Chain): boolean {

@@ -27,7 +27,6 @@ export const opcode = {
   statfs: 17,
   release: 18,
   fsync: 20,
-  flush: 25,
   init: 26,
   opendir: 27,
   readdir: 28,

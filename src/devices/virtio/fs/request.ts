@@ -24,7 +24,7 @@ export type Request =
       readonly readAhead: number;
       readonly flags: number;
     }
-  | { readonly kind: "destroy" | "readlink" | "statfs" | "interrupt" | "flush" | "opendir" | "access" }
+  | { readonly kind: "destroy" | "readlink" | "statfs" | "interrupt" | "opendir" | "access" }
   | { readonly kind: "lookup" | "unlink" | "rmdir"; readonly name: string }
   | { readonly kind: "forget"; readonly nodes: readonly (readonly [node: number, count: number])[] }
   | { readonly kind: "getattr"; readonly handle: number | undefined }
@@ -151,8 +151,6 @@ export function parseRequest({ opcode: op, node }: Header, bytes: Uint8Array): R
       return { kind: "fsync", handle: toNumber(f.u64()), dataOnly: (f.u32() & fsyncDataOnly) !== 0 };
     case opcode.fsyncdir:
       return { kind: "fsyncdir", handle: toNumber(f.u64()), dataOnly: (f.u32() & fsyncDataOnly) !== 0 };
-    case opcode.flush:
-      return { kind: "flush" };
     case opcode.opendir:
       return { kind: "opendir" };
     case opcode.access:
@@ -161,7 +159,8 @@ export function parseRequest({ opcode: op, node }: Header, bytes: Uint8Array): R
       // An answer for this call alone: ENOSYS would be for all to come, which is the same here, but programs know EOPNOTSUPP.
       return { kind: "unsupported", code: "EOPNOTSUPP" };
     default:
-      // A driver that hears ENOSYS does not ask again: extended attributes, locks, lseek, copies, ioctl, poll.
+      // A driver that hears ENOSYS does not ask again: extended attributes, locks, lseek, copies, ioctl, poll. So with FLUSH, which
+      // a driver else sends, and waits for, at each close: what was written is with the host already.
       return { kind: "unsupported", code: "ENOSYS" };
   }
 }

@@ -179,9 +179,8 @@ export class FuseServer {
       case "destroy":
         this.reset();
         return nothing;
-      case "flush":
       case "access":
-        // What was written is with the host at once; the guest's kernel checks permissions by what it knows, the host at each use.
+        // The guest's kernel checks permissions by what it knows, the host at each use.
         return nothing;
       case "lookup":
         return entryReply(host.lookup(node, request.name));

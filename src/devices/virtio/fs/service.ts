@@ -41,5 +41,6 @@ export function shareService(share: ClosableShare, port: ServicePort): IoService
       }
     }
   };
-  return { receive, close: () => share.close() };
+  // Every request has been answered when the next one is looked at.
+  return { isStill: true, receive, close: () => share.close() };
 }

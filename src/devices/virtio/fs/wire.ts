@@ -24,9 +24,18 @@ export function requestMessage(
   toRead: readonly ArenaRange[],
   toWrite: readonly ArenaRange[],
 ): Uint8Array {
-  const words = [request, toRead.length, toWrite.length];
-  for (const { hpa, length } of [...toRead, ...toWrite]) words.push(hpa, length);
-  return new Uint8Array(Uint32Array.from(words).buffer);
+  const words = new Uint32Array(3 + 2 * (toRead.length + toWrite.length));
+  words[0] = request;
+  words[1] = toRead.length;
+  words[2] = toWrite.length;
+  let at = 3;
+  for (const pieces of [toRead, toWrite]) {
+    for (const { hpa, length } of pieces) {
+      words[at++] = hpa;
+      words[at++] = length;
+    }
+  }
+  return new Uint8Array(words.buffer);
 }
 
 /** Which request a message to the service is. */
