@@ -2,7 +2,8 @@
  * The agent: runs the host's commands in the guest. One process, one line to the host, one loop around poll(2).
  *
  * It is written in AssemblyScript and made into a static Linux program at installation (tools/agent/), so it needs nothing of
- * the guest but a kernel. Arguments: the device that leads to the host; without one, standard input and output.
+ * the guest but a kernel. Arguments: the device that leads to the host; without one, standard input and output. With "!PROGRAM" it
+ * becomes that program, whose signals then do what they do by themselves: a shell cannot give that to what it starts.
  */
 import { entropyBytes, setClock, stirRandom } from "./awake";
 import {
@@ -17,6 +18,7 @@ import {
   POLLIN,
   POLLOUT,
   poll,
+  become,
   powerOff,
   read,
   reap,
@@ -57,9 +59,13 @@ const entries = memory.data(1568);
 const fixedEntries: u32 = 3;
 const scratch = memory.data(128);
 
-/** `device` is the address of a path, 0 for standard input and output. */
+/** `device` is the address of a path, 0 for standard input and output; behind "!" it is a program to become. */
 export function main(device: usize): void {
   resetSignalHandlers();
+  if (device != 0 && load<u8>(device) == 33) {
+    become(device + 1);
+    exit(127);
+  }
   if (device != 0) {
     const fd = open(device, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) exit(1);

@@ -43,7 +43,7 @@ export async function inForeground(start: () => Promise<VirtualMachine>, values:
   }
 }
 
-async function started(start: () => Promise<VirtualMachine>): Promise<VirtualMachine> {
+export async function started(start: () => Promise<VirtualMachine>): Promise<VirtualMachine> {
   try {
     return await start();
   } catch (error) {
@@ -180,7 +180,7 @@ function logConsole(vm: VirtualMachine, path: string): void {
 }
 
 /** While it lives, a signal ends the machine; `status` is then what the signal makes of ours. */
-function stopOnSignals(vm: VirtualMachine): Disposable & { readonly status: number | undefined } {
+export function stopOnSignals(vm: VirtualMachine): Disposable & { readonly status: number | undefined } {
   let status: number | undefined;
   const handlers = (
     [

@@ -4,14 +4,19 @@
  */
 import { Command, CommanderError } from "commander";
 import {
+  copyCommand,
   disasmCommand,
+  execCommand,
   exitStatus,
   imageListCommand,
   imagePrepareCommand,
   imageRemoveCommand,
+  listCommand,
+  logsCommand,
   relayCommand,
   restoreCommand,
   runCommand,
+  stopCommand,
 } from "#control";
 import { packageVersion } from "#host";
 import { Failure } from "./failure.ts";
@@ -23,9 +28,19 @@ const program = new Command("memvisor")
   .version(packageVersion())
   .showHelpAfterError("(--help shows what there is)")
   .exitOverride()
+  // What stands behind a command of the guest is the guest's.
+  .enablePositionalOptions()
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "memvisor: ")) });
 
 addCommand(program, runCommand, async (image, values) => (await import("./run.ts")).run(image, values));
+
+addCommand(program, execCommand, async (name, values, command) =>
+  (await import("./exec.ts")).exec(name ?? "", values, command),
+);
+addCommand(program, copyCommand, async (from, _, [to]) => (await import("./copy.ts")).copy(from ?? "", to ?? ""));
+addCommand(program, listCommand, async () => (await import("./machines.ts")).list());
+addCommand(program, stopCommand, async (name, values) => (await import("./machines.ts")).stop(name ?? "", values));
+addCommand(program, logsCommand, async (name, values) => (await import("./machines.ts")).logs(name ?? "", values));
 
 addCommand(program, restoreCommand, async (path, values) => (await import("./restore.ts")).restore(path ?? "", values));
 

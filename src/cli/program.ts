@@ -3,7 +3,7 @@ import { Argument, type Command, Option as CommanderOption, InvalidArgumentError
 import { type CommandSchema, type Option, type ValuesOf, VmError } from "#control";
 
 /** Runs a parsed command; the process ends with the status it gives. */
-export type Action<C> = (argument: string | undefined, values: ValuesOf<C>) => Promise<number>;
+export type Action<C> = (argument: string | undefined, values: ValuesOf<C>, more: readonly string[]) => Promise<number>;
 
 /** Adds the command that `schema` describes below `parent`. */
 export function addCommand<Options extends Record<string, Option<unknown>>>(
@@ -12,17 +12,21 @@ export function addCommand<Options extends Record<string, Option<unknown>>>(
   action: Action<CommandSchema<Options>>,
 ): Command {
   const command = parent.command(schema.name).summary(schema.summary).description(sentence(schema.summary));
-  const { argument, notes } = schema;
-  if (argument) {
-    const shape = argument.required ? `<${argument.name}>` : `[${argument.name}]`;
-    command.addArgument(new Argument(shape, argument.help));
+  const words = [...(schema.argument ? [schema.argument] : []), ...(schema.more ?? [])];
+  for (const { name, help, required, rest } of words) {
+    const dots = rest ? "..." : "";
+    command.addArgument(new Argument(required ? `<${name}${dots}>` : `[${name}${dots}]`, help));
+    if (rest) command.passThroughOptions();
   }
   for (const [name, option] of Object.entries(schema.options)) command.addOption(optionFor(name, option));
-  if (notes) command.addHelpText("after", `\n${notes}`);
+  if (schema.notes) command.addHelpText("after", `\n${schema.notes}`);
   command.action(async (...parsed: unknown[]) => {
-    // Commander passes the argument, if the command has one, then the values, then the command.
-    const given = argument ? (parsed[0] as string | undefined) : undefined;
-    process.exitCode = await action(given, parsed[argument ? 1 : 0] as ValuesOf<CommandSchema<Options>>);
+    // Commander passes the arguments, then the values, then the command.
+    const given = parsed.slice(0, words.length).flat() as (string | undefined)[];
+    const [argument, ...more] = schema.argument ? given : [undefined, ...given];
+    const values = parsed[words.length] as ValuesOf<CommandSchema<Options>>;
+    const present = more.filter((each) => each !== undefined);
+    process.exitCode = await action(argument, values, present);
   });
   return command;
 }

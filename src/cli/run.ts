@@ -9,22 +9,37 @@ import {
   type ValuesOf,
   type VmOptions,
 } from "#control";
-import { canBeTemplate, rootDisk, rootWords, startFromTemplate, VirtualMachine } from "#host";
+import { canBeTemplate, reserve, rootDisk, rootWords, startFromTemplate, VirtualMachine } from "#host";
 import { cacheFolder } from "#host/images";
 import { defaultImage } from "#images";
 import { Failure } from "./failure.ts";
 import { inForeground } from "./foreground.ts";
 import { openOrPrepare } from "./image.ts";
+import { withMachineFailures } from "./machine-failures.ts";
+import { inBackground, openServer, runBehind, untilItsEnd } from "./named.ts";
 
 type RunValues = ValuesOf<typeof runCommand>;
 
 export async function run(imageName: string | undefined, values: RunValues): Promise<number> {
+  if (values.detach && !inBackground) {
+    if (values.exec !== undefined)
+      throw new Failure("-d runs a machine, not one command: leave --exec out", exitStatus.usage);
+    return runBehind(values.name);
+  }
+  const { name } = values;
+  using reserved = name === undefined ? undefined : await withMachineFailures(() => reserve(name));
   const options = await optionsFor(imageName, values);
   const hasAgent = values.kernel === undefined && values.initrd === undefined;
   const fromTemplate = hasAgent && values.cold !== true && canBeTemplate(options);
-  const start = (): Promise<VirtualMachine> =>
-    fromTemplate ? startFromTemplate(options, join(cacheFolder(), "templates")) : VirtualMachine.start(options);
-  return inForeground(start, values);
+  const start = async (): Promise<VirtualMachine> => {
+    const vm = fromTemplate
+      ? await startFromTemplate(options, join(cacheFolder(), "templates"))
+      : await VirtualMachine.start(options);
+    if (reserved) openServer(vm, reserved, imageName ?? values.kernel ?? defaultImage, options);
+    return vm;
+  };
+  // Awaited here: until then the name is taken.
+  return await (inBackground ? untilItsEnd(start) : inForeground(start, values));
 }
 
 async function optionsFor(imageName: string | undefined, values: RunValues): Promise<VmOptions> {
@@ -74,7 +89,7 @@ function networkFor({ net, publish, allow }: RunValues): Pick<VmOptions, "networ
 
 function commandLineFor(values: RunValues): string {
   const words = [defaultCommandLine];
-  if (values.exec !== undefined) words.push("memvisor.exec=1");
+  if (values.exec !== undefined || inBackground) words.push("memvisor.exec=1");
   if (values.append) words.push(values.append);
   return words.join(" ");
 }

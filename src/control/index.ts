@@ -51,4 +51,5 @@ export { exitStatus, runCommand, statusOf } from "./commands/run.ts";
 export { restoreCommand } from "./commands/restore.ts";
 export { imageListCommand, imagePrepareCommand, imageRemoveCommand } from "./commands/image.ts";
 export { relayCommand } from "./commands/relay.ts";
+export { copyCommand, execCommand, listCommand, logsCommand, stopCommand } from "./commands/machines.ts";
 export { disasmCommand } from "./commands/disasm.ts";

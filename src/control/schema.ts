@@ -31,6 +31,8 @@ export interface Argument {
   readonly name: string;
   readonly help: string;
   readonly required: boolean;
+  /** Takes all words that are left, options of other programs too. */
+  readonly rest?: true;
 }
 
 export interface CommandSchema<Options extends Record<string, Option<unknown>> = Record<string, Option<unknown>>> {
@@ -38,6 +40,8 @@ export interface CommandSchema<Options extends Record<string, Option<unknown>> =
   readonly name: string;
   readonly summary: string;
   readonly argument?: Argument;
+  /** Behind it. */
+  readonly more?: readonly Argument[];
   readonly options: Options;
   /** More for the help, below the options. */
   readonly notes?: string;

@@ -175,7 +175,7 @@ export interface ExecResult {
  * option: a call that makes no sense. boot: a kernel that does not start. memory: the host has not so
  * much. ended: the machine is no more. exec, not-found: a
  * command that cannot run. cancelled, timeout, output: one that was stopped. file: a file in the guest. agent: the guest
- * broke the line that commands go over.
+ * broke the line that commands go over. machine: a running machine, by its name.
  */
 export type VmErrorCode =
   | "option"
@@ -190,7 +190,8 @@ export type VmErrorCode =
   | "file"
   | "order"
   | "snapshot"
-  | "agent";
+  | "agent"
+  | "machine";
 
 /** What a caller can get wrong, or a machine fail at, by name. Each message is one line and says what to do. */
 export class VmError extends Error {

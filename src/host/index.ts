@@ -3,3 +3,14 @@ export { canBeTemplate, startFromTemplate } from "./templates.ts";
 export { bootFiles, type ImageOptions, rootDisk, rootWords, type StartOptions } from "./start-options.ts";
 export { Terminal, type TerminalSize } from "./terminal.ts";
 export { packageVersion } from "./package-files.ts";
+export { packPath, unpackTo } from "./copy.ts";
+export {
+  listMachines,
+  logOf,
+  type MachineInfo,
+  MachineServer,
+  openFolder,
+  RemoteMachine,
+  type Reserved,
+  reserve,
+} from "./machines/index.ts";

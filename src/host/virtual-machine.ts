@@ -37,11 +37,16 @@ export class VirtualMachine extends MachineHandle {
 
   /** Copies a file or a folder of this host into the guest: to that name, or under its own into a folder that is there. */
   async copyIn(hostPath: string, guestPath: string): Promise<void> {
-    const { status } = await this.exec(busybox, ["test", "-d", guestPath], { cwd: "/" });
-    const into = guestPath.endsWith("/") || status === 0;
+    const into = guestPath.endsWith("/") || (await this.isFolder(guestPath));
     const clean = guestPath.replace(/\/+$/, "") || "/";
     const name = into ? basename(resolve(hostPath)) : posix.basename(clean);
     await this.unpackTar(packPath(hostPath, name), into ? clean : posix.dirname(clean));
+  }
+
+  /** Whether there is a folder of that name in the guest. */
+  async isFolder(guestPath: string): Promise<boolean> {
+    const { status } = await this.exec(busybox, ["test", "-d", guestPath], { cwd: "/" });
+    return status === 0;
   }
 
   /** Copies a file or a folder of the guest to this host: to that name, or under its own into a folder that is there. */

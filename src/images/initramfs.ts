@@ -3,6 +3,8 @@ import { writeCpio } from "./archive/cpio.ts";
 import type { FileTree } from "./file-tree.ts";
 import {
   agentPath,
+  consolePath,
+  consoleScript,
   guestFiles,
   initScript,
   leaseScript,
@@ -14,7 +16,7 @@ import {
 import { bootOrder, type ModuleSet, modulesAlias, modulesDep } from "./modules.ts";
 
 /** Raise it when anything that this folder writes into an image changes: prepared images are then made anew. */
-export const builderVersion = 7;
+export const builderVersion = 8;
 
 export function startTree(tree: FileTree, image: string, agent: Uint8Array): void {
   for (const path of ["dev", "proc", "sys", "run", "mnt", "var", "etc"]) tree.directory(path);
@@ -28,6 +30,7 @@ export function startTree(tree: FileTree, image: string, agent: Uint8Array): voi
   tree.file("init", initScript, 0o755);
   tree.file(agentPath, agent, 0o755);
   tree.file(mainPath, mainScript, 0o755);
+  tree.file(consolePath, consoleScript, 0o755);
   tree.file(leaseScriptPath, leaseScript, 0o755);
   for (const [path, text] of guestFiles(image)) tree.file(path, text);
 }

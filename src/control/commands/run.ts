@@ -60,6 +60,8 @@ export const runCommand = command({
     append: text("STR", "more words for the kernel's command line"),
     memory: size("512M", minMemoryBytes, maxMemoryBytes, "guest memory"),
     cpus: count("N", 1, `vCPUs, at most ${maxCpus}`),
+    name: text("NAME", "let other commands find the machine: exec, cp, logs, stop"),
+    detach: { ...flag("run in the background; without --name it gets one, which is printed"), short: "d" },
     exec: text("CMD", "run CMD in the guest's shell, pass input, output and exit status through, and end"),
     cold: flag("boot, though there is a snapshot of such a machine as it was after its boot"),
     snapshot: text(

@@ -16,6 +16,7 @@ const agentPort = "org.memvisor.control.0";
 export const toolsFolder = "usr/lib/memvisor";
 export const agentPath = `${toolsFolder}/agent`;
 export const mainPath = `${toolsFolder}/main`;
+export const consolePath = `${toolsFolder}/console`;
 export const moduleOrderPath = `${toolsFolder}/modules`;
 
 export const leaseScriptPath = `${toolsFolder}/lease`;
@@ -99,7 +100,7 @@ done
 # What runs from here on is in a folder of its own: a root may have no shell.
 mkdir -p /run/memvisor
 if [ "$at" ]; then
-  cp /bin/busybox /${agentPath} /${mainPath} /run/memvisor
+  cp /bin/busybox /${agentPath} /${mainPath} /${consolePath} /run/memvisor
   for each in dev proc sys run; do
     [ -d "$at/$each" ] || mkdir -p "$at/$each"
     mount --move "/$each" "$at/$each"
@@ -109,11 +110,11 @@ if [ "$at" ]; then
   [ -e "$at/$modules" ] || { mkdir -p "$at/lib/modules" && cp -r "/$modules" "$at/lib/modules/"; }
   exec switch_root $at /run/memvisor/busybox sh /run/memvisor/main
 fi
-ln -s /bin/busybox /${agentPath} /${mainPath} /run/memvisor
+ln -s /bin/busybox /${agentPath} /${mainPath} /${consolePath} /run/memvisor
 exec /bin/busybox sh /run/memvisor/main
 `;
 
-export const mainScript = `# Process 1, once the root is there. Of what is beside this file only busybox, the agent and this are needed.
+export const mainScript = `# Process 1, once the root is there. Of what is beside this file only busybox, the agent and the console's script are needed.
 tools=\${0%/*}
 busybox=$tools/busybox
 export PATH=${searchPath} HOME=/root
@@ -126,7 +127,6 @@ end() {
 }
 trap 'end poweroff' USR1 USR2
 trap 'end reboot' TERM
-trap '' INT HUP
 
 mode=shell
 rows=
@@ -153,11 +153,21 @@ if [ "$mode" = exec ]; then
   wait $agent
 else
   [ "$rows" ] && [ "$cols" ] && $busybox stty rows "$rows" cols "$cols" </dev/console
-  # What a shell runs by "&" has SIGINT ignored, and hands that on to all below it; login sets it to its default.
-  $busybox setsid $busybox cttyhack $busybox login -f root </dev/console >/dev/console 2>&1 &
+  # What a shell runs by "&" has SIGINT ignored, and hands that on to all below it: the agent sets it to its default.
+  $busybox setsid $busybox cttyhack $tools/agent "!$tools/console" </dev/console >/dev/console 2>&1 &
   wait $!
 fi
 end poweroff
+`;
+
+/** The console's shell: the root's own, else busybox's. */
+export const consoleScript = `#!/run/memvisor/busybox sh
+export PATH=${searchPath} HOME=/root TERM=linux USER=root LOGNAME=root
+cd /root 2>/dev/null || cd /
+for shell in /bin/bash /bin/sh; do
+  [ -x $shell ] && exec $shell -l
+done
+exec /run/memvisor/busybox sh -l
 `;
 
 /** Small files of `/etc`. */

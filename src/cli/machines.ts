@@ -1,0 +1,51 @@
+/** `memvisor ps`, `stop` and `logs`. */
+import { exitStatus, type logsCommand, type stopCommand, type ValuesOf } from "#control";
+import { listMachines, RemoteMachine } from "#host";
+import { withMachineFailures } from "./machine-failures.ts";
+import { sendTo } from "./output.ts";
+
+const defaultPatienceMs = 10_000;
+
+export async function list(): Promise<number> {
+  const machines = await withMachineFailures(listMachines);
+  const rows = [
+    ["NAME", "IMAGE", "MEMORY", "CPUS", "UP", "STATE", "PROCESS"],
+    ...machines.map(({ name, image, memoryBytes, cpus, startedAt, ready, pid }) => [
+      name,
+      image,
+      `${memoryBytes / 2 ** 20}M`,
+      String(cpus),
+      ageText(Date.now() - startedAt),
+      ready ? "ready" : "booting",
+      String(pid),
+    ]),
+  ];
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  for (const row of rows)
+    console.log(
+      row
+        .map((text, column) => text.padEnd(widths[column]))
+        .join("  ")
+        .trimEnd(),
+    );
+  return exitStatus.success;
+}
+
+export async function stop(name: string, { timeout }: ValuesOf<typeof stopCommand>): Promise<number> {
+  await withMachineFailures(() => new RemoteMachine(name).stop(timeout ?? defaultPatienceMs));
+  return exitStatus.success;
+}
+
+export async function logs(name: string, { follow }: ValuesOf<typeof logsCommand>): Promise<number> {
+  await withMachineFailures(() =>
+    new RemoteMachine(name).log(follow ?? false, (bytes) => sendTo(process.stdout, bytes)),
+  );
+  return exitStatus.success;
+}
+
+function ageText(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)} min`;
+  return `${Math.floor(seconds / 3600)} h`;
+}

@@ -1,0 +1,47 @@
+/** Commands for machines that run already, by their names. */
+import { command, flag, list, seconds, text } from "../schema.ts";
+
+const name = { name: "NAME", help: "of a machine that `memvisor ps` shows", required: true } as const;
+
+export const execCommand = command({
+  name: "exec",
+  summary: "run a command in a machine that runs",
+  argument: name,
+  more: [{ name: "COMMAND", help: "a program of the guest and its arguments", required: true, rest: true }],
+  options: {
+    env: list("NAME=VALUE", "a variable for it"),
+    cwd: text("DIR", "its working directory; /root without"),
+    user: text("UID[:GID]", "numbers of the user and the group that it runs as; root without"),
+    terminal: {
+      ...flag("give it a terminal; without a word it has one when input and output are at a terminal"),
+      short: "t",
+    },
+    shell: { ...flag("COMMAND is one text for the guest's shell"), short: "s" },
+  },
+  notes: `The status is the command's own: 128 and its number for a signal, 127 for a command that is not there.
+125: the machine is not there, or ended before the command did.`,
+});
+
+export const copyCommand = command({
+  name: "cp",
+  summary: "copy files and folders into a machine that runs, or out of it",
+  argument: { name: "FROM", help: "NAME:/path in a machine, or a path here", required: true },
+  more: [{ name: "TO", help: "likewise; into it, where it is a folder", required: true }],
+  options: {},
+});
+
+export const listCommand = command({ name: "ps", summary: "show the machines that run and have names", options: {} });
+
+export const stopCommand = command({
+  name: "stop",
+  summary: "power a machine off",
+  argument: name,
+  options: { timeout: seconds("pull the plug when it is not off after S seconds (default: 10)") },
+});
+
+export const logsCommand = command({
+  name: "logs",
+  summary: "show what a machine printed on its console",
+  argument: name,
+  options: { follow: { ...flag("go on as it prints more"), short: "f" } },
+});
