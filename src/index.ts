@@ -37,6 +37,8 @@ export {
 } from "#control";
 export {
   type Image,
+  type ImportOptions,
+  importImage,
   type ListedImage,
   listImages,
   openImage,

@@ -1,6 +1,6 @@
 /** `memvisor image`: list, prepare, remove; and opening an image for `run`, which prepares it on first use. */
-import { exitStatus, type imagePrepareCommand, type ValuesOf } from "#control";
-import { listImages, openImage, prepareImage, removeImage, type StoredImage } from "#host/images";
+import { exitStatus, type imageImportCommand, type imagePrepareCommand, type ValuesOf } from "#control";
+import { importImage, listImages, openImage, prepareImage, removeImage, type StoredImage } from "#host/images";
 import { defaultImage, ImageError } from "#images";
 import { Failure } from "./failure.ts";
 import { progressLine } from "./progress-line.ts";
@@ -9,7 +9,7 @@ type PrepareValues = Partial<ValuesOf<typeof imagePrepareCommand>>;
 
 export async function listCommand(): Promise<number> {
   const rows = (await listImages()).map(({ reference, image }) => {
-    const state = image ? "prepared" : "";
+    const state = image ? (image.imported ? "imported" : "prepared") : "";
     const mark = reference.name === defaultImage ? " (default)" : "";
     return [reference.name, state, reference.summary + mark] as const;
   });
@@ -21,6 +21,24 @@ export async function listCommand(): Promise<number> {
 export async function prepareCommand(name: string | undefined, values: PrepareValues): Promise<number> {
   const image = await prepare(name ?? defaultImage, values);
   console.error(`memvisor: ${image.name} is ${image.unchanged ? "current" : "prepared"}`);
+  return exitStatus.success;
+}
+
+export async function importCommand(
+  name: string,
+  source: string,
+  { kernelImage, size }: ValuesOf<typeof imageImportCommand>,
+): Promise<number> {
+  using line = await progressLine();
+  const image = await withImageFailures(() =>
+    importImage(name, source, {
+      ...(kernelImage !== undefined && { kernelImage }),
+      ...(size !== undefined && { diskBytes: size }),
+      onProgress: line.show,
+    }),
+  );
+  const { contentBytes = 0 } = image.disk ?? {};
+  console.error(`memvisor: ${image.name} is imported, ${(contentBytes / 1e6).toFixed(0)} MB`);
   return exitStatus.success;
 }
 
@@ -87,6 +105,8 @@ function statusOf(code: ImageError["code"]): number {
     case "no-mirror":
     case "no-keyring":
     case "no-package":
+    case "no-source":
+    case "too-small":
       return exitStatus.usage;
     case "cancelled":
       return exitStatus.interrupted;

@@ -8,6 +8,7 @@ import {
   disasmCommand,
   execCommand,
   exitStatus,
+  imageImportCommand,
   imageListCommand,
   imagePrepareCommand,
   imageRemoveCommand,
@@ -48,6 +49,9 @@ const image = program.command("image").summary("the images that machines boot").
 addCommand(image, imageListCommand, async () => (await import("./image.ts")).listCommand());
 addCommand(image, imagePrepareCommand, async (name, values) =>
   (await import("./image.ts")).prepareCommand(name, values),
+);
+addCommand(image, imageImportCommand, async (name, values, [source]) =>
+  (await import("./image.ts")).importCommand(name ?? "", source ?? "", values),
 );
 addCommand(image, imageRemoveCommand, async (name) => (await import("./image.ts")).removeCommand(name));
 

@@ -49,7 +49,7 @@ export {
 } from "./schema.ts";
 export { exitStatus, runCommand, statusOf } from "./commands/run.ts";
 export { restoreCommand } from "./commands/restore.ts";
-export { imageListCommand, imagePrepareCommand, imageRemoveCommand } from "./commands/image.ts";
+export { imageImportCommand, imageListCommand, imagePrepareCommand, imageRemoveCommand } from "./commands/image.ts";
 export { relayCommand } from "./commands/relay.ts";
 export { copyCommand, execCommand, listCommand, logsCommand, stopCommand } from "./commands/machines.ts";
 export { disasmCommand } from "./commands/disasm.ts";

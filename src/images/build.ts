@@ -39,6 +39,8 @@ export interface ImageRecord {
   readonly packages: readonly PackageRecord[];
   /** Of an image whose root is a disk. */
   readonly disk?: DiskRecord;
+  /** Of one that was not made of packages: out of what, and whose kernel it has. */
+  readonly imported?: { readonly source: string; readonly kernelImage: string };
 }
 
 export interface DiskRecord {

@@ -12,6 +12,7 @@ export type ImageErrorCode =
   | "bad-package"
   | "bad-tree"
   | "too-small"
+  | "no-source"
   | "configure"
   | "no-package"
   | "network"

@@ -26,6 +26,7 @@ export {
   loadIndex,
   type RepositoryHost,
 } from "./debian/repository.ts";
+export { addOciImage, type OciSource } from "./oci.ts";
 export { type Content, contentOf, DiskTree } from "./disk/disk-tree.ts";
 export { diskSizeFor, writeExt4 } from "./disk/ext4.ts";
 export { groupBytes } from "./disk/ext4-layout.ts";

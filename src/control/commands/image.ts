@@ -21,6 +21,23 @@ export const imagePrepareCommand = command({
   },
 });
 
+export const imageImportCommand = command({
+  name: "import",
+  summary: "make an image of a folder, a tar archive or an OCI image layout",
+  argument: { name: "NAME", help: "of the new image", required: true },
+  more: [
+    {
+      name: "SOURCE",
+      help: "a folder, a .tar (gzip, xz, zstd), or a folder with index.json and blobs",
+      required: true,
+    },
+  ],
+  options: {
+    kernelImage: text("IMAGE", "a prepared image whose kernel it has; debian-12-cloud without"),
+    size: size("4G", 2 ** 28, 2 ** 40, "of the root disk, which takes only what is written to it"),
+  },
+});
+
 export const imageRemoveCommand = command({
   name: "remove",
   summary: "delete a prepared image",

@@ -7,4 +7,5 @@ export {
   prepareImage,
   removeImage,
 } from "./prepare.ts";
+export { type ImportOptions, importImage } from "./import.ts";
 export { cacheFolder, type StoredImage } from "./cache.ts";

@@ -61,7 +61,7 @@ export interface Image extends StoredImage {
 }
 
 export interface ListedImage {
-  readonly reference: ImageReference;
+  readonly reference: Pick<ImageReference, "name" | "summary">;
   /** What is known of it, if it is prepared. */
   readonly image?: StoredImage;
 }
@@ -80,25 +80,38 @@ export async function prepareImage(name: string, options: PrepareOptions = {}): 
 
 export async function listImages(options: { cache?: string } = {}): Promise<ListedImage[]> {
   const cache = new ImageCache(options.cache ?? cacheFolder());
-  return Promise.all(
-    imageReferences.map(async (reference) => {
-      const image = await cache.readImage(reference.name);
-      return image ? { reference, image } : { reference };
-    }),
-  );
+  const known = imageReferences.map(async (reference) => {
+    const image = await cache.readImage(reference.name);
+    return image ? { reference, image } : { reference };
+  });
+  const names = (await cache.imageNames()).filter((name) => !imageReferences.some((each) => each.name === name)).sort();
+  const imported = names.map(async (name) => {
+    const image = await cache.readImage(name);
+    const summary = `imported from ${image?.imported?.source ?? "elsewhere"}`;
+    return image ? [{ reference: { name, summary }, image }] : [];
+  });
+  return [...(await Promise.all(known)), ...(await Promise.all(imported)).flat()];
+}
+
+/** The name of an image that is here, or of one that can be prepared. */
+async function nameOf(name: string, cache: ImageCache): Promise<string> {
+  const imported = !imageReferences.some((each) => each.name === name) && (await cache.imageNames()).includes(name);
+  return imported ? name : parseReference(name).name;
 }
 
 export async function openImage(name: string, options: { cache?: string } = {}): Promise<StoredImage> {
-  const reference = parseReference(name);
   const cache = new ImageCache(options.cache ?? cacheFolder());
-  const image = await cache.readImage(reference.name);
+  const known = await nameOf(name, cache);
+  const image = await cache.readImage(known);
   if (image !== undefined && image.builderVersion !== builderVersion)
     throw new ImageError(
       "not-prepared",
-      `${name} was prepared by another version: run "memvisor image prepare ${name}"`,
+      image.imported
+        ? `${name} was imported by another version: run "memvisor image import ${name} ${image.imported.source}"`
+        : `${name} was prepared by another version: run "memvisor image prepare ${name}"`,
     );
   if (image?.unpacked) return image;
-  if (image) return (await unpacked(cache, reference.name)) ?? image;
+  if (image) return (await unpacked(cache, known)) ?? image;
   throw new ImageError("not-prepared", `the image ${name} is not here yet: run "memvisor image prepare ${name}"`);
 }
 
@@ -115,10 +128,10 @@ async function unpacked(cache: ImageCache, name: string): Promise<StoredImage | 
 
 /** Whether there was one to remove. Downloads that no other image is made of go too. */
 export async function removeImage(name: string, options: { cache?: string } = {}): Promise<boolean> {
-  const reference = parseReference(name);
   const cache = new ImageCache(options.cache ?? cacheFolder());
+  const known = await nameOf(name, cache);
   await using _lock = await cache.lock(() => {});
-  const removed = await cache.removeImage(reference.name);
+  const removed = await cache.removeImage(known);
   await cache.dropUnusedPackages();
   return removed;
 }
@@ -158,7 +171,7 @@ function wishOf(old: ImageRecord | undefined, { with: wanted = [], inMemory }: P
   };
 }
 
-const wholeGroups = (bytes: number | undefined): number | undefined =>
+export const wholeGroups = (bytes: number | undefined): number | undefined =>
   bytes === undefined ? undefined : Math.max(2, Math.ceil(bytes / groupBytes)) * groupBytes;
 
 function withDisk(built: BuiltImage, options: PrepareOptions): BuiltImage {

@@ -132,10 +132,10 @@ export class DiskTree {
     return folder !== undefined && name !== undefined && folder.children.delete(name);
   }
 
-  /** Takes everything out of a folder. */
-  clear(path: string): void {
+  /** What is in a folder; nothing where there is none. */
+  names(path: string): string[] {
     const node = this.find(path);
-    if (node?.kind === "folder") node.children.clear();
+    return node?.kind === "folder" ? [...node.children.keys()] : [];
   }
 
   /** One entry of an archive; `keep` puts a file's bytes away. */
