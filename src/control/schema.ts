@@ -168,6 +168,7 @@ const passes = Object.keys({
   "vector-locals": true,
   "reuse-translations": true,
   "known-pages": true,
+  "same-page": true,
   "float-knowledge": true,
   "branch-hints": true,
 } satisfies Record<PassName, true>) as PassName[];

@@ -17,6 +17,8 @@ export const passNames = [
   "reuse-translations",
   /** Accesses in loops remember the page that they were on last (emit/known-pages.ts). */
   "known-pages",
+  /** Accesses of a block that are close together ask for their page once (emit/same-page.ts). */
+  "same-page",
   /** Blocks remember which lanes hold numbers and what MXCSR says, and keep x87 registers in locals (emit/float-state.ts). */
   "float-knowledge",
   /** Slow paths are marked as unlikely. */

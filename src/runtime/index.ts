@@ -3,7 +3,7 @@ export { carry, condition, flags } from "./flags";
 export {
   access, access_exclusive, block_hash, claim_code, code_frame, commit, endLifting as end_lifting, fetch, fetch_code, forget_blocks, forget_regions, frame_of,
   interpreter_access, invalidate_frame, linear_rip, lookup, need_step, note_target, page_miss, park, protect_code, raise_alignment, region_refused, register_block,
-  raise_target, resolve, resume, stack_fault, stop, take_forgets, tlb_flush, tlb_flush_all, tlb_flush_page, translate, use_thread, use_translations, verify_region,
+  raise_target, resolve, resume, seek, stack_fault, stop, take_forgets, tlb_flush, tlb_flush_all, tlb_flush_page, translate, use_thread, use_translations, verify_region,
 } from "./memory";
 export { digest_bytes, digest_memory } from "./digest";
 export { is_zero, xxh64 } from "./pages";

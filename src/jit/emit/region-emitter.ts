@@ -8,6 +8,7 @@
 import { type FieldType, type FlagsClass, flagsKind, type SizeLog2 } from "#ir";
 import { area, at, gpr, knownPageEntryBytes, knownPageSlots, Mode, tlbBytes, tlbEntries } from "#vcpu";
 import { type Code, type Local, V, W } from "#wasm";
+import type { PageGroup } from "./same-page.ts";
 import type { Passes } from "../passes.ts";
 import { FloatState, type FloatType } from "./float-state.ts";
 import { type FlagOperands, type FlagsOrigin, originOf, pushCarryOf, pushCondition } from "./native-flags.ts";
@@ -72,6 +73,9 @@ export class RegionEmitter implements OpEmitter {
   readonly #flags: readonly Local[];
   readonly #flagsWritten: boolean;
   readonly #shift: Local;
+  /** Of the groups of a block: what to add to their addresses, or 0. */
+  readonly #addends: (Local | undefined)[] = [];
+  readonly #least: Local;
   /** How many low bits temporaries have whose others are zeros. */
   readonly #widths = new Map<Local, number>();
 
@@ -84,6 +88,8 @@ export class RegionEmitter implements OpEmitter {
   origin: FlagsOrigin | undefined;
   /** By the word that an operation starts at: the slot that knows its page. */
   slots: ReadonlyMap<number, number> = new Map();
+  /** Likewise: the group of accesses whose page is asked for once. */
+  groups: ReadonlyMap<number, PageGroup> = new Map();
   leaveHere: LeaveHere = () => {};
 
   constructor(
@@ -107,6 +113,7 @@ export class RegionEmitter implements OpEmitter {
     this.base = code.local("i64");
     this.#flags = flagFields.map(() => code.local("i64"));
     this.#shift = code.local("i64");
+    this.#least = code.local("i64");
     this.#written = registers.written;
     this.#flagsWritten = registers.flagsWritten;
     for (const register of registers.used) this.#registers.set(register, code.local(isWord(register) ? "i64" : "v128"));
@@ -525,12 +532,76 @@ export class RegionEmitter implements OpEmitter {
   #translate(bytes: number, intent: Asked, resolved?: () => void): void {
     const c = this.code;
     const slot = this.slots.get(this.#at);
-    if (slot === undefined) this.#askTlb(bytes, intent);
+    const group = this.groups.get(this.#at);
+    if (group !== undefined) this.#askGroup(group, slot, bytes, intent, resolved);
+    else if (slot === undefined) this.#askTlb(bytes, intent);
     else this.#askSlot(slot + (this.#table(intent) / tlbBytes) * knownPageSlots, bytes, intent, resolved);
     // Behind both ways, so that the sum is known to have 32 bits.
     c.get(this.x).op(W.i32_wrap_i64).get(this.p).op(W.i32_add).set(this.p);
   }
   /** p = what to add to x. */
+  #askGroup(group: PageGroup, slot: number | undefined, bytes: number, intent: Asked, resolved?: () => void): void {
+    const c = this.code;
+    let addend = this.#addends[group.number];
+    if (addend === undefined) this.#addends[group.number] = addend = c.local("i32");
+    if (group.first !== this.#at) {
+      c.get(addend).op(W.i32_eqz).unlikely().if();
+      c.get(this.vp).get(this.x).i32(bytes).i32(intent);
+      this.#missed("seek", resolved);
+      c.else().get(addend).set(this.p).end();
+      return;
+    }
+    // y = the group's first byte.
+    c.get(this.x);
+    if (group.before > 0) c.i64(group.before).op(W.i64_sub);
+    const known =
+      area.knownPages + knownPageEntryBytes * ((slot ?? 0) + (this.#table(intent) / tlbBytes) * knownPageSlots);
+    const table = area.tlb + this.#table(intent);
+    const least = this.#least;
+    c.set(least);
+    if (slot === undefined) {
+      c.get(least)
+        .op(W.i32_wrap_i64)
+        .i32(8)
+        .op(W.i32_shr_u)
+        .i32((tlbEntries - 1) << 4)
+        .op(W.i32_and)
+        .get(this.vp)
+        .op(W.i32_add)
+        .tee(this.p);
+      c.memory(W.i64_load, table).get(least).op(W.i64_xor);
+      c.i64(4096 - group.span).op(W.i64_gt_u);
+    } else {
+      c.get(this.vp)
+        .memory(W.i64_load, known + 8)
+        .get(least)
+        .op(W.i64_xor)
+        .tee(least);
+      c.get(this.vp)
+        .memory(W.i64_load32_u, known + 16)
+        .op(W.i64_ge_u);
+      c.get(least)
+        .i64(4096 - group.span)
+        .op(W.i64_gt_u, W.i32_or);
+    }
+    c.unlikely().if();
+    c.i32(0).set(addend);
+    if (slot === undefined) {
+      c.get(this.vp).get(this.x).i32(bytes).i32(intent);
+      this.#missed("seek", resolved);
+    } else {
+      c.get(this.vp)
+        .get(this.x)
+        .i32(slot + (this.#table(intent) / tlbBytes) * knownPageSlots)
+        .i32(bytes)
+        .i32(intent);
+      this.#missed("page_miss", resolved);
+    }
+    c.else();
+    if (slot === undefined) c.get(this.p).memory(W.i32_load, table + 8);
+    else c.get(this.vp).memory(W.i32_load, known + 20);
+    c.tee(addend).set(this.p).end();
+  }
   #askTlb(bytes: number, intent: Asked): void {
     const c = this.code;
     const table = area.tlb + this.#table(intent);

@@ -31,6 +31,7 @@ import { eachOperation } from "./operations.ts";
 import { goOnInRegion, regionType } from "./region-cache.ts";
 import { RegionEmitter, type RegionRegisters, registerOf } from "./region-emitter.ts";
 import { runtimeCalls } from "./runtime-calls.ts";
+import { pageGroups } from "./same-page.ts";
 import { semanticsOf } from "./semantics.ts";
 import { type LoopShape, loopsOf, nodesOf, type Shape, structure } from "./structure.ts";
 
@@ -162,6 +163,7 @@ class RegionFunction {
     this.#back = c.local("i32");
     this.#e = new RegionEmitter(c, imports, region.mode, registersOf(words, region, options.passes), options.passes);
     if (options.passes["known-pages"]) this.#e.slots = knownPages(words, region.blocks, shapes);
+    if (options.passes["same-page"]) this.#e.groups = pageGroups(words, region.blocks);
     this.#prologue(record);
     this.#outAt = c.block();
     this.#out = c.block();

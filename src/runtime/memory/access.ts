@@ -200,6 +200,12 @@ export function resolve(vp: u32, va: u64, size: u32, intent: u32): u32 {
   return 0;
 }
 
+/** `resolve` for an access that has not asked the TLB. */
+export function seek(vp: u32, va: u64, size: u32, intent: u32): u32 {
+  const entry = entryAddress(vp, load<u32>(vp, L.MODE) & 3, intent != READ, va);
+  return (load<u64>(entry) ^ va) > <u64>(4096 - size) ? resolve(vp, va, size, intent) : load<u32>(entry, 8) + <u32>va;
+}
+
 /** Accesses of sixteen bytes and less lie on a known page where they start below this. */
 const KNOWN_LIMIT: u32 = 4096 - 15;
 
