@@ -6,13 +6,13 @@
  * touches it. Temporaries mean nothing between instructions, so that only helpers ever see them in the record.
  */
 import { type FieldType, type FlagsClass, flagsKind, type SizeLog2 } from "#ir";
-import { area, at, gpr, knownPageEntryBytes, knownPageSlots, Mode, tlbBytes, tlbEntries } from "#vcpu";
+import { at, gpr, Mode } from "#vcpu";
 import { type Code, type Local, V, W } from "#wasm";
-import type { PageGroup } from "./same-page.ts";
 import type { Passes } from "../passes.ts";
 import { FloatState, type FloatType } from "./float-state.ts";
 import { type FlagOperands, type FlagsOrigin, originOf, pushCarryOf, pushCondition } from "./native-flags.ts";
 import { Intent, type OpEmitter, type PushType } from "./op-emitter.ts";
+import { PageAccess, type PageQuestion } from "./page-access.ts";
 import { pushFlagsShift } from "./region-cache.ts";
 
 /** What may live in a local: GPR, TEMP, XMM, VTEMP; named by their offset in the record. */
@@ -34,9 +34,6 @@ const letterOf = (register: number): string => (register < at.TEMP ? "g" : isWor
 const flagFields = [at.CC_KIND, at.CC_A, at.CC_B, at.CC_C] as const;
 
 const rsp = gpr(4);
-/** What the runtime is asked for; `splitWrite`: a write by who looks for the bounce buffer (runtime/memory/access.ts). */
-const splitWrite = 4;
-type Asked = Intent | typeof splitWrite;
 
 /** Leaves at an instruction's start: `code` finds the reason in LEAVE. */
 export type LeaveHere = () => void;
@@ -60,10 +57,10 @@ export class RegionEmitter implements OpEmitter {
   readonly u: Local;
   readonly v: Local;
   readonly float: FloatState;
+  readonly pages: PageAccess;
   /** Address of the first byte of the seed's page, as the guest sees it. */
   readonly base: Local;
   readonly #imports: ReadonlyMap<string, number>;
-  readonly #tlb: number;
   readonly #passes: Passes;
   /** Arena address of what this instruction has read to modify, and its operand: what is stored there goes by it. */
   readonly #modified: Local;
@@ -73,9 +70,6 @@ export class RegionEmitter implements OpEmitter {
   readonly #flags: readonly Local[];
   readonly #flagsWritten: boolean;
   readonly #shift: Local;
-  /** Of the groups of a block: what to add to their addresses, or 0. */
-  readonly #addends: (Local | undefined)[] = [];
-  readonly #least: Local;
   /** How many low bits temporaries have whose others are zeros. */
   readonly #widths = new Map<Local, number>();
 
@@ -86,10 +80,6 @@ export class RegionEmitter implements OpEmitter {
   #blockDelta = 0;
   /** Which operation set the flags, where that is known; the local that has their kind need not say so then. */
   origin: FlagsOrigin | undefined;
-  /** By the word that an operation starts at: the slot that knows its page. */
-  slots: ReadonlyMap<number, number> = new Map();
-  /** Likewise: the group of accesses whose page is asked for once. */
-  groups: ReadonlyMap<number, PageGroup> = new Map();
   leaveHere: LeaveHere = () => {};
 
   constructor(
@@ -103,7 +93,6 @@ export class RegionEmitter implements OpEmitter {
     this.#imports = imports;
     this.#passes = passes;
     this.#modified = code.local("i32");
-    this.#tlb = (mode & Mode.tlbMask) * 2 * tlbBytes;
     this.p = code.local("i32");
     this.q = code.local("i32");
     this.r = code.local("i32");
@@ -113,12 +102,12 @@ export class RegionEmitter implements OpEmitter {
     this.base = code.local("i64");
     this.#flags = flagFields.map(() => code.local("i64"));
     this.#shift = code.local("i64");
-    this.#least = code.local("i64");
     this.#written = registers.written;
     this.#flagsWritten = registers.flagsWritten;
     for (const register of registers.used) this.#registers.set(register, code.local(isWord(register) ? "i64" : "v128"));
     this.u = code.local("v128");
     this.v = code.local("v128");
+    this.pages = new PageAccess(this, mode & Mode.tlbMask);
     this.float = new FloatState(code, this.vp, passes["float-knowledge"]);
   }
 
@@ -528,143 +517,11 @@ export class RegionEmitter implements OpEmitter {
     }
     c.set(this.x);
   }
-  /** p = the arena address behind x; or leaves. */
-  #translate(bytes: number, intent: Asked, resolved?: () => void): void {
-    const c = this.code;
-    const slot = this.slots.get(this.#at);
-    const group = this.groups.get(this.#at);
-    if (group !== undefined) this.#askGroup(group, slot, bytes, intent, resolved);
-    else if (slot === undefined) this.#askTlb(bytes, intent);
-    else this.#askSlot(slot + (this.#table(intent) / tlbBytes) * knownPageSlots, bytes, intent, resolved);
-    // Behind both ways, so that the sum is known to have 32 bits.
-    c.get(this.x).op(W.i32_wrap_i64).get(this.p).op(W.i32_add).set(this.p);
+  #translate(bytes: number, intent: Intent): void {
+    this.pages.translate(this.#question(bytes, intent));
   }
-  /** p = what to add to x. */
-  #askGroup(group: PageGroup, slot: number | undefined, bytes: number, intent: Asked, resolved?: () => void): void {
-    const c = this.code;
-    let addend = this.#addends[group.number];
-    if (addend === undefined) this.#addends[group.number] = addend = c.local("i32");
-    if (group.first !== this.#at) {
-      c.get(addend).op(W.i32_eqz).unlikely().if();
-      c.get(this.vp).get(this.x).i32(bytes).i32(intent);
-      this.#missed("seek", resolved);
-      c.else().get(addend).set(this.p).end();
-      return;
-    }
-    // y = the group's first byte.
-    c.get(this.x);
-    if (group.before > 0) c.i64(group.before).op(W.i64_sub);
-    const known =
-      area.knownPages + knownPageEntryBytes * ((slot ?? 0) + (this.#table(intent) / tlbBytes) * knownPageSlots);
-    const table = area.tlb + this.#table(intent);
-    const least = this.#least;
-    c.set(least);
-    if (slot === undefined) {
-      c.get(least)
-        .op(W.i32_wrap_i64)
-        .i32(8)
-        .op(W.i32_shr_u)
-        .i32((tlbEntries - 1) << 4)
-        .op(W.i32_and)
-        .get(this.vp)
-        .op(W.i32_add)
-        .tee(this.p);
-      c.memory(W.i64_load, table).get(least).op(W.i64_xor);
-      c.i64(4096 - group.span).op(W.i64_gt_u);
-    } else {
-      c.get(this.vp)
-        .memory(W.i64_load, known + 8)
-        .get(least)
-        .op(W.i64_xor)
-        .tee(least);
-      c.get(this.vp)
-        .memory(W.i64_load32_u, known + 16)
-        .op(W.i64_ge_u);
-      c.get(least)
-        .i64(4096 - group.span)
-        .op(W.i64_gt_u, W.i32_or);
-    }
-    c.unlikely().if();
-    c.i32(0).set(addend);
-    if (slot === undefined) {
-      c.get(this.vp).get(this.x).i32(bytes).i32(intent);
-      this.#missed("seek", resolved);
-    } else {
-      c.get(this.vp)
-        .get(this.x)
-        .i32(slot + (this.#table(intent) / tlbBytes) * knownPageSlots)
-        .i32(bytes)
-        .i32(intent);
-      this.#missed("page_miss", resolved);
-    }
-    c.else();
-    if (slot === undefined) c.get(this.p).memory(W.i32_load, table + 8);
-    else c.get(this.vp).memory(W.i32_load, known + 20);
-    c.tee(addend).set(this.p).end();
-  }
-  #askTlb(bytes: number, intent: Asked): void {
-    const c = this.code;
-    const table = area.tlb + this.#table(intent);
-    c.get(this.x)
-      .op(W.i32_wrap_i64)
-      .i32(8)
-      .op(W.i32_shr_u)
-      .i32((tlbEntries - 1) << 4)
-      .op(W.i32_and)
-      .get(this.vp)
-      .op(W.i32_add)
-      .tee(this.p);
-    c.memory(W.i64_load, table).get(this.x).op(W.i64_xor);
-    c.i64(4096 - bytes)
-      .op(W.i64_gt_u)
-      .unlikely()
-      .if();
-    c.get(this.vp).get(this.x).i32(bytes).i32(intent);
-    this.#missed("resolve");
-    c.else();
-    c.get(this.p)
-      .memory(W.i32_load, table + 8)
-      .set(this.p);
-    c.end();
-  }
-  #askSlot(slot: number, bytes: number, intent: Asked, resolved?: () => void): void {
-    const c = this.code;
-    const entry = area.knownPages + knownPageEntryBytes * slot;
-    if (this.a === rsp && bytes < 16) {
-      // The page's number, below bits that are zero where the access is aligned.
-      c.get(this.x);
-      if (bytes > 1) c.i64(Math.log2(bytes)).op(W.i64_rotr);
-      c.i64(12 - Math.log2(bytes)).op(W.i64_shr_u);
-      c.get(this.vp).memory(W.i64_load, entry).op(W.i64_ne);
-    } else {
-      c.get(this.vp)
-        .memory(W.i64_load, entry + 8)
-        .get(this.x)
-        .op(W.i64_xor);
-      c.get(this.vp)
-        .memory(W.i64_load32_u, entry + 16)
-        .op(W.i64_ge_u);
-    }
-    c.unlikely().if();
-    c.get(this.vp).get(this.x).i32(slot).i32(bytes).i32(intent);
-    this.#missed("page_miss", resolved);
-    c.else();
-    c.get(this.vp)
-      .memory(W.i32_load, entry + 20)
-      .set(this.p);
-    c.end();
-  }
-  /** Calls what finds an arena address out; or leaves. */
-  #missed(call: string, resolved?: () => void): void {
-    this.callRuntime(call);
-    this.code.tee(this.p).op(W.i32_eqz);
-    this.leaveIf();
-    resolved?.();
-    this.code.get(this.p).get(this.x).op(W.i32_wrap_i64, W.i32_sub).set(this.p);
-  }
-  /** The TLB for an access, from the first one. */
-  #table(intent: Asked): number {
-    return this.#tlb + (intent === Intent.read ? 0 : tlbBytes);
+  #question(bytes: number, intent: Intent): PageQuestion {
+    return { word: this.#at, bytes, intent, onStack: this.a === rsp };
   }
   load(bytes: number, intent: Intent, load: () => void): void {
     this.#translate(bytes, intent);
@@ -678,30 +535,13 @@ export class RegionEmitter implements OpEmitter {
   store(bytes: number, store: () => void): void {
     const c = this.code;
     if (this.#modifies === this.#operand(bytes)) c.get(this.#modified);
-    else if (bytes > 1 && this.slots.has(this.#at) && this.a !== rsp) return this.#storeAcross(bytes, store);
+    else if (bytes > 1 && this.pages.slots.has(this.#at) && this.a !== rsp)
+      return this.pages.storeAcross(this.#question(bytes, Intent.write), store);
     else {
       this.#translate(bytes, Intent.write);
       c.get(this.p);
     }
     store();
-  }
-  /** A store that crosses pages now and then. */
-  #storeAcross(bytes: number, store: () => void): void {
-    const c = this.code;
-    const done = c.block();
-    this.#translate(bytes, splitWrite, () => {
-      c.get(this.p).get(this.vp).i32(at.BOUNCE).op(W.i32_add, W.i32_eq).if();
-      c.get(this.p);
-      store();
-      c.get(this.vp).get(this.x).i32(bytes);
-      this.callRuntime("commit");
-      c.op(W.i32_eqz);
-      this.leaveIf();
-      c.br(done).end();
-    });
-    c.get(this.p);
-    store();
-    c.end();
   }
   /** The memory operand of this operation and the instruction it belongs to. */
   #operand(bytes: number): string {

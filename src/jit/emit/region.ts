@@ -162,8 +162,8 @@ class RegionFunction {
     this.#delta = c.local("i32");
     this.#back = c.local("i32");
     this.#e = new RegionEmitter(c, imports, region.mode, registersOf(words, region, options.passes), options.passes);
-    if (options.passes["known-pages"]) this.#e.slots = knownPages(words, region.blocks, shapes);
-    if (options.passes["same-page"]) this.#e.groups = pageGroups(words, region.blocks);
+    if (options.passes["known-pages"]) this.#e.pages.slots = knownPages(words, region.blocks, shapes);
+    if (options.passes["same-page"]) this.#e.pages.groups = pageGroups(words, region.blocks);
     this.#prologue(record);
     this.#outAt = c.block();
     this.#out = c.block();

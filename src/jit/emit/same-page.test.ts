@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { gpa } from "#address";
-import { passesWithout } from "#jit";
 import type { VmExit } from "#engine";
+import { passesWithout } from "#jit";
 import { codeBase, guest, hex } from "../../../test/guest-code.ts";
 
 const ways = [

@@ -1,0 +1,186 @@
+// biome-ignore-all format: chains of emitted instructions read better on one line
+/**
+ * From an address of the guest to one of the arena, in compiled code: the look-up in the TLB, or what spares it.
+ *
+ * Each way leaves in local `p` what is to be *added* to the address: the TLB's addend, a slot's (known-pages.ts), a group's
+ * (same-page.ts), or where none of them serves the difference to what the runtime answers.
+ */
+import { area, at, knownPageEntryBytes, knownPageSlots, tlbBytes, tlbEntries } from "#vcpu";
+import { type Code, type Local, W } from "#wasm";
+import { Intent } from "./op-emitter.ts";
+import type { PageGroup } from "./same-page.ts";
+
+/** What the runtime is asked for; `splitWrite`: a write by who looks for the bounce buffer (runtime/memory/access.ts). */
+export const splitWrite = 4;
+export type Asked = Intent | typeof splitWrite;
+
+/** One access. */
+export interface PageQuestion {
+  /** Word that its operation starts at. */
+  readonly word: number;
+  readonly bytes: number;
+  readonly intent: Asked;
+  /** By the stack pointer, and so aligned as a rule. */
+  readonly onStack: boolean;
+  /** Written where the runtime has been asked: its answer is in p. */
+  readonly resolved?: () => void;
+}
+
+/** What is asked of the region's emitter: its code and scratch locals, x being the address. */
+export interface PageGround {
+  readonly code: Code;
+  readonly vp: Local;
+  readonly x: Local;
+  readonly p: Local;
+  callRuntime(name: string): void;
+  leaveIf(): void;
+}
+
+export class PageAccess {
+  /** By the words that operations start at: slots that know pages, and groups of accesses. */
+  slots: ReadonlyMap<number, number> = new Map();
+  groups: ReadonlyMap<number, PageGroup> = new Map();
+  readonly #e: PageGround;
+  /** The read TLB of the region's mode, counted from the first of all. */
+  readonly #tlb: number;
+  /** Of the groups of a block: what to add to their addresses, or 0. */
+  readonly #addends: Local[] = [];
+  readonly #least: Local;
+
+  constructor(ground: PageGround, tlbMode: number) {
+    this.#e = ground;
+    this.#tlb = 2 * tlbMode;
+    this.#least = ground.code.local("i64");
+  }
+
+  /** p = the arena address behind x; or leaves. */
+  translate(question: PageQuestion): void {
+    const { code: c, x, p } = this.#e;
+    const slot = this.slots.get(question.word);
+    const group = this.groups.get(question.word);
+    if (group !== undefined && group.first !== question.word) this.#member(group, question);
+    else if (group !== undefined) this.#first(group, slot, question);
+    else if (slot !== undefined) this.#askSlot(slot, question);
+    else this.#askTlb(question);
+    // Behind all ways, so that the sum is known to have 32 bits.
+    c.get(x).op(W.i32_wrap_i64).get(p).op(W.i32_add).set(p);
+  }
+
+  #askTlb(question: PageQuestion): void {
+    const { code: c, x, p } = this.#e;
+    this.#pushTag(x, question.intent);
+    c.get(x).op(W.i64_xor).i64(4096 - question.bytes).op(W.i64_gt_u).unlikely().if();
+    this.#missed("resolve", question);
+    c.else();
+    c.get(p).memory(W.i32_load, this.#table(question.intent) + 8).set(p);
+    c.end();
+  }
+  #askSlot(slot: number, question: PageQuestion): void {
+    const { code: c, vp, x, p } = this.#e;
+    const { bytes } = question;
+    const entry = this.#entry(slot, question.intent);
+    if (question.onStack && bytes < 16) {
+      // The page's number, below bits that are zero where the access is aligned.
+      c.get(x);
+      if (bytes > 1) c.i64(Math.log2(bytes)).op(W.i64_rotr);
+      c.i64(12 - Math.log2(bytes)).op(W.i64_shr_u);
+      c.get(vp).memory(W.i64_load, entry).op(W.i64_ne);
+    } else {
+      c.get(vp).memory(W.i64_load, entry + 8).get(x).op(W.i64_xor);
+      c.get(vp).memory(W.i64_load32_u, entry + 16).op(W.i64_ge_u);
+    }
+    c.unlikely().if();
+    this.#missed("page_miss", question, slot);
+    c.else();
+    c.get(vp).memory(W.i32_load, entry + 20).set(p);
+    c.end();
+  }
+
+  /** The first access of a group finds out whether all of it is on one page. */
+  #first(group: PageGroup, slot: number | undefined, question: PageQuestion): void {
+    const { code: c, vp, x, p } = this.#e;
+    const least = this.#least;
+    const addend = this.#addend(group);
+    c.get(x);
+    if (group.before > 0) c.i64(group.before).op(W.i64_sub);
+    c.set(least);
+    if (slot === undefined) {
+      this.#pushTag(least, question.intent);
+      c.get(least).op(W.i64_xor).i64(4096 - group.span).op(W.i64_gt_u);
+    } else {
+      c.get(vp).memory(W.i64_load, this.#entry(slot, question.intent) + 8).get(least).op(W.i64_xor).tee(least);
+      c.get(vp).memory(W.i64_load32_u, this.#entry(slot, question.intent) + 16).op(W.i64_ge_u);
+      c.get(least).i64(4096 - group.span).op(W.i64_gt_u, W.i32_or);
+    }
+    c.unlikely().if();
+    c.i32(0).set(addend);
+    this.#missed(slot === undefined ? "seek" : "page_miss", question, slot);
+    c.else();
+    if (slot === undefined) c.get(p).memory(W.i32_load, this.#table(question.intent) + 8);
+    else c.get(vp).memory(W.i32_load, this.#entry(slot, question.intent) + 20);
+    c.tee(addend).set(p);
+    c.end();
+  }
+  #member(group: PageGroup, question: PageQuestion): void {
+    const { code: c, p } = this.#e;
+    const addend = this.#addend(group);
+    c.get(addend).op(W.i32_eqz).unlikely().if();
+    this.#missed("seek", question);
+    c.else();
+    c.get(addend).set(p);
+    c.end();
+  }
+  #addend({ number }: PageGroup): Local {
+    while (this.#addends.length <= number) this.#addends.push(this.#e.code.local("i32"));
+    return this.#addends[number];
+  }
+
+  /** Pushes the tag of the TLB's entry for an address, and leaves in p where the entry is from the table's beginning on. */
+  #pushTag(address: Local, intent: Asked): void {
+    const { code: c, vp, p } = this.#e;
+    c.get(address).op(W.i32_wrap_i64).i32(8).op(W.i32_shr_u).i32((tlbEntries - 1) << 4).op(W.i32_and).get(vp).op(W.i32_add).tee(p);
+    c.memory(W.i64_load, this.#table(intent));
+  }
+  /** Asks the runtime for the arena address; or leaves. */
+  #missed(call: "resolve" | "seek" | "page_miss", { bytes, intent, resolved }: PageQuestion, slot = 0): void {
+    const { code: c, vp, x, p } = this.#e;
+    c.get(vp).get(x);
+    if (call === "page_miss") c.i32(this.#which(intent) * knownPageSlots + slot);
+    c.i32(bytes).i32(intent);
+    this.#e.callRuntime(call);
+    c.tee(p).op(W.i32_eqz);
+    this.#e.leaveIf();
+    resolved?.();
+    c.get(p).get(x).op(W.i32_wrap_i64, W.i32_sub).set(p);
+  }
+  /** Which of the TLBs of data serves. */
+  #which(intent: Asked): number {
+    return this.#tlb + (intent === Intent.read ? 0 : 1);
+  }
+  #table(intent: Asked): number {
+    return area.tlb + this.#which(intent) * tlbBytes;
+  }
+  #entry(slot: number, intent: Asked): number {
+    return area.knownPages + knownPageEntryBytes * (this.#which(intent) * knownPageSlots + slot);
+  }
+
+  /** A store that crosses pages now and then: what is in the bounce buffer is carried to where it belongs. */
+  storeAcross(question: PageQuestion, store: () => void): void {
+    const { code: c, vp, x, p } = this.#e;
+    const done = c.block();
+    const resolved = (): void => {
+      c.get(p).get(vp).i32(at.BOUNCE).op(W.i32_add, W.i32_eq).if();
+      c.get(p);
+      store();
+      c.get(vp).get(x).i32(question.bytes);
+      this.#e.callRuntime("commit");
+      c.op(W.i32_eqz);
+      this.#e.leaveIf();
+      c.br(done).end();
+    };
+    this.translate({ ...question, intent: splitWrite, resolved });
+    c.get(p);
+    store();
+    c.end();
+  }
+}
