@@ -22,8 +22,9 @@ import {
 const interfacesMs = 5000;
 /** Of one piece at most. */
 const readBytes = 64 * 1024;
-/** At the end what was written has this long to leave. */
+/** At the end what was written has this long to leave, and then the far end this long to close in order. */
 const flushMs = 2000;
+const closeMs = 100;
 
 export class NodeSockets implements HostSockets {
   readonly resolvers: readonly HostAddress[] = getServers().flatMap(resolverAddress);
@@ -98,13 +99,17 @@ export class NodeSockets implements HostSockets {
     return this.#own.addresses;
   }
 
-  /** Resolves when every stream is closed or has had its time. */
+  /** Resolves when what was written to ended streams has left, or has had its time; closes all. */
   async flushed(): Promise<void> {
-    const closed = [...this.#open].map((socket) => new Promise((resolve) => socket.once("close", resolve)));
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, flushMs);
-    await Promise.race([Promise.all(closed), late]);
-    clearTimeout(timer);
+    const ended = [...this.#open].filter((socket) => socket.writableEnded);
+    await within(
+      flushMs,
+      ended.map((socket) => finished(socket)),
+    );
+    await within(
+      closeMs,
+      ended.map((socket) => closed(socket)),
+    );
     for (const socket of this.#open) socket.destroy();
   }
 
@@ -146,6 +151,28 @@ export class NodeSockets implements HostSockets {
       resume: () => void socket.resume(),
     };
   }
+}
+
+const closed = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => {
+    if (socket.closed) resolve();
+    else socket.once("close", () => resolve());
+  });
+
+const finished = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => {
+    if (socket.writableFinished || socket.destroyed) return resolve();
+    socket.once("finish", () => resolve());
+    socket.once("close", () => resolve());
+  });
+
+/** Until all are kept, or so long. */
+async function within(ms: number, promises: readonly Promise<void>[]): Promise<void> {
+  if (promises.length === 0) return;
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  await Promise.race([Promise.all(promises), late]);
+  clearTimeout(timer);
 }
 
 /** Stands in for the user of an accepted connection until that is known. */

@@ -54,7 +54,10 @@ export class TcpFlow {
   #paused = false;
   /** Of the pool. */
   #counted = 0;
+  /** The guest sends nothing more. */
+  #guestEnded = false;
   #guestOver = false;
+  #leaving = false;
   #hostOver = false;
 
   constructor(owner: TcpFlowOwner, newEndpoint: (user: TcpUser) => TcpEndpoint) {
@@ -63,7 +66,10 @@ export class TcpFlow {
       established: () => this.#toGuest(),
       received: (bytes) => this.#fromGuest(bytes),
       receiveSpace: () => Math.max(0, owner.pool.allowance - (this.#stream?.buffered ?? 0)),
-      peerEnded: () => this.#stream?.end(),
+      peerEnded: () => {
+        this.#guestEnded = true;
+        this.#stream?.end();
+      },
       sent: () => this.#toGuest(),
       closed: (end) => this.#guestClosed(end),
     });
@@ -96,9 +102,16 @@ export class TcpFlow {
 
   /** Ends both sides at once. */
   abort(): void {
-    this.#resetHost();
+    if (!this.#leaving) this.#resetHost();
     if (this.#takeSyn() !== undefined) this.#guestClosed("reset");
     else this.endpoint.abort();
+  }
+
+  /** The guest is gone: what it has sent to its end is still handed to the host, anything else is reset. */
+  leave(): void {
+    if (this.#guestOver) return;
+    this.#leaving = this.#guestEnded;
+    this.abort();
   }
 
   #takeSyn(): TcpHeader | undefined {
@@ -165,7 +178,7 @@ export class TcpFlow {
     this.#restBytes = 0;
     this.#owner.guestGone();
     // In order: what the host has not taken yet is still sent.
-    if (end !== "done") this.#resetHost();
+    if (end !== "done" && !this.#leaving) this.#resetHost();
     this.#settle();
   }
 

@@ -121,9 +121,9 @@ export class TcpNat {
     }
   }
 
-  /** Forgets every connection; the host's ends are reset. */
+  /** Forgets every connection; the host's ends are reset where the guest had not ended. */
   clear(): void {
-    for (const flow of [...this.#flows]) flow.abort();
+    for (const flow of [...this.#flows]) flow.leave();
     this.#touched.clear();
     this.#blocked.clear();
     this.#sweep.cancel();

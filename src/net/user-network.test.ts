@@ -180,6 +180,21 @@ describe("TCP out", () => {
     expect(guest.network.toString()).toContain("tcp 0 with 0 bytes");
   });
 
+  it("still hands the host what the guest had sent to its end, when the card is reset", async () => {
+    const streams: FakeStream[] = [];
+    const guest = guestWithServer((stream) => {
+      stream.taking = false;
+      streams.push(stream);
+    });
+    guest.connect(web, pattern(1000), true);
+    await guest.settle(10);
+    guest.network.reset();
+    expect([streams[0].events, streams[0].buffered, streams[0].over]).toEqual([["end"], 1000, false]);
+    streams[0].take();
+    streams[0].finish();
+    expect(guest.network.toString()).toContain("tcp 0 with 0 bytes");
+  });
+
   it("keeps a bounded number of connections, a thousand of them at work at once", async () => {
     const guest = guestWithServer((stream) => {
       stream.echo = true;
