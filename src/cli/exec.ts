@@ -9,7 +9,10 @@ type ExecValues = ValuesOf<typeof execCommand>;
 const notFound = 127;
 const notExecutable = 126;
 
-export async function exec(name: string, values: ExecValues, command: readonly string[]): Promise<number> {
+export async function exec(name: string, values: ExecValues, words: readonly string[]): Promise<number> {
+  // As other programs of this kind have it between their words and the command's.
+  const command = words[0] === "--" ? words.slice(1) : words;
+  if (command.length === 0) throw new Failure("no command: memvisor exec NAME -- COMMAND", exitStatus.usage);
   try {
     return await run(new RemoteMachine(name), values, command);
   } catch (error) {

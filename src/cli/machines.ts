@@ -1,7 +1,10 @@
-/** `memvisor ps`, `stop` and `logs`. */
+/** `memvisor ps`, `stop`, `logs`, `snapshot` and `fork`. */
+import { rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { exitStatus, type logsCommand, type stopCommand, type ValuesOf } from "#control";
-import { listMachines, RemoteMachine } from "#host";
+import { listMachines, openFolder, RemoteMachine } from "#host";
 import { withMachineFailures } from "./machine-failures.ts";
+import { restoreBehind } from "./named.ts";
 import { sendTo } from "./output.ts";
 
 const defaultPatienceMs = 10_000;
@@ -40,6 +43,24 @@ export async function logs(name: string, { follow }: ValuesOf<typeof logsCommand
   await withMachineFailures(() =>
     new RemoteMachine(name).log(follow ?? false, (bytes) => sendTo(process.stdout, bytes)),
   );
+  return exitStatus.success;
+}
+
+export async function snapshot(name: string, path: string): Promise<number> {
+  await withMachineFailures(() => new RemoteMachine(name).snapshot(resolve(path)));
+  return exitStatus.success;
+}
+
+/** By a snapshot that only the new machine ever sees. */
+export async function fork(name: string, newName: string): Promise<number> {
+  const path = join(openFolder(), `fork-${process.pid}.snapshot`);
+  try {
+    await snapshot(name, path);
+    await restoreBehind(path, newName);
+  } finally {
+    // An open file outlives its name, but for Windows: there it stays until somebody tidies up.
+    await rm(path, { force: true }).catch(() => {});
+  }
   return exitStatus.success;
 }
 

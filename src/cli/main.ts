@@ -8,6 +8,7 @@ import {
   disasmCommand,
   execCommand,
   exitStatus,
+  forkCommand,
   imageImportCommand,
   imageListCommand,
   imagePrepareCommand,
@@ -17,6 +18,7 @@ import {
   relayCommand,
   restoreCommand,
   runCommand,
+  snapshotCommand,
   stopCommand,
 } from "#control";
 import { packageVersion } from "#host";
@@ -43,6 +45,10 @@ addCommand(program, listCommand, async () => (await import("./machines.ts")).lis
 addCommand(program, stopCommand, async (name, values) => (await import("./machines.ts")).stop(name ?? "", values));
 addCommand(program, logsCommand, async (name, values) => (await import("./machines.ts")).logs(name ?? "", values));
 
+addCommand(program, snapshotCommand, async (name, _, [path]) =>
+  (await import("./machines.ts")).snapshot(name ?? "", path ?? ""),
+);
+addCommand(program, forkCommand, async (name, _, [to]) => (await import("./machines.ts")).fork(name ?? "", to ?? ""));
 addCommand(program, restoreCommand, async (path, values) => (await import("./restore.ts")).restore(path ?? "", values));
 
 const image = program.command("image").summary("the images that machines boot").exitOverride();

@@ -1,7 +1,8 @@
 /** `memvisor restore`: goes on with a machine from a snapshot. */
+import { basename } from "node:path";
 import type { restoreCommand, ValuesOf } from "#control";
 import { VirtualMachine } from "#host";
-import { inForeground } from "./foreground.ts";
+import { attend } from "./named.ts";
 
 export function restore(path: string, values: ValuesOf<typeof restoreCommand>): Promise<number> {
   const { reboot, timeout, interpreter, profile } = values;
@@ -11,5 +12,5 @@ export function restore(path: string, values: ValuesOf<typeof restoreCommand>): 
     ...(interpreter && { interpreterOnly: true }),
     ...(profile !== undefined && { profile: true }),
   };
-  return inForeground(() => VirtualMachine.restore(path, options), values);
+  return attend(values, basename(path), () => VirtualMachine.restore(path, options));
 }

@@ -9,37 +9,22 @@ import {
   type ValuesOf,
   type VmOptions,
 } from "#control";
-import { canBeTemplate, reserve, rootDisk, rootWords, startFromTemplate, VirtualMachine } from "#host";
+import { canBeTemplate, rootDisk, rootWords, startFromTemplate, VirtualMachine } from "#host";
 import { cacheFolder } from "#host/images";
 import { defaultImage } from "#images";
 import { Failure } from "./failure.ts";
-import { inForeground } from "./foreground.ts";
 import { openOrPrepare } from "./image.ts";
-import { withMachineFailures } from "./machine-failures.ts";
-import { inBackground, openServer, runBehind, untilItsEnd } from "./named.ts";
+import { attend, inBackground } from "./named.ts";
 
 type RunValues = ValuesOf<typeof runCommand>;
 
-export async function run(imageName: string | undefined, values: RunValues): Promise<number> {
-  if (values.detach && !inBackground) {
-    if (values.exec !== undefined)
-      throw new Failure("-d runs a machine, not one command: leave --exec out", exitStatus.usage);
-    return runBehind(values.name);
-  }
-  const { name } = values;
-  using reserved = name === undefined ? undefined : await withMachineFailures(() => reserve(name));
-  const options = await optionsFor(imageName, values);
-  const hasAgent = values.kernel === undefined && values.initrd === undefined;
-  const fromTemplate = hasAgent && values.cold !== true && canBeTemplate(options);
-  const start = async (): Promise<VirtualMachine> => {
-    const vm = fromTemplate
-      ? await startFromTemplate(options, join(cacheFolder(), "templates"))
-      : await VirtualMachine.start(options);
-    if (reserved) openServer(vm, reserved, imageName ?? values.kernel ?? defaultImage, options);
-    return vm;
-  };
-  // Awaited here: until then the name is taken.
-  return await (inBackground ? untilItsEnd(start) : inForeground(start, values));
+export function run(imageName: string | undefined, values: RunValues): Promise<number> {
+  return attend(values, imageName ?? values.kernel ?? defaultImage, async () => {
+    const options = await optionsFor(imageName, values);
+    const hasAgent = values.kernel === undefined && values.initrd === undefined;
+    const fromTemplate = hasAgent && values.cold !== true && canBeTemplate(options);
+    return fromTemplate ? startFromTemplate(options, join(cacheFolder(), "templates")) : VirtualMachine.start(options);
+  });
 }
 
 async function optionsFor(imageName: string | undefined, values: RunValues): Promise<VmOptions> {

@@ -51,5 +51,13 @@ export { exitStatus, runCommand, statusOf } from "./commands/run.ts";
 export { restoreCommand } from "./commands/restore.ts";
 export { imageImportCommand, imageListCommand, imagePrepareCommand, imageRemoveCommand } from "./commands/image.ts";
 export { relayCommand } from "./commands/relay.ts";
-export { copyCommand, execCommand, listCommand, logsCommand, stopCommand } from "./commands/machines.ts";
+export {
+  copyCommand,
+  execCommand,
+  forkCommand,
+  listCommand,
+  logsCommand,
+  snapshotCommand,
+  stopCommand,
+} from "./commands/machines.ts";
 export { disasmCommand } from "./commands/disasm.ts";

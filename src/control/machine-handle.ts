@@ -240,6 +240,12 @@ export class MachineHandle implements AsyncDisposable {
     return this.#commands.beforeFirst(() => this.snapshot(path));
   }
 
+  /** Bytes of guest memory, and vCPUs. */
+  get shape(): { readonly memoryBytes: number; readonly cpus: number } {
+    const { memoryBytes = defaultMemoryBytes, cpus = 1 } = this.#options;
+    return { memoryBytes, cpus };
+  }
+
   /** Whether the guest goes on from a snapshot. */
   get resumed(): boolean {
     return this.#options.snapshot !== undefined;

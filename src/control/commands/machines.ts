@@ -45,3 +45,19 @@ export const logsCommand = command({
   argument: name,
   options: { follow: { ...flag("go on as it prints more"), short: "f" } },
 });
+
+export const snapshotCommand = command({
+  name: "snapshot",
+  summary: "write a machine that runs to a file, for restore; it runs on",
+  argument: name,
+  more: [{ name: "FILE", help: "an older snapshot of that name stays until the new one is whole", required: true }],
+  options: {},
+});
+
+export const forkCommand = command({
+  name: "fork",
+  summary: "start another machine that goes on from where one is now",
+  argument: name,
+  more: [{ name: "NEW", help: "its name", required: true }],
+  options: {},
+});

@@ -6,6 +6,8 @@ export const restoreCommand = command({
   summary: "go on with a machine from a snapshot, in this terminal",
   argument: { name: "FILE", help: "what --snapshot, Ctrl-A s or the library has written", required: true },
   options: {
+    name: text("NAME", "other commands find the machine by NAME: exec, cp, snapshot, fork, stop"),
+    detach: { ...flag("start it in the background, and end when it takes commands"), short: "d" },
     exec: text("CMD", "run CMD in the guest's shell, pass input, output and exit status through, and end"),
     snapshot: text(
       "FILE",

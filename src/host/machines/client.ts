@@ -1,6 +1,6 @@
 /** The other end of a running machine's socket. */
 import { connect as connectTo } from "node:net";
-import { type ProcessEnd, type ProcessOptions, VmError } from "#control";
+import { type ProcessEnd, type ProcessOptions, type SnapshotSummary, VmError } from "#control";
 import { checkName, forgetStale, namesIn, openFolder, socketOf } from "./folder.ts";
 import { Connection, type MachineInfo, type Order, packet, parseMessage, type Reply, type Request } from "./wire.ts";
 
@@ -52,6 +52,11 @@ export class RemoteMachine {
   /** Asks the guest to power itself off, and pulls the plug when it did not after so long. Gives back how it ended. */
   stop(timeoutMs: number): Promise<string> {
     return this.#ask({ do: "stop", timeoutMs }) as Promise<string>;
+  }
+
+  /** Writes the machine to a file of this host, by its absolute path. */
+  snapshot(path: string): Promise<SnapshotSummary> {
+    return this.#ask({ do: "snapshot", path }) as Promise<SnapshotSummary>;
   }
 
   async log(follow: boolean, receive: (bytes: Uint8Array) => void | Promise<void>): Promise<void> {

@@ -60,6 +60,7 @@ async function machineCalled(name: string) {
     },
     powerOff: () => ended.resolve({ reason: "poweroff", detail: "" }),
     stop: () => ended.promise,
+    snapshot: async () => ({ sizeBytes: 0, pages: 0 }),
   };
   const server = MachineServer.open(machine, { name, image: "none", memoryBytes: 1, cpus: 1 }, reserved);
   return {

@@ -12,7 +12,7 @@ const logBytes = 256 * 1024;
 /** What is asked of a machine here. */
 export type ServedMachine = Pick<
   VirtualMachine,
-  "console" | "exited" | "isFolder" | "packTar" | "powerOff" | "ready" | "spawn" | "stop" | "unpackTar"
+  "console" | "exited" | "isFolder" | "packTar" | "powerOff" | "ready" | "snapshot" | "spawn" | "stop" | "unpackTar"
 >;
 
 export type MachineFacts = Pick<MachineInfo, "name" | "image" | "memoryBytes" | "cpus">;
@@ -85,6 +85,8 @@ export class MachineServer implements Disposable {
         return this.#exec(request, connection, packets);
       case "test":
         return (await this.#vm.isFolder(request.path)) satisfies boolean;
+      case "snapshot":
+        return this.#vm.snapshot(request.path);
       case "put":
         return this.#vm.unpackTar(streamOf(packets), request.path);
       case "get":

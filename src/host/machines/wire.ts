@@ -23,7 +23,8 @@ export type Request =
     }
   | { readonly do: "put"; readonly path: string; readonly isFolder?: boolean }
   | { readonly do: "get"; readonly path: string }
-  | { readonly do: "test"; readonly path: string };
+  | { readonly do: "test"; readonly path: string }
+  | { readonly do: "snapshot"; readonly path: string };
 
 /** From the client, while its command runs. */
 export type Order =
