@@ -145,9 +145,9 @@ class ServiceLine implements ServicePort {
     this.#frame(frameKind.data, ...parts);
   }
 
-  /** Its end, or a service that says so. */
+  /** A service says so. One that has failed may still be closing what it had. */
   get isStill(): boolean {
-    return this.#service?.isStill ?? this.#service === undefined;
+    return this.#service?.isStill ?? false;
   }
 
   get congested(): boolean {

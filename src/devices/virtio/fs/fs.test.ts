@@ -171,7 +171,7 @@ test("any bytes give an answer that fits, or none", () => {
     return (seed >>> 8) % below;
   };
   let answered = 0;
-  for (let n = 0; n < 20_000; n++) {
+  for (let n = 0; n < 8_000; n++) {
     const bytes = new Uint8Array(random(5) === 0 ? random(60) : 40 + random(200));
     for (let k = 0; k < bytes.length; k++) bytes[k] = random(3) === 0 ? random(256) : random(3) === 0 ? 0x61 : 0;
     if (bytes.length >= 8) {
@@ -189,7 +189,7 @@ test("any bytes give an answer that fits, or none", () => {
     answered++;
     expect(answerOf(output)[0]).toBe(length);
   }
-  expect(answered).toBeGreaterThan(10_000);
+  expect(answered).toBeGreaterThan(4_000);
 });
 
 // The device.
