@@ -13,7 +13,7 @@ import { stressors } from "./soak/stressors.ts";
 const usage = `npm run soak -- [options]
   --images NAMES    default debian-12-cloud,debian-12,debian-13-cloud,debian-13
   --times N         boots of each image (default 20)
-  --stress          run stress-ng instead; prepare the image with: memvisor image prepare IMAGE --with stress-ng
+  --stress          run stress-ng instead; prepare the image with: memvisor image prepare IMAGE --with stress-ng --in-memory
   --only NAMES      some of the stressors: ${stressors.map((each) => each.name).join(",")}
   --seconds N       how long each stressor works (default 60)
   --cpus N          vCPUs of each machine (default 1), and workers of each stressor
@@ -99,7 +99,7 @@ async function stress(): Promise<number> {
         timeoutMs: (Number(values.timeout) + 3 * Number(values.seconds)) * 1000,
       });
       if (result.status === 127) {
-        say(`${image} has no stress-ng: memvisor image prepare ${image} --with stress-ng`);
+        say(`${image} has no stress-ng: memvisor image prepare ${image} --with stress-ng --in-memory`);
         return failed + 1;
       }
       const right =

@@ -9,7 +9,7 @@ import {
   type ValuesOf,
   type VmOptions,
 } from "#control";
-import { canBeTemplate, rootDisk, rootWords, startFromTemplate, VirtualMachine } from "#host";
+import { canBeTemplate, programSettings, rootDisk, rootWords, startFromTemplate, VirtualMachine } from "#host";
 import { cacheFolder } from "#host/images";
 import { defaultImage } from "#images";
 import { Failure } from "./failure.ts";
@@ -49,6 +49,7 @@ async function optionsFor(imageName: string | undefined, values: RunValues): Pro
     ...(seed !== undefined && { seed }),
     ...(rng && { rng }),
     ...networkFor(values),
+    ...(image && programSettings(image)),
     ...(image ? rootDisk(image, disk, values.keep) : disk && { disks: disk }),
     ...(values.share && { shares: values.share.map((each) => ({ ...each, hostPath: resolve(each.hostPath) })) }),
     ...(interpreter && { interpreterOnly: true }),

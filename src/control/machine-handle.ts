@@ -103,7 +103,7 @@ export class MachineHandle implements AsyncDisposable {
     this.#guestPorts = new GuestPorts(this.#streams, options.ports ?? []);
     this.#orders = new OrderBook(() => this.#ringBell());
     this.#options = options;
-    this.#commands = new GuestCommands(this.#lines[1] as SerialLine, serialWindow);
+    this.#commands = new GuestCommands(this.#lines[1] as SerialLine, serialWindow, options.programs);
     this.exited = this.#exited.promise;
     this.#graceMs = options.profile ? profileGraceMs : stopGraceMs;
     this.#started.promise.catch(() => {});

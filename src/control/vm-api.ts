@@ -35,6 +35,13 @@ export interface VmOptions extends EngineOptions, BootFiles {
   readonly rng?: boolean;
   /** The machine is ended after so long. */
   readonly timeoutMs?: number;
+  /** What commands get that do not say otherwise; an imported image has its own. */
+  readonly programs?: ProgramSettings;
+}
+
+export interface ProgramSettings {
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly folder?: string;
 }
 
 /** The guest's network: the world by NAT, but not the host itself. */

@@ -1,6 +1,13 @@
 export { VirtualMachine } from "./virtual-machine.ts";
 export { canBeTemplate, startFromTemplate } from "./templates.ts";
-export { bootFiles, type ImageOptions, rootDisk, rootWords, type StartOptions } from "./start-options.ts";
+export {
+  bootFiles,
+  type ImageOptions,
+  programSettings,
+  rootDisk,
+  rootWords,
+  type StartOptions,
+} from "./start-options.ts";
 export { Terminal, type TerminalSize } from "./terminal.ts";
 export { packageVersion } from "./package-files.ts";
 export { packPath, unpackTo } from "./copy.ts";

@@ -24,6 +24,8 @@ export async function withImage(options: StartOptions): Promise<VmOptions> {
     ...rest,
     ...bootFiles(image),
     ...rootDisk(image, rest.disks, keep),
+    ...programSettings(image),
+    ...(rest.programs && { programs: rest.programs }),
     commandLine: [rest.commandLine ?? defaultCommandLine, ...words, ...rootWords(image)].join(" "),
   };
 }
@@ -48,3 +50,10 @@ export function rootDisk(
 }
 
 export const rootWords = (image: StoredImage): string[] => (image.diskPath ? ["memvisor.root=vda"] : []);
+
+/** What an imported image says of its programs. */
+export function programSettings(image: StoredImage): Pick<VmOptions, "programs"> {
+  const { environment, folder } = image.disk?.defaults ?? {};
+  if (!environment) return {};
+  return { programs: { environment, ...(folder !== undefined && { folder }) } };
+}

@@ -6,7 +6,7 @@
  *
  * Law: whatever the guest sends, each command ends once, and what is held of it is bounded by the windows.
  */
-import { type ProcessOptions, VmError } from "../vm-api.ts";
+import { type ProcessOptions, type ProgramSettings, VmError } from "../vm-api.ts";
 import {
   type Awakening,
   agentVersion,
@@ -44,6 +44,7 @@ interface Session {
 
 export class GuestCommands {
   readonly #queue: SendQueue;
+  readonly #settings: ProgramSettings;
   readonly #parser = new FrameParser();
   readonly #sessions: (Session | undefined)[] = Array.from({ length: sessionCount }, () => undefined);
   /** The numbers of sessions that nobody has. */
@@ -58,7 +59,8 @@ export class GuestCommands {
   #size: TerminalShape | undefined;
 
   /** `window`: how many bytes the line holds that the agent has not read. */
-  constructor(line: AgentLine, window: number) {
+  constructor(line: AgentLine, window: number, settings: ProgramSettings = {}) {
+    this.#settings = settings;
     this.#queue = new SendQueue(line, window);
     line.onOutput((bytes) => this.#receive(bytes));
   }
@@ -67,8 +69,13 @@ export class GuestCommands {
   async start(argv: readonly string[], options: ProcessOptions, input: boolean): Promise<GuestProcess> {
     const request: StartRequest = {
       argv,
-      environment: { ...defaultEnvironment, ...(options.terminal && { TERM: "xterm-256color" }), ...options.env },
-      folder: options.cwd ?? "/root",
+      environment: {
+        ...defaultEnvironment,
+        ...this.#settings.environment,
+        ...(options.terminal && { TERM: "xterm-256color" }),
+        ...options.env,
+      },
+      folder: options.cwd ?? this.#settings.folder ?? "/root",
       user: options.user ?? 0,
       group: options.group ?? options.user ?? 0,
       input: input || options.terminal !== undefined,
