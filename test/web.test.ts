@@ -110,9 +110,10 @@ describe.skipIf(executable === undefined || image === undefined)("the page in Ch
 
   test("keeps its disk when the page is loaded anew", { timeout: 2 * bootMs }, async () => {
     await page.getByRole("button", { name: "Stop" }).click();
+    const mounted = "until grep -q ' /disk ' /proc/mounts; do sleep 0.1; done";
     for (const [line, answer] of [
-      ["echo kept $((40 + 2)) | dd of=/dev/vda conv=fsync; head -c 7 /dev/vda", /^kept 42/m],
-      ["head -c 7 /dev/vda", /^kept 42/m],
+      [`${mounted}; echo kept $((40 + 2)) >/disk/note; sync; cat /disk/note`, /^kept 42/m],
+      [`${mounted}; cat /disk/note`, /^kept 42/m],
     ] as const) {
       await page.goto(`${server.url}?relay=`);
       await page.getByLabel("Disk, kept in this browser").check();

@@ -49,7 +49,10 @@ const layers: Readonly<Record<string, Layer>> = {
   // The command puts control, images and this host together.
   cli: { mayImport: ["control", "images", "host"], outside: ["node:", "commander", "cli-progress"] },
   // The page, bundled; its threads/ are the browser's half of what host is in Node.
-  web: { mayImport: ["control", "disk", "net"], outside: ["@xterm/xterm", "@xterm/addon-fit", "fflate", "uplot"] },
+  web: {
+    mayImport: ["control", "disk", "images", "net"],
+    outside: ["@xterm/xterm", "@xterm/addon-fit", "fflate", "uplot"],
+  },
   // src/index.ts: the library in Node.
   ".": { mayImport: ["control", "images", "host"] },
 };

@@ -4,11 +4,13 @@
  *
  * None of this while a machine uses it: the browser then refuses.
  */
-import { createQcow2, parseQcow2Header } from "#disk";
+import { parseQcow2Header } from "#disk";
 import { diskFolder } from "./disk-folder.ts";
 import { MemoryFile } from "./memory-file.ts";
 
 export const diskName = "disk.qcow2";
+/** Where it is in the guest, if there is a file system on it. */
+export const diskPath = "/disk";
 
 export interface KeptDisk {
   /** As the guest sees it. */
@@ -32,11 +34,10 @@ export async function findDisk(): Promise<KeptDisk | undefined> {
   return file && { sizeBytes: await sizeOf(file), usedBytes: file.size };
 }
 
-/** Makes an empty one. */
+/** Makes one with an empty file system. */
 export async function createDisk(sizeBytes: number): Promise<void> {
-  const file = new MemoryFile(diskName);
-  createQcow2(file, { sizeBytes });
-  await write(new Blob([file.bytes]));
+  const { emptyDisk } = await import("./new-disk.ts");
+  await write(new Blob([await emptyDisk(diskName, sizeBytes)]));
   // The browser then asks before it throws it away for room; it may refuse, and mostly does so without a word.
   await navigator.storage.persist().catch(() => false);
 }

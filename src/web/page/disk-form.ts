@@ -3,6 +3,7 @@ import {
   canKeepDisks,
   createDisk,
   diskName,
+  diskPath,
   eraseDisk,
   exportDisk,
   findDisk,
@@ -12,7 +13,7 @@ import { button, element, input, part, select } from "./elements.ts";
 import { saveFile } from "./save-file.ts";
 import { bytesText } from "./text.ts";
 
-const sizesGib = [1, 4, 16, 64];
+const sizesGib = [1, 4, 16];
 const usualGib = 4;
 
 export class DiskForm {
@@ -57,8 +58,8 @@ export class DiskForm {
     part("disk-note").textContent = !able
       ? "This browser keeps no files for this page; a private window, perhaps."
       : disk
-        ? `${bytesText(disk.sizeBytes)}, of which ${bytesText(disk.usedBytes)} take room in the browser. It is /dev/vda in the guest.`
-        : "It grows with what the guest writes, and is there again after a reload.";
+        ? `${bytesText(disk.sizeBytes)}, of which ${bytesText(disk.usedBytes)} take room in the browser. It is ${diskPath} in the guest.`
+        : `It grows with what the guest writes to ${diskPath}, and is there again after a reload.`;
   }
 
   readonly #export = async (): Promise<void> => {

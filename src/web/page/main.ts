@@ -1,10 +1,11 @@
 /** The page: puts form, session, console and panels together. */
 import { dropUnused, loadManifest } from "../machine/image-store.ts";
+import { diskPath } from "../machine/kept-disk.ts";
 import { hasX86MemoryOrder, whatIsMissing } from "../machine/support.ts";
 import { button, byId, element, input, part, showFacts } from "./elements.ts";
 import { FiguresPanel } from "./figures-panel.ts";
 import { FilesPanel } from "./files-panel.ts";
-import { diskPath, type Running, Session, type SessionState } from "./session.ts";
+import { type Running, Session, type SessionState } from "./session.ts";
 import { loadSettings, startAsked } from "./settings.ts";
 import { StartForm } from "./start-form.ts";
 import { Tabs } from "./tabs.ts";

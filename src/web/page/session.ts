@@ -8,7 +8,7 @@
  */
 import { defaultCommandLine, type VmEnd, VmError } from "#control";
 import { bootFilesOf, type DownloadProgress } from "../machine/image-store.ts";
-import { diskName } from "../machine/kept-disk.ts";
+import { diskName, diskPath } from "../machine/kept-disk.ts";
 import type { SiteImage } from "../machine/site-manifest.ts";
 import { WebMachine } from "../machine/web-machine.ts";
 import type { Settings } from "./settings.ts";
@@ -31,9 +31,6 @@ export interface Running {
   /** `Date.now()` then. */
   readonly since: number;
 }
-
-/** Where the kept disk is in the guest, if there is a file system on it. */
-export const diskPath = "/disk";
 
 /** What a guest's own network would guard: the host is the relay's, and so is the decision. */
 const relayDecides = ["127.0.0.0/8:*", "169.254.0.0/16:*"];
@@ -153,9 +150,13 @@ function troubleText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Before anybody can type: the agent comes up with the shell. A disk without a file system stays /dev/vda. */
+/** As soon as the agent is up, which is with the shell. A disk without a file system stays /dev/vda. */
 async function mountDisk(vm: WebMachine): Promise<void> {
-  const command = `modprobe -q ext4; mkdir -p ${diskPath} && mount /dev/vda ${diskPath} || rmdir ${diskPath}`;
+  const command = `
+    # What the kernel says of it would stand behind the shell's first prompt.
+    read -r level _ </proc/sys/kernel/printk; echo 3 >/proc/sys/kernel/printk
+    modprobe -q ext4; mkdir -p ${diskPath}; mount /dev/vda ${diskPath} || rmdir ${diskPath}
+    echo $level >/proc/sys/kernel/printk`;
   // A machine that ends meanwhile needs no disk.
   await vm.exec(command).catch(() => {});
 }
