@@ -4,13 +4,11 @@ import { findChromium, launchChromium, waitForConsole } from "./chromium.ts";
 const size = { width: 1280, height: 760 };
 /** Typed one after the other; each ends when the prompt is back. */
 const lines = [
-  "until grep -q ' /disk ' /proc/mounts; do sleep 1; done; clear",
+  "until grep -q ' /disk ' /proc/mounts; do sleep 1; done",
   "uname -srm; nproc; grep -m1 'model name' /proc/cpuinfo",
   "df -h /disk",
   "dd if=/dev/zero bs=1M count=64 2>/dev/null | sha256sum",
   "i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done; echo $i",
-]; do i=$((i + 1)); done; echo $i",
-  "dd if=/dev/zero bs=1M count=300 2>/dev/null | sha256sum",
 ];
 
 export async function takeScreenshot(url: string, path: string): Promise<void> {
@@ -20,12 +18,11 @@ export async function takeScreenshot(url: string, path: string): Promise<void> {
   const browser = await launchChromium(executable);
   try {
     const page = await browser.newPage({ viewport: size, deviceScaleFactor: 1.5, colorScheme: "dark" });
-    await page.goto(`${url}?start&disk&memory=512&cpus=2`);
+    await page.goto(`${url}?start&disk&memory=512&cpus=2&append=quiet`);
     await waitForConsole(page, /~ #$/m, 120_000);
     for (const line of lines) {
       await page.keyboard.type(`${line}\n`);
-      // Until it is there that what was typed stands behind the prompt.
-      await page.waitForTimeout(1000);
+      await waitForConsole(page, line.slice(0, 60), 60_000);
       await waitForConsole(page, /~ #\s*$/, 120_000);
     }
     await page.waitForTimeout(1500);

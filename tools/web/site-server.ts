@@ -28,9 +28,13 @@ export interface SiteServer extends AsyncDisposable {
   readonly url: string;
 }
 
-/** Port 0 takes any that is free. */
-export async function serveSite(folder: string, port: number): Promise<SiteServer> {
-  const server = createServer((request, response) => void answer(folder, request, response));
+/** Port 0 takes any that is free. `headers` come with every answer: others than these are for tests. */
+export async function serveSite(
+  folder: string,
+  port: number,
+  headers: Readonly<Record<string, string>> = isolation,
+): Promise<SiteServer> {
+  const server = createServer((request, response) => void answer(folder, headers, request, response));
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, "127.0.0.1", resolve);
@@ -44,9 +48,14 @@ export async function serveSite(folder: string, port: number): Promise<SiteServe
   };
 }
 
-async function answer(folder: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+  folder: string,
+  common: Readonly<Record<string, string>>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const refuse = (status: number): void => {
-    response.writeHead(status, { ...isolation, "Content-Type": "text/plain" }).end(`${status}\n`);
+    response.writeHead(status, { ...common, "Content-Type": "text/plain" }).end(`${status}\n`);
   };
   if (request.method !== "GET" && request.method !== "HEAD") return refuse(405);
   const path = pathOf(folder, request.url ?? "/");
@@ -54,7 +63,7 @@ async function answer(folder: string, request: IncomingMessage, response: Server
   if (path === undefined || !found?.isFile()) return refuse(404);
   const etag = `"${found.size.toString(36)}-${found.mtimeMs.toString(36)}"`;
   const headers = {
-    ...isolation,
+    ...common,
     "Content-Type": types[extname(path)] ?? "application/octet-stream",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": unchanging.test(path) ? "public, max-age=31536000, immutable" : "no-cache",

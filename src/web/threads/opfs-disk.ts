@@ -10,6 +10,9 @@ import type { DiskConfig, OpenService } from "#devices";
 import { DiskError, type DiskFile, type DiskHost, openBlockService } from "#disk";
 import { diskFolder } from "../machine/disk-folder.ts";
 
+const releaseMs = 8000;
+const retryMs = 100;
+
 export const openBlock: OpenService = async (config, port) => {
   const disk = config as DiskConfig;
   const file = await openFile(disk.file);
@@ -41,10 +44,22 @@ function hostOf(file: OpfsFile): DiskHost {
 async function openFile(name: string): Promise<OpfsFile> {
   try {
     const folder = await diskFolder();
-    const file = await folder.getFileHandle(name);
-    return new OpfsFile(name, await file.createSyncAccessHandle());
+    return new OpfsFile(name, await openHandle(await folder.getFileHandle(name)));
   } catch (error) {
     throw new DiskError(errorText(name, error));
+  }
+}
+
+/** A page that was just left lets go of its disk only when its threads have ended: so it is tried for a while. */
+async function openHandle(file: FileSystemFileHandle): Promise<FileSystemSyncAccessHandle> {
+  for (const end = performance.now() + releaseMs; ; ) {
+    try {
+      return await file.createSyncAccessHandle();
+    } catch (error) {
+      const inUse = error instanceof DOMException && error.name === "NoModificationAllowedError";
+      if (!inUse || performance.now() > end) throw error;
+      await new Promise((retry) => setTimeout(retry, retryMs));
+    }
   }
 }
 
