@@ -148,30 +148,31 @@ export const entryFlags = {
 
 /** Block header, then its IR. */
 export const blockHeader = {
-  B_HPA: 0,
-  B_MODE: 4,
-  B_HASH_NEXT: 8,
-  B_PAGE_NEXT: 12,
-  /** Entries left until the block is hot; 0 makes every entry ask (see B_REGION and B_VALID). */
-  B_COUNTER: 16,
-  /** Place in the table of the compiled region that can be entered here, or 0. */
-  B_REGION: 20,
-  /** Guest instructions. */
-  B_COUNT: 24,
-  /** HPA of the second page where the block's last instruction crosses into it, else 0. */
-  B_HPA2: 28,
-  B_IR_BYTES: 32,
-  /** 0 forgotten; 1 valid; 3 valid and part of a compiled region. */
-  B_VALID: 36,
+  B_PAGE_NEXT: 0,
+  B_PAGE2_NEXT: 4,
   /** Bytes of guest code that the block depends on. */
-  B_BYTES: 40,
-  B_PAGE2_NEXT: 44,
+  B_BYTES: 8,
+  B_IR_BYTES: 12,
+  /** Entries that the region refused. */
+  B_REFUSALS: 16,
+  /** Entries into the region that starts here until it is made anew, larger. */
+  B_HEAT: 20,
+  // From here on, what running the block asks for stands together, next to its operations.
+  B_HASH_NEXT: 28,
+  B_HPA: 32,
+  /** HPA of the second page where the block's last instruction crosses into it, else 0. */
+  B_HPA2: 36,
+  B_MODE: 40,
+  /** 0 forgotten; 1 valid; 3 valid and part of a compiled region. */
+  B_VALID: 44,
   /** Which of the region's entries this is. */
   B_ENTRY: 48,
-  /** Entries that the region refused. */
-  B_REFUSALS: 52,
-  /** Entries into the region that starts here until it is made anew, larger. */
-  B_HEAT: 56,
+  /** Entries left until the block is hot; 0 makes every entry ask (see B_REGION and B_VALID). */
+  B_COUNTER: 52,
+  /** Place in the table of the compiled region that can be entered here, or 0. */
+  B_REGION: 56,
+  /** Guest instructions. */
+  B_COUNT: 60,
   B_IR: 64,
 } as const;
 
