@@ -41,7 +41,9 @@ async function addImages(folder: string, names: readonly string[]): Promise<void
   for (const name of names) {
     const image = await openImage(name);
     const file = (path: string, called: string): Promise<SiteFile> => addFile(folder, path, `${name}-${called}`);
-    const { unpacked, kernelPath, initrdPath, kernelVersion } = image;
+    const { unpacked, kernelPath, initrdPath, kernelVersion, diskPath } = image;
+    if (diskPath !== undefined)
+      throw new Error(`${name} has a root disk, which a page cannot have: prepare it with --in-memory`);
     images.push({
       name,
       title: imageReferences.find((each) => each.name === name)?.summary ?? name,
