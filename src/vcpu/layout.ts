@@ -224,10 +224,10 @@ export const regionCacheBytes = jumpCacheEntries * 16;
 
 /**
  * Known pages: for each TLB of data, the entries that accesses of compiled code found last (jit/emit/known-pages.ts).
- * Entry: u64 page number (all ones = nothing known), u64 tag as in the TLB, u32 limit (0 = nothing known), u32 addend.
+ * Entry: u64 tag as in the TLB, u32 limit (0 = nothing known), u32 addend.
  */
 export const knownPageSlots = 32;
-export const knownPageEntryBytes = 24;
+export const knownPageEntryBytes = 16;
 const knownPageHeader = 64;
 
 /** Places that an indirect jump remembers (ir/ops.ts). */

@@ -1,13 +1,12 @@
 /**
  * Which accesses of a region remember the page that they were on last.
  *
- * In a loop most accesses stay on a page for a while: those by a pointer that steps through an array, or to the stack. Such an
- * access has a *slot* of the vCPU (vcpu/layout.ts) with what the TLB said. As long as it stays on that page it asks nothing else:
+ * In a loop most accesses stay on a page for a while: those by a pointer that steps through an array. Such an access has a *slot* of the vCPU (vcpu/layout.ts) with what the TLB said. As long as it stays on that page it asks nothing else:
  * fewer instructions than the TLB's index takes, and what it waits for is one addition instead of a load. Accesses of a loop
  * by the same registers share a slot.
  *
- * An access has a slot where the registers of its address only move by steps in the innermost loop around it; and where it is
- * to the stack.
+ * An access has a slot where the registers of its address only move by steps in the innermost loop around it. The stack has none: where
+ * it lies across a page's end, calls and returns would go to and fro between two pages and find each the other's.
  *
  * Law: a slot holds what the TLB had an entry for since the last flush of anything. (A translation is valid until the vCPU's next
  * safepoint.)
@@ -52,7 +51,7 @@ export function knownPages(
       if (seen.has(node)) continue;
       seen.add(node);
       for (const { word, base, index, key } of accessesOf(words, blocks[node])) {
-        if (base !== rsp && !(steps.stays(base) && (index === undefined || steps.stays(index)))) continue;
+        if (base === rsp || !steps.stays(base) || (index !== undefined && !steps.stays(index))) continue;
         const slot = taken.get(key) ?? slotFor(base, index, new Set(taken.values()));
         if (slot === undefined) continue;
         taken.set(key, slot);
@@ -60,20 +59,15 @@ export function knownPages(
       }
     }
   }
-  blocks.forEach((block, node) => {
-    if (!seen.has(node))
-      for (const { word, base } of accessesOf(words, block)) if (base === rsp) slots.set(word, rsp >> 3);
-  });
   return slots;
 }
 
-/** A free slot: by its registers, so that other regions that do the same find it filled; the stack has its own. */
+/** A free slot: by its registers, so that other regions that do the same find it filled. */
 function slotFor(base: number, index: number | undefined, taken: ReadonlySet<number>): number | undefined {
-  if (base === rsp) return rsp >> 3;
   const first = (base >> 3) + 5 * ((index ?? 0) >> 3);
   for (let n = 0; n < knownPageSlots; n++) {
     const slot = (first + n) % knownPageSlots;
-    if (slot !== rsp >> 3 && !taken.has(slot)) return slot;
+    if (!taken.has(slot)) return slot;
   }
   return undefined;
 }
@@ -85,7 +79,7 @@ function accessesOf(words: Int32Array, block: RegionBlock): Access[] {
     const base = words[word + 1] & 0xffff;
     const index = isIndexed(row.name) ? words[word + 1] >>> 16 : undefined;
     // What is far from each other by the same register is on different pages, or will be.
-    const near = base === rsp ? 0 : (words[word + 2] + (base === at.RIP ? block.delta : 0) + 1024) >> 11;
+    const near = (words[word + 2] + (base === at.RIP ? block.delta : 0) + 1024) >> 11;
     const scale = index === undefined ? 0 : (words[word + 3] >>> 14) & 3;
     const writes = !/^(ld(?!m)|pop)/.test(row.name);
     accesses.push({ word, base, index, key: `${writes ? "w" : "r"} ${base} ${index ?? ""} ${scale} ${near}` });

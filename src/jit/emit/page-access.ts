@@ -20,8 +20,6 @@ export interface PageQuestion {
   readonly word: number;
   readonly bytes: number;
   readonly intent: Asked;
-  /** By the stack pointer, and so aligned as a rule. */
-  readonly onStack: boolean;
   /** Written where the runtime has been asked: its answer is in p. */
   readonly resolved?: () => void;
 }
@@ -77,22 +75,13 @@ export class PageAccess {
   }
   #askSlot(slot: number, question: PageQuestion): void {
     const { code: c, vp, x, p } = this.#e;
-    const { bytes } = question;
     const entry = this.#entry(slot, question.intent);
-    if (question.onStack && bytes < 16) {
-      // The page's number, below bits that are zero where the access is aligned.
-      c.get(x);
-      if (bytes > 1) c.i64(Math.log2(bytes)).op(W.i64_rotr);
-      c.i64(12 - Math.log2(bytes)).op(W.i64_shr_u);
-      c.get(vp).memory(W.i64_load, entry).op(W.i64_ne);
-    } else {
-      c.get(vp).memory(W.i64_load, entry + 8).get(x).op(W.i64_xor);
-      c.get(vp).memory(W.i64_load32_u, entry + 16).op(W.i64_ge_u);
-    }
+    c.get(vp).memory(W.i64_load, entry).get(x).op(W.i64_xor);
+    c.get(vp).memory(W.i64_load32_u, entry + 8).op(W.i64_ge_u);
     c.unlikely().if();
     this.#missed("page_miss", question, slot);
     c.else();
-    c.get(vp).memory(W.i32_load, entry + 20).set(p);
+    c.get(vp).memory(W.i32_load, entry + 12).set(p);
     c.end();
   }
 
@@ -108,8 +97,8 @@ export class PageAccess {
       this.#pushTag(least, question.intent);
       c.get(least).op(W.i64_xor).i64(4096 - group.span).op(W.i64_gt_u);
     } else {
-      c.get(vp).memory(W.i64_load, this.#entry(slot, question.intent) + 8).get(least).op(W.i64_xor).tee(least);
-      c.get(vp).memory(W.i64_load32_u, this.#entry(slot, question.intent) + 16).op(W.i64_ge_u);
+      c.get(vp).memory(W.i64_load, this.#entry(slot, question.intent)).get(least).op(W.i64_xor).tee(least);
+      c.get(vp).memory(W.i64_load32_u, this.#entry(slot, question.intent) + 8).op(W.i64_ge_u);
       c.get(least).i64(4096 - group.span).op(W.i64_gt_u, W.i32_or);
     }
     c.unlikely().if();
@@ -117,7 +106,7 @@ export class PageAccess {
     this.#missed(slot === undefined ? "seek" : "page_miss", question, slot);
     c.else();
     if (slot === undefined) c.get(p).memory(W.i32_load, this.#table(question.intent) + 8);
-    else c.get(vp).memory(W.i32_load, this.#entry(slot, question.intent) + 20);
+    else c.get(vp).memory(W.i32_load, this.#entry(slot, question.intent) + 12);
     c.tee(addend).set(p);
     c.end();
   }

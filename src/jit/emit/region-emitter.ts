@@ -6,7 +6,7 @@
  * touches it. Temporaries mean nothing between instructions, so that only helpers ever see them in the record.
  */
 import { type FieldType, type FlagsClass, flagsKind, type SizeLog2 } from "#ir";
-import { at, gpr, Mode } from "#vcpu";
+import { at, Mode } from "#vcpu";
 import { type Code, type Local, V, W } from "#wasm";
 import type { Passes } from "../passes.ts";
 import { FloatState, type FloatType } from "./float-state.ts";
@@ -32,8 +32,6 @@ const letterOf = (register: number): string => (register < at.TEMP ? "g" : isWor
 
 /** Where lazy flags live: CC_KIND, CC_A, CC_B, CC_C. */
 const flagFields = [at.CC_KIND, at.CC_A, at.CC_B, at.CC_C] as const;
-
-const rsp = gpr(4);
 
 /** Leaves at an instruction's start: `code` finds the reason in LEAVE. */
 export type LeaveHere = () => void;
@@ -521,7 +519,7 @@ export class RegionEmitter implements OpEmitter {
     this.pages.translate(this.#question(bytes, intent));
   }
   #question(bytes: number, intent: Intent): PageQuestion {
-    return { word: this.#at, bytes, intent, onStack: this.a === rsp };
+    return { word: this.#at, bytes, intent };
   }
   load(bytes: number, intent: Intent, load: () => void): void {
     this.#translate(bytes, intent);
@@ -535,7 +533,7 @@ export class RegionEmitter implements OpEmitter {
   store(bytes: number, store: () => void): void {
     const c = this.code;
     if (this.#modifies === this.#operand(bytes)) c.get(this.#modified);
-    else if (bytes > 1 && this.pages.slots.has(this.#at) && this.a !== rsp)
+    else if (bytes > 1 && this.pages.slots.has(this.#at))
       return this.pages.storeAcross(this.#question(bytes, Intent.write), store);
     else {
       this.#translate(bytes, Intent.write);

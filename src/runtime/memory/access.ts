@@ -217,10 +217,9 @@ export function page_miss(vp: u32, va: u64, slot: u32, size: u32, intent: u32): 
   const maskAt = vp + L.KNOWN_PAGE_MASKS + ((slot / L.KNOWN_PAGE_SLOTS) << 2);
   store<u32>(maskAt, load<u32>(maskAt) | (1 << (slot & (L.KNOWN_PAGE_SLOTS - 1))));
   const known = vp + L.KNOWN_PAGES + slot * L.KNOWN_PAGE_BYTES;
-  store<u64>(known, va >> 12);
-  store<u64>(known, load<u64>(entry), 8);
-  store<u32>(known, KNOWN_LIMIT, 16);
-  store<u32>(known, addend, 20);
+  store<u64>(known, load<u64>(entry));
+  store<u32>(known, KNOWN_LIMIT, 8);
+  store<u32>(known, addend, 12);
   return addend + <u32>va;
 }
 
