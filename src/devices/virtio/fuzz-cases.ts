@@ -6,7 +6,7 @@ import { Blk } from "./blk/device.ts";
 import { decodeRequest, encodeAnswer } from "./blk/protocol.ts";
 import { VirtioConsole } from "./console/index.ts";
 import { VirtioFs } from "./fs/device.ts";
-import { answerMessage, parseRequestHeader } from "./fs/wire.ts";
+import { answerMessage, parseRequestHeader, sessionSave } from "./fs/wire.ts";
 import type { MakeFuzzed, Random } from "./fuzz.ts";
 import { Net } from "./net/index.ts";
 import { frameHead } from "./net/wire.ts";
@@ -40,10 +40,14 @@ export const fuzzedDevices: Readonly<Record<string, MakeFuzzed>> = {
   fs: (memory, random) => {
     const line = new FuzzLine(random);
     const device = new VirtioFs("fuzz", memory, line);
-    return {
-      device,
-      hostEvent: () => line.answer((message) => answerMessage(parseRequestHeader(message), random(200))),
+    // A saved device waits for the answer to its own question, the session, which has one part here.
+    const bytesFor = (request: number): number => (request === sessionSave ? 0 : random(200));
+    const answerTo = (message: Uint8Array): Uint8Array => {
+      const request = parseRequestHeader(message);
+      return answerMessage(request, bytesFor(request));
     };
+    line.onResume = () => line.answer(answerTo);
+    return { device, hostEvent: () => line.answer(answerTo) };
   },
   vsock: (_, random) => {
     const streams = new FuzzStreams(random);
@@ -69,6 +73,8 @@ class FuzzLine implements IoLine {
   paused = false;
   onMessage: (message: Uint8Array<ArrayBuffer>) => void = () => {};
   onRoom: () => void = () => {};
+  /** What the host does when it is waited for. */
+  onResume: () => void = () => {};
 
   constructor(random: Random, greeting: Uint8Array = new Uint8Array(0)) {
     this.#random = random;
@@ -88,6 +94,7 @@ class FuzzLine implements IoLine {
   linger(): void {}
   resume(): void {
     this.paused = false;
+    this.onResume();
   }
 
   /** Answers all that was sent, in any order, and has room again. */
