@@ -24,7 +24,7 @@ guest instructions  1 234 567
 regions             12
 Wasm                4 096 bytes
 TLB misses          99
-frames touched      512 (2.0 MiB)
+frames held         512 (2.0 MiB)
 peak RSS            100.0 MiB
 exits
   budget            1 200

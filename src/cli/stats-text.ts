@@ -16,8 +16,9 @@ export function statsText(stats: VmStats): string {
     ["regions", grouped(stats.regions)],
     ["Wasm", `${grouped(stats.wasmBytes)} bytes`],
     ["TLB misses", grouped(stats.tlbMisses)],
-    ["frames touched", `${grouped(stats.framesTouched)} (${((stats.framesTouched * 4096) / mib).toFixed(1)} MiB)`],
+    ["frames held", `${grouped(stats.framesTouched)} (${((stats.framesTouched * 4096) / mib).toFixed(1)} MiB)`],
   );
+  if (stats.balloon) rows.push(["given back", `${(stats.balloon.releasedBytes / mib).toFixed(1)} MiB`]);
   if (stats.peakRssBytes !== undefined) rows.push(["peak RSS", `${(stats.peakRssBytes / mib).toFixed(1)} MiB`]);
   rows.push(["exits", ""]);
   const exits = Object.entries(stats.exits).filter(([, count]) => count > 0);

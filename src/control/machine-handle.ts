@@ -89,6 +89,7 @@ export class MachineHandle implements AsyncDisposable {
   #lastStats: VmStats | undefined;
   #profile: string | undefined;
   readonly #graceMs: number;
+  readonly #hasBalloon: boolean;
   /** Set when the owner ends the machine: then that is the reason, whatever the machine says. */
   #ending: VmEnd | undefined;
   #over = false;
@@ -105,6 +106,7 @@ export class MachineHandle implements AsyncDisposable {
     this.#options = options;
     this.#commands = new GuestCommands(this.#lines[1] as SerialLine, serialWindow, options.programs);
     this.exited = this.#exited.promise;
+    this.#hasBalloon = options.balloon ?? false;
     this.#graceMs = options.profile ? profileGraceMs : stopGraceMs;
     this.#started.promise.catch(() => {});
     this.#thread = startThread({
@@ -190,6 +192,18 @@ export class MachineHandle implements AsyncDisposable {
   /** Tells the guest the size of the terminal at its console. */
   resize(rows: number, columns: number): void {
     this.#commands.resize(rows, columns);
+  }
+
+  /**
+   * Asks a guest with a `balloon` to do without so many bytes of its memory. It gives what it can, and takes it back when it runs
+   * short; `stats` tells how far it came.
+   */
+  balloon(bytes: number): void {
+    if (!this.#hasBalloon) throw new VmError("option", "the machine has no balloon: start it with balloon: true");
+    if (!(bytes >= 0 && bytes <= maxMemoryBytes))
+      throw new VmError("option", `balloon: ${bytes} is no amount of memory`);
+    Atomics.store(this.#words, words.balloonPages, Math.floor(bytes / 4096));
+    this.#ringBell();
   }
 
   /** Asks the agent in the guest to power it off; `exited` tells when it did. */
@@ -388,7 +402,7 @@ function filesOf({ kernel, setupHeader, initrd, snapshot }: VmOptions): BootFile
 }
 
 function configOf(options: VmOptions): MachineStart["config"] {
-  const { cpus, seed, rng, ports, vsock, network, disks, shares, digestEvery, trace, profile } = options;
+  const { cpus, seed, rng, balloon, ports, vsock, network, disks, shares, digestEvery, trace, profile } = options;
   const { interpreterOnly, chaosSeed, without } = options;
   return {
     commandLine: [options.commandLine ?? defaultCommandLine, ...shareWords(shares ?? [])].join(" "),
@@ -401,6 +415,7 @@ function configOf(options: VmOptions): MachineStart["config"] {
     ...(shares && { shares: shareConfigs(shares) }),
     ...(seed !== undefined && { seed }),
     ...(rng && { rng }),
+    ...(balloon && { balloon }),
     ...(disks && { disks }),
     ...(digestEvery !== undefined && { digestEvery }),
     ...(trace && { trace }),

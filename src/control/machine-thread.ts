@@ -175,5 +175,6 @@ function sumStats(a: MachineStats, b: MachineStats): MachineStats {
     tlbMisses: a.tlbMisses + b.tlbMisses,
     exits,
     framesTouched: Math.max(a.framesTouched, b.framesTouched),
+    ...(b.balloon && { balloon: b.balloon }),
   };
 }

@@ -113,6 +113,10 @@ export class ThreadMachineHost implements MachineHost {
     this.#thread.random(target);
   }
 
+  get balloonBytes(): number {
+    return Atomics.load(this.#words, words.balloonPages) * 4096;
+  }
+
   poll(): boolean {
     this.#bellSeen = Atomics.load(this.#words, words.bell);
     const bits = Atomics.load(this.#words, words.requests);

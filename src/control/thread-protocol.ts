@@ -20,8 +20,10 @@ export const words = {
   /** Bits of `requests`; set by the owner, cleared by the thread. */
   requests: 1,
   unreadBytes: 2,
+  /** Pages of 4 KiB that the guest is asked to do without; set by the owner. */
+  balloonPages: 3,
 } as const;
-export const wordCount = 3;
+export const wordCount = 4;
 
 export const requests = { stop: 1, stats: 2 } as const;
 

@@ -31,6 +31,8 @@ export interface VmOptions extends EngineOptions, BootFiles {
   readonly seed?: number;
   /** Disks (virtio): /dev/vda and so on in the guest. A disk that cannot be opened is a `VmError` "boot" of `start`. */
   readonly disks?: readonly DiskConfig[];
+  /** A memory balloon (virtio): the guest gives back memory that it does not use, and more when `balloon` asks for it. */
+  readonly balloon?: boolean;
   /** An entropy device (virtio): the guest's /dev/hwrng. */
   readonly rng?: boolean;
   /** The machine is ended after so long. */

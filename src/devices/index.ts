@@ -34,6 +34,7 @@ export type {
   Virtqueue,
 } from "./virtio/index.ts";
 export type { BlockRequest, DiskConfig, DiskFacts, DiskFormat } from "./virtio/index.ts";
+export { Balloon, type GuestMemoryStatistics } from "./virtio/index.ts";
 export {
   Blk,
   blkRingBytes,

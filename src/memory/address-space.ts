@@ -4,7 +4,7 @@
  * Frames come at first touch, from the Wasm runtime that keeps their list. Law: what no memslot covers is no memory,
  * for the guest's page walks and for devices alike.
  */
-import { type Gpa, gfnOf, hpa, offsetIn, pageSize } from "#address";
+import { type Gfn, type Gpa, gfnOf, gpaOf, hpa, offsetIn, pageSize } from "#address";
 import { assert } from "#base";
 import type { Arena } from "./arena.ts";
 import { entryFlags, spaceFields } from "./arena-layout.ts";
@@ -29,6 +29,8 @@ export interface FrameSource {
   frame_of(space: number, gfn: number, flags: number): number;
   /** Forgets code translated from a frame, whose bytes have changed. */
   invalidate_frame(frame: number): void;
+  /** Takes the frames of the `count` guest frames whose numbers are the words at `list`; how many there were. */
+  release_frames(space: number, list: number, count: number): number;
   /** XXH64, seed 0, of bytes in the arena; `size` is a multiple of 32. */
   xxh64(at: number, size: number): bigint;
 }
@@ -41,6 +43,7 @@ export interface Memslot {
 /** Guest-physical addresses end here: 64 GiB. */
 const gfnEnd = 1 << 24;
 const entriesPerTable = 1024;
+const releaseBatch = 1024;
 const written = entryFlags.E_PRESENT | entryFlags.E_ACCESSED | entryFlags.E_DIRTY;
 const read = entryFlags.E_PRESENT | entryFlags.E_ACCESSED;
 
@@ -52,6 +55,8 @@ export class AddressSpace implements DeviceMemory {
   readonly #table: number;
   /** How often each frame is pinned. */
   readonly #pins = new Map<number, number>();
+  /** Arena offset of the words that `release` hands over; 0: not allotted yet. */
+  #releaseList = 0;
   readonly memslots: readonly Memslot[];
   readonly sizeBytes: number;
   #backing: Backing | undefined;
@@ -177,6 +182,18 @@ export class AddressSpace implements DeviceMemory {
     return { pieces, release: () => this.#unpin(frames, write) };
   }
 
+  release(gfns: readonly Gfn[]): number {
+    const free = gfns.filter((gfn) => this.isRam(gpaOf(gfn), pageSize) && !this.#isPinned(gfn));
+    let released = 0;
+    for (let done = 0; done < free.length; done += releaseBatch) {
+      this.#releaseList ||= this.#arena.allot(4 * releaseBatch);
+      const batch = free.slice(done, done + releaseBatch);
+      this.#arena.i32.set(batch, this.#releaseList >> 2);
+      released += this.#frames.release_frames(this.header, this.#releaseList, batch.length);
+    }
+    return released;
+  }
+
   /** Calls `see` for each page of RAM that may hold something, in order of address: with its HPA, or 0 where only the backing has it. */
   forEachPage(see: (gfn: number, frame: number) => void): void {
     for (const slot of this.memslots) {
@@ -231,6 +248,12 @@ export class AddressSpace implements DeviceMemory {
     if (gfn >= gfnEnd) return 0;
     const second = this.#arena.i32[(this.#table >> 2) + Math.floor(gfn / entriesPerTable)];
     return second === 0 ? 0 : (second >> 2) + (gfn % entriesPerTable);
+  }
+
+  #isPinned(gfn: Gfn): boolean {
+    if (this.#pins.size === 0) return false;
+    const entry = this.#entry(gfn);
+    return (entry & entryFlags.E_PRESENT) !== 0 && this.#pins.has((entry & ~0xfff) >>> 0);
   }
 
   #unpin(frames: readonly number[], written: boolean): void {

@@ -4,7 +4,7 @@
  * Words are read and written atomically and in the program's order, since a vCPU on another thread looks at them meanwhile.
  * Law: a store marks its page dirty and invalidates code translated from it, like a store of the guest.
  */
-import type { Gpa, Hpa } from "#address";
+import type { Gfn, Gpa, Hpa } from "#address";
 import type { GuestMemory } from "./guest-memory.ts";
 
 /** Some bytes of guest-physical memory, one after the other. */
@@ -41,4 +41,6 @@ export interface DeviceMemory extends GuestMemory {
    * more frames to give.
    */
   pin(ranges: readonly GuestRange[], write: boolean): Pinned | undefined;
+  /** Gives the frames of these pages back: they read as zeros then. Pages that are pinned, and what is no RAM, stay. How many went. */
+  release(gfns: readonly Gfn[]): number;
 }

@@ -7,6 +7,7 @@ export {
 } from "./memory";
 export { digest_bytes, digest_memory } from "./digest";
 export { is_zero, xxh64 } from "./pages";
+export { release_frames } from "./memory/release";
 export { mulhs64, mulhu64 } from "./wide";
 export { mpsadbw, phminposuw } from "./vector";
 export {

@@ -5,7 +5,7 @@
  * comes from outside (bytes on a serial line, a wish to stop) waits in shared memory until the loop looks.
  */
 
-import type { DiskConfig, IoThreadSetup, StreamHub } from "#devices";
+import type { DiskConfig, GuestMemoryStatistics, IoThreadSetup, StreamHub } from "#devices";
 import type { EmitterSetup, PassName } from "#jit";
 import type { NetworkOptions } from "#net/rules";
 
@@ -52,6 +52,8 @@ export interface MachineConfig {
   readonly seed?: number;
   /** Disks (virtio), /dev/vda and so on in a Linux guest. */
   readonly disks?: readonly DiskConfig[];
+  /** A memory balloon (virtio): the guest gives back what it does not use. */
+  readonly balloon?: boolean;
   /** An entropy device (virtio). */
   readonly rng?: boolean;
   /** A network card, and what it is plugged into (#net). */
@@ -95,8 +97,19 @@ export interface MachineStats {
   readonly tlbMisses: number;
   /** By reason. */
   readonly exits: Readonly<Record<string, number>>;
-  /** Frames of guest memory ever touched, 4 KiB each. */
+  /** Frames that hold guest memory, 4 KiB each: what was touched, and not given back since. */
   readonly framesTouched: number;
+  /** Of a machine with a balloon. */
+  readonly balloon?: BalloonStats;
+}
+
+export interface BalloonStats {
+  /** In the balloon: what the guest does without. */
+  readonly bytes: number;
+  /** Given back since the machine began, by inflating and by reports of what the guest does not use. */
+  readonly releasedBytes: number;
+  /** What the guest last told of its memory. */
+  readonly guest: GuestMemoryStatistics;
 }
 
 export interface TierStats {
@@ -133,6 +146,8 @@ export interface MachineHost {
   poll(): boolean;
   /** Sleeps until `now()` is `untilNs` (forever without one) or something came since the last `poll`. */
   wait(untilNs?: number): void;
+  /** Bytes that the guest is asked to do without. */
+  readonly balloonBytes?: number;
   /**
    * Sets `bits` in each of these 32-bit words of a shared memory every `periodMs`, until it is disposed of. Absent where
    * nothing runs beside the machine.

@@ -5,9 +5,10 @@
  * looked at, and where nothing is to do the thread sleeps in `host.wait`. In virtual time a slice ends exactly where the
  * next alarm is due, so that what the guest sees depends on its instructions alone.
  */
-import { type Gpa, gpa } from "#address";
+import { type Gpa, gpa, pageSize } from "#address";
 import { assertNever } from "#base";
 import {
+  type Balloon,
   buildAcpiTables,
   deliveryMode,
   ecam,
@@ -42,9 +43,16 @@ import { BootError, E820_RESERVED, prepareLinuxBoot } from "./boot/index.ts";
 import { digestMachine, type MachineDigest } from "./digest.ts";
 import { IoThreads } from "./io-threads.ts";
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
-import type { MachineConfig, MachineHost, MachineOutcome, MachineStats, RunnableMachine } from "./machine-host.ts";
+import type {
+  BalloonStats,
+  MachineConfig,
+  MachineHost,
+  MachineOutcome,
+  MachineStats,
+  RunnableMachine,
+} from "./machine-host.ts";
 import { checkResume, type MachineState, type Resume } from "./machine-state.ts";
-import { plugIn, usesIo } from "./peripherals.ts";
+import { type Peripherals, plugIn, usesIo } from "./peripherals.ts";
 import { Profiler, type Sample } from "./profiler.ts";
 import { SeededRandom } from "./random.ts";
 import { publishApic } from "./remote-apic.ts";
@@ -108,6 +116,7 @@ export class Machine implements RunnableMachine {
   readonly #times = new TierTimes();
   readonly #profiler: Profiler | undefined;
   readonly #io: IoThreads;
+  readonly #peripherals: Peripherals;
   #exits: Record<string, number> = {};
   #nextDigest: bigint;
 
@@ -168,7 +177,7 @@ export class Machine implements RunnableMachine {
     this.#platform = this.#buildPlatform();
     this.#msrs = this.#localVcpus.map((vcpu) => this.#buildMsrs(vcpu));
     host.streams?.reset();
-    plugIn(this.#platform, config, {
+    this.#peripherals = plugIn(this.#platform, config, {
       memory: this.#space,
       clock: this.#clock,
       random: (target) => this.#fillRandom(target),
@@ -213,6 +222,7 @@ export class Machine implements RunnableMachine {
       for (const input of this.#serialInput) input.feed();
       this.#host.streams?.poll();
       if (!this.#pollIo()) break;
+      this.#peripherals.balloon?.setTarget(Math.floor((this.#host.balloonBytes ?? 0) / pageSize));
       this.#threads?.answer(this.#platform);
       const vcpu = this.#turns.vcpu;
       this.#gaveWay = false;
@@ -264,6 +274,7 @@ export class Machine implements RunnableMachine {
       tlbMisses: Number(this.#sum("TLB_MISSES")),
       exits: { ...this.#exits, ...this.#engine.leavesByName() },
       framesTouched: this.#space.framesTouched,
+      ...(this.#peripherals.balloon && { balloon: balloonStats(this.#peripherals.balloon) }),
     };
   }
 
@@ -601,3 +612,9 @@ export class Machine implements RunnableMachine {
     this.#host.report("digest", `${icount} cpu ${digest.cpu} memory ${digest.memory} devices ${digest.devices}`);
   }
 }
+
+const balloonStats = (balloon: Balloon): BalloonStats => ({
+  bytes: balloon.actualPages * pageSize,
+  releasedBytes: balloon.releasedPages * pageSize,
+  guest: balloon.statistics(),
+});

@@ -4,6 +4,7 @@
  * A device's state is in the platform's records under its name; the same configuration gives the same slots.
  */
 import {
+  Balloon,
   Blk,
   blkRingBytes,
   type DeviceClock,
@@ -26,7 +27,7 @@ import type { DeviceMemory } from "#memory";
 import { cardAddress } from "#net/rules";
 import type { MachineConfig } from "./machine-host.ts";
 
-type PeripheralConfig = Pick<MachineConfig, "rng" | "ports" | "vsock" | "network" | "disks" | "shares">;
+type PeripheralConfig = Pick<MachineConfig, "rng" | "balloon" | "ports" | "vsock" | "network" | "disks" | "shares">;
 
 export interface PeripheralHost {
   readonly memory: DeviceMemory;
@@ -43,9 +44,15 @@ export function usesIo({ network, disks = [], shares = [] }: PeripheralConfig): 
   return network !== undefined || disks.length > 0 || shares.length > 0;
 }
 
+/** What of the devices others deal with than their drivers. */
+export interface Peripherals {
+  readonly balloon: Balloon | undefined;
+}
+
 /** Requires: the platform is not powered on yet. */
-export function plugIn(platform: Platform, config: PeripheralConfig, host: PeripheralHost): void {
-  for (const [n, [name, device]] of devicesOf(config, host).entries()) {
+export function plugIn(platform: Platform, config: PeripheralConfig, host: PeripheralHost): Peripherals {
+  const devices = devicesOf(config, host);
+  for (const [n, [name, device]] of devices.entries()) {
     const transport = new VirtioPci(device, {
       memory: host.memory,
       clock: host.clock,
@@ -55,10 +62,11 @@ export function plugIn(platform: Platform, config: PeripheralConfig, host: Perip
     platform.pci.attach(n + 1, 0, transport.function);
     for (const [part, stateful] of transport.parts()) platform.register(`${name}.${part}`, stateful);
   }
+  return { balloon: devices.map(([, device]) => device).find((device) => device instanceof Balloon) };
 }
 
 function devicesOf(config: PeripheralConfig, host: PeripheralHost): [name: string, device: VirtioDevice][] {
-  const { rng, ports = [], vsock, network, disks = [], shares = [] } = config;
+  const { rng, balloon, ports = [], vsock, network, disks = [], shares = [] } = config;
   const devices: [name: string, device: VirtioDevice][] = [];
   if (rng) devices.push(["rng", new Rng(host.random)]);
   if (ports.length > 0 && host.streams) devices.push(["console", new VirtioConsole(ports, host.streams)]);
@@ -75,5 +83,6 @@ function devicesOf(config: PeripheralConfig, host: PeripheralHost): [name: strin
     const line = host.openLine({ service: "share", config: { hostPath, readOnly }, ringBytes: shareLineBytes });
     devices.push([`share.${tag}`, new VirtioFs(tag, host.memory, line)]);
   }
+  if (balloon) devices.push(["balloon", new Balloon(host.memory)]);
   return devices;
 }

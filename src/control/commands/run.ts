@@ -83,6 +83,7 @@ export const runCommand = command({
     allow: allowList("what the guest may reach on this host: localhost:5432, which is 10.0.2.2:5432 to it"),
     disk: diskList("plug in a disk (virtio): /dev/vda, vdb and so on in the guest"),
     share: shareList("a directory of this host that the guest sees at PATH (docs/shares.md)"),
+    balloon: flag("plug in a memory balloon (virtio): what the guest does not use is given back"),
     rng: flag("plug in an entropy device (virtio): /dev/hwrng in the guest"),
     interpreter: flag("compile nothing, interpret everything"),
     chaos: count("SEED", 0, "flush the TLB, drop regions and so on at random; the guest must not notice"),

@@ -2,7 +2,7 @@
  * From descriptors to ranges of guest memory: the one place that parses them (virtio 1.2, "The Virtqueue Descriptor Table").
  *
  * Laws: whatever bytes the tables hold, the walk ends after at most `maxDescriptors`; what it gives lies in RAM, readable
- * ranges before writable ones, and is at most `maxChainBytes` long. All else is an error, told by name.
+ * ranges before writable ones, and is at most as long as the device says. All else is an error, told by name.
  */
 import { type Gpa, gpa } from "#address";
 import type { DeviceMemory, GuestRange } from "#memory";
@@ -14,7 +14,7 @@ const flagWrite = 2;
 const flagIndirect = 4;
 
 const maxDescriptors = 1024;
-export const maxChainBytes = 64 << 20;
+export const usualChainBytes = 64 << 20;
 
 export interface DescriptorTable {
   readonly at: Gpa;
@@ -31,8 +31,10 @@ export class GuestChain implements Chain {
   readableBytes = 0;
   writableBytes = 0;
   readonly #memory: DeviceMemory;
+  readonly #maxBytes: number;
 
-  constructor(memory: DeviceMemory, head: number, era: number) {
+  constructor(memory: DeviceMemory, head: number, era: number, maxBytes = usualChainBytes) {
+    this.#maxBytes = maxBytes;
     this.#memory = memory;
     this.head = head;
     this.era = era;
@@ -90,7 +92,7 @@ export class GuestChain implements Chain {
     if (length === 0) return undefined;
     if (!this.#memory.isRam(address, length)) return "a buffer outside RAM";
     if (!writable && this.writable.length > 0) return "a readable buffer after a writable one";
-    if (this.readableBytes + this.writableBytes + length > maxChainBytes) return "a chain of too many bytes";
+    if (this.readableBytes + this.writableBytes + length > this.#maxBytes) return "a chain of too many bytes";
     const range = { gpa: address, length };
     if (writable) {
       this.writable.push(range);

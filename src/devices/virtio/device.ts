@@ -56,6 +56,8 @@ export interface VirtioDevice<S extends DeviceState = DeviceState> extends State
   readonly queueSizes: readonly number[];
   /** MSI-X messages it can send; without a word one a queue, and one for the configuration. */
   readonly vectors?: number;
+  /** Bytes of a chain, both parts together; 64 MiB without a word. A longer one breaks the rules. */
+  readonly maxChainBytes?: number;
   /**
    * While true after `stop`, the driver sees the reset as not finished: what is on its way in the host may still touch guest
    * memory.

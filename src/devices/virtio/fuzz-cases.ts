@@ -2,6 +2,7 @@
 import type { IoLine } from "../io/index.ts";
 import { ManualClock } from "../manual-clock.ts";
 import type { DeviceStream, StreamEnd, StreamProvider, StreamSource } from "../streams/index.ts";
+import { Balloon } from "./balloon/index.ts";
 import { Blk } from "./blk/device.ts";
 import { decodeRequest, encodeAnswer } from "./blk/protocol.ts";
 import { VirtioConsole } from "./console/index.ts";
@@ -57,6 +58,16 @@ export const fuzzedDevices: Readonly<Record<string, MakeFuzzed>> = {
       hostEvent: () => {
         streams.event();
         if (random(4) === 0) streams.connect(`${random(100)}`);
+      },
+    };
+  },
+  balloon: (memory, random) => {
+    const device = new Balloon(memory);
+    return {
+      device,
+      hostEvent: () => {
+        device.setTarget(random(1000));
+        device.statistics();
       },
     };
   },

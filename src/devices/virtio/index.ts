@@ -33,4 +33,5 @@ export {
   VirtioFs,
 } from "./fs/index.ts";
 export { VirtioVsock } from "./vsock/index.ts";
+export { Balloon, type GuestMemoryStatistics } from "./balloon/index.ts";
 export { Rng } from "./rng/index.ts";

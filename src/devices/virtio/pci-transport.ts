@@ -132,11 +132,16 @@ export class VirtioPci implements MmioDevice, Stateful<TransportState> {
   }
 
   #newQueue(size: number, n: number): SplitQueue {
-    return new SplitQueue(this.#options.memory, size, {
-      interrupt: () => this.#interrupt(this.#queues[n].state.vector, isrStatus.queue),
-      broken: (why) => this.#needsReset(`queue ${n}: ${why}`),
-      again: () => this.#kickAgain(n),
-    });
+    return new SplitQueue(
+      this.#options.memory,
+      size,
+      {
+        interrupt: () => this.#interrupt(this.#queues[n].state.vector, isrStatus.queue),
+        broken: (why) => this.#needsReset(`queue ${n}: ${why}`),
+        again: () => this.#kickAgain(n),
+      },
+      this.device.maxChainBytes,
+    );
   }
 
   // Configuration space.

@@ -32,6 +32,7 @@ export class SplitQueue implements Virtqueue, Stateful<QueueState> {
   readonly maxSize: number;
   readonly #memory: DeviceMemory;
   readonly #host: QueueHost;
+  readonly #maxChainBytes: number | undefined;
   #live = false;
   #era = 0;
   #left = 0;
@@ -43,7 +44,8 @@ export class SplitQueue implements Virtqueue, Stateful<QueueState> {
   /** Heads to be given once more. */
   #replay: number[] = [];
 
-  constructor(memory: DeviceMemory, maxSize: number, host: QueueHost) {
+  constructor(memory: DeviceMemory, maxSize: number, host: QueueHost, maxChainBytes?: number) {
+    this.#maxChainBytes = maxChainBytes;
     this.#memory = memory;
     this.#host = host;
     this.maxSize = maxSize;
@@ -176,7 +178,7 @@ export class SplitQueue implements Virtqueue, Stateful<QueueState> {
   }
 
   #chain(head: number): Chain | undefined {
-    const chain = new GuestChain(this.#memory, head, this.#era);
+    const chain = new GuestChain(this.#memory, head, this.#era, this.#maxChainBytes);
     const wrong = chain.collect(this.#table, this.#indirect);
     return wrong === undefined ? chain : this.#break(wrong);
   }

@@ -18,6 +18,8 @@ import { commonConfig, deviceStatus, region } from "./registers.ts";
 /** Guest memory that is one array from address 0 on. */
 export class FlatMemory implements DeviceMemory {
   readonly bytes: Uint8Array;
+  /** Pages given back. */
+  readonly released: number[] = [];
   /** Pinned and not released. */
   pinned = 0;
   readonly #view: DataView;
@@ -56,6 +58,13 @@ export class FlatMemory implements DeviceMemory {
       pieces: ranges.map((range) => ({ hpa: hpa(range.gpa), length: range.length })),
       release: () => void this.pinned--,
     };
+  }
+
+  release(gfns: readonly number[]): number {
+    const there = gfns.filter((gfn) => this.isRam(gpa(gfn * pageBytes), pageBytes));
+    for (const gfn of there) this.bytes.fill(0, gfn * pageBytes, (gfn + 1) * pageBytes);
+    this.released.push(...there);
+    return there.length;
   }
 
   store16 = (at: Gpa, value: number): void => this.#view.setUint16(at, value, true);

@@ -27,7 +27,7 @@ function allotFrame(): u32 {
 }
 
 /** Arena offset of the entry of a guest frame, or 0 where no memslot can be. */
-function entryOf(space: u32, gfn: u64): u32 {
+export function entryOf(space: u32, gfn: u64): u32 {
   if (gfn >= <u64>load<u32>(space, L.S_GFN_END)) return 0;
   const second = load<u32>(load<u32>(space, L.S_TABLE) + ((<u32>(gfn >> 10)) << 2));
   return second == 0 ? 0 : second + ((<u32>gfn & 1023) << 2);

@@ -1,0 +1,2 @@
+export { Balloon } from "./device.ts";
+export type { GuestMemoryStatistics } from "./statistics.ts";
