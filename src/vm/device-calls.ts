@@ -105,12 +105,13 @@ export class DeviceCaller {
   }
 }
 
-/** Answers the call that waits in the vCPU's record, if there is one. */
+/** Answers the call that waits in the vCPU's record, if there is one; but who stands still goes on when all may. */
 export function answerCall(vcpu: Vcpu, answer: (call: DeviceCall) => number): void {
   const words = vcpu.arena.i32;
   const state = (vcpu.vp + at.CALL_STATE) >> 2;
   if (Atomics.load(words, state) !== asked) return;
   const kind = vcpu.u32("CALL_KIND") as DeviceCallKind;
+  if (kind === deviceCall.paused && threadsPause(vcpu)) return;
   const size = vcpu.u32("CALL_SIZE");
   const spoken = kind === deviceCall.notice || kind === deviceCall.failed || kind === deviceCall.state;
   const start = vcpu.vp + area.scratch;

@@ -6,15 +6,7 @@ import { gpa } from "#address";
 import { assertNever, parseValue } from "#base";
 import type { AccessSize, Platform } from "#devices";
 import { Event, type Vcpu, wake } from "#vcpu";
-import {
-  answerCall,
-  type DeviceCall,
-  deviceCall,
-  isPaused,
-  pauseThreads,
-  stopThreads,
-  threadsPause,
-} from "./device-calls.ts";
+import { answerCall, type DeviceCall, deviceCall, isPaused, pauseThreads, stopThreads } from "./device-calls.ts";
 import type { MachineHost } from "./machine-host.ts";
 import { publishResetApic, RemoteApic } from "./remote-apic.ts";
 import type { VcpuThreadSetup, VcpuThreadState } from "./vcpu-thread.ts";
@@ -60,9 +52,7 @@ export class VcpuThreads {
 
   /** Does what they wait for at the devices. */
   answer(platform: Platform): void {
-    for (const vcpu of this.#others) {
-      if (!isPaused(vcpu) || !threadsPause(vcpu)) answerCall(vcpu, (call) => this.#answer(platform, vcpu.id, call));
-    }
+    for (const vcpu of this.#others) answerCall(vcpu, (call) => this.#answer(platform, vcpu.id, call));
   }
 
   /** Makes them stand still between two instructions, until `goOn`. What each thread keeps, of vCPU 1 on. */
