@@ -74,7 +74,7 @@ describe.skipIf(executable === undefined || image === undefined)("the page in Ch
     const bytes = randomBytes(200_000);
     const sum = createHash("sha256").update(bytes).digest("hex");
     await page.locator("#upload-files").setInputFiles({ name: "it's here.bin", mimeType: "", buffer: bytes });
-    const row = page.getByRole("button", { name: "Download it's here.bin" });
+    const row = page.getByRole("button", { name: "Download it's here.bin", exact: true });
     await row.waitFor({ timeout: commandMs });
     await type("sha256sum it*.bin", new RegExp(`^${sum}`, "m"));
     const [download] = await Promise.all([page.waitForEvent("download", { timeout: commandMs }), row.click()]);

@@ -12,8 +12,6 @@ export interface GuestPort {
   onOpen(take: (stream: GuestStream) => void): () => void;
 }
 
-/** The agent's control lines. */
-export const agentControlPort = "org.memvisor.control.0";
 /** Two queues a port, and a page of the device's registers holds 1024 of them; a driver wants memory for each. */
 const maxPorts = 128;
 

@@ -37,7 +37,7 @@ export { words } from "./thread-protocol.ts";
 export { recallOptions, rememberedOf } from "./remembered.ts";
 export type { IoStart, NewFile, ThreadHost, VcpuStart } from "./thread-machine-host.ts";
 export { runTicker, type TickerStart } from "./ticker.ts";
-export { agentControlPort, type GuestPort } from "./guest-ports.ts";
+export type { GuestPort } from "./guest-ports.ts";
 export type { Vsock } from "./vsock.ts";
 export type { GuestStream } from "./guest-streams.ts";
 export {
