@@ -29,6 +29,10 @@ export interface FrameSource {
   frame_of(space: number, gfn: number, flags: number): number;
   /** Forgets code translated from a frame, whose bytes have changed. */
   invalidate_frame(frame: number): void;
+  /** Makes the new address space `to` a copy of `from`; all frames are both's. */
+  fork_space(from: number, to: number): void;
+  /** Gives back all frames of an address space. */
+  leave_space(space: number): void;
   /** Takes the frames of the `count` guest frames whose numbers are the words at `list`; how many there were. */
   release_frames(space: number, list: number, count: number): number;
   /** XXH64, seed 0, of bytes in the arena; `size` is a multiple of 32. */
@@ -44,6 +48,9 @@ export interface Memslot {
 const gfnEnd = 1 << 24;
 const entriesPerTable = 1024;
 const releaseBatch = 1024;
+const headerBytes = 4096;
+const firstTableBytes = (gfnEnd / entriesPerTable) * 4;
+const tableBytes = entriesPerTable * 4;
 const written = entryFlags.E_PRESENT | entryFlags.E_ACCESSED | entryFlags.E_DIRTY;
 const read = entryFlags.E_PRESENT | entryFlags.E_ACCESSED;
 
@@ -55,8 +62,9 @@ export class AddressSpace implements DeviceMemory {
   readonly #table: number;
   /** How often each frame is pinned. */
   readonly #pins = new Map<number, number>();
-  /** Arena offset of the words that `release` hands over; 0: not allotted yet. */
-  #releaseList = 0;
+  /** Arena offset of the words that `release` hands over; header and tables are in one piece with it. */
+  readonly #releaseList: number;
+  readonly #pieceBytes: number;
   readonly memslots: readonly Memslot[];
   readonly sizeBytes: number;
   #backing: Backing | undefined;
@@ -70,14 +78,41 @@ export class AddressSpace implements DeviceMemory {
     if (header !== undefined) {
       this.header = header;
       this.#table = arena.i32[(header + spaceFields.S_TABLE) >> 2];
+      this.#releaseList = this.#table + firstTableBytes;
+      this.#pieceBytes = 0;
       return;
     }
-    this.header = arena.allot(4096);
-    this.#table = arena.allot((gfnEnd / entriesPerTable) * 4);
+    const tables = tablesOf(memslots);
+    const fixedBytes = headerBytes + firstTableBytes + 4 * releaseBatch;
+    this.#pieceBytes = fixedBytes + tables.length * tableBytes;
+    this.header = arena.lend(this.#pieceBytes);
+    this.#table = this.header + headerBytes;
+    this.#releaseList = this.#table + firstTableBytes;
     const words = arena.i32;
     words[(this.header + spaceFields.S_TABLE) >> 2] = this.#table;
     words[(this.header + spaceFields.S_GFN_END) >> 2] = gfnEnd;
+    tables.forEach((table, n) => {
+      words[(this.#table >> 2) + table] = this.header + fixedBytes + n * tableBytes;
+    });
     for (const slot of memslots) this.#map(slot);
+  }
+
+  /**
+   * An address space that holds what this one holds, frame by frame the same, until one of them writes. Requires: one thread runs the
+   * vCPUs of both, and nothing of this one is pinned.
+   */
+  fork(): AddressSpace {
+    assert(this.#pins.size === 0, "nobody else works on what is forked");
+    const fork = new AddressSpace(this.#arena, this.#frames, this.memslots);
+    this.#frames.fork_space(this.header, fork.header);
+    fork.#backing = this.#backing;
+    return fork;
+  }
+
+  /** Gives all of it back to the arena. Requires: no vCPU runs in it any more. */
+  [Symbol.dispose](): void {
+    this.#frames.leave_space(this.header);
+    this.#arena.takeBack(this.header, this.#pieceBytes);
   }
 
   /** Frames that this VM has. */
@@ -166,10 +201,12 @@ export class AddressSpace implements DeviceMemory {
   pin(ranges: readonly GuestRange[], write: boolean): Pinned | undefined {
     const pieces: ArenaRange[] = [];
     const frames: number[] = [];
-    const flags = write ? entryFlags.E_ACCESSED | entryFlags.E_DIRTY : entryFlags.E_ACCESSED;
     for (const range of ranges) {
       if (!this.isRam(range.gpa, range.length)) return undefined;
-      const whole = this.#pieces(range.gpa, range.length, (_, gfn, offset, _done, length) => {
+      const whole = this.#pieces(range.gpa, range.length, (entry, gfn, offset, _done, length) => {
+        // A frame that others use could become theirs alone meanwhile.
+        const own = write || (entry & entryFlags.E_COW) !== 0;
+        const flags = own ? entryFlags.E_ACCESSED | entryFlags.E_DIRTY : entryFlags.E_ACCESSED;
         const frame = this.#frames.frame_of(this.header, gfn, flags) >>> 0;
         if (frame === 0) return false;
         frames.push(frame);
@@ -186,7 +223,6 @@ export class AddressSpace implements DeviceMemory {
     const free = gfns.filter((gfn) => this.isRam(gpaOf(gfn), pageSize) && !this.#isPinned(gfn));
     let released = 0;
     for (let done = 0; done < free.length; done += releaseBatch) {
-      this.#releaseList ||= this.#arena.allot(4 * releaseBatch);
       const batch = free.slice(done, done + releaseBatch);
       this.#arena.i32.set(batch, this.#releaseList >> 2);
       released += this.#frames.release_frames(this.header, this.#releaseList, batch.length);
@@ -233,7 +269,6 @@ export class AddressSpace implements DeviceMemory {
     const words = this.#arena.i32;
     for (let gfn = gfnOf(slot.gpa); gfn < end; gfn++) {
       const first = (this.#table >> 2) + Math.floor(gfn / entriesPerTable);
-      if (words[first] === 0) words[first] = this.#arena.allot(entriesPerTable * 4);
       words[(words[first] >> 2) + (gfn % entriesPerTable)] = entryFlags.E_RAM;
     }
   }
@@ -277,7 +312,7 @@ export class AddressSpace implements DeviceMemory {
   /** The frame that a device's store goes to, or 0. */
   #frameToWrite(gpa: Gpa): number {
     const entry = this.#entry(gfnOf(gpa));
-    if ((entry & written) === written) return (entry & ~0xfff) >>> 0;
+    if ((entry & (written | entryFlags.E_COW)) === written) return (entry & ~0xfff) >>> 0;
     return this.#frames.frame_of(this.header, gfnOf(gpa), entryFlags.E_ACCESSED | entryFlags.E_DIRTY) >>> 0;
   }
 
@@ -298,6 +333,16 @@ export class AddressSpace implements DeviceMemory {
     }
     return true;
   }
+}
+
+/** Which second-level tables these memslots need. */
+function tablesOf(memslots: readonly Memslot[]): readonly number[] {
+  const tables = new Set<number>();
+  for (const { gpa, sizeBytes } of memslots) {
+    const last = Math.floor((gfnOf(gpa) + sizeBytes / pageSize - 1) / entriesPerTable);
+    for (let table = Math.floor(gfnOf(gpa) / entriesPerTable); table <= last; table++) tables.add(table);
+  }
+  return [...tables];
 }
 
 /** Adds a piece, to the last one where it follows it. */

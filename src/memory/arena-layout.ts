@@ -6,16 +6,19 @@
  *   0x0000_1000  static data of the Wasm runtime
  *   0x0010_0000  process header
  *   0x0020_0000  block hash table: u32 block, by (HPA, mode)
- *   0x0030_0000  allotted once: address-space headers and tables, vCPU areas
+ *   0x0030_0000  allotted once: what engines need
+ *   0x00e0_0000  users of frames, a u16 for each of 2^20 frames
  *   0x0100_0000  frame records, 16 bytes for each of 2^20 frames
  *   0x0200_0000  blocks: headers and IR
- *   0x0600_0000  translations of each thread after the first, where there are several; then frames
+ *   0x0600_0000  translations of each thread after the first, where there are several; then frames, and among them pieces that are
+ *                lent to a VM: its vCPU areas, and its address space's header and tables
  */
 export const arenaLayout = {
   PROCESS: 0x100000,
   BLOCK_HASH: 0x200000,
   BLOCK_HASH_ENTRIES: 1 << 17,
   ALLOTTED: 0x300000,
+  FRAME_USERS: 0xe00000,
   FRAME_RECORDS: 0x1000000,
   FRAME_RECORD_BYTES: 16,
   BLOCKS: 0x2000000,
@@ -85,7 +88,7 @@ export const processFields = {
   P_FRAME_LIMIT: 20,
   /** vCPUs of all VMs, and the offsets of their areas. */
   P_VCPU_COUNT: 24,
-  P_VCPUS: 64,
+  P_VCPUS: 4096,
   /** Threads that translate, and the offsets of their frame records. */
   P_THREADS: 28,
   P_RECORDS: 320,
@@ -107,7 +110,7 @@ export const processFields = {
 } as const;
 
 /** So many vCPUs a process has at most, of all VMs together. */
-export const maxVcpus = 64;
+export const maxVcpus = 1024;
 /** So many threads run them. */
 export const maxThreads = 8;
 
@@ -135,7 +138,7 @@ export const spaceFields = {
 /**
  * Guest-frame entry, u32, 1024 in a second-level table (one per 4 MiB): the frame's HPA in bits 31..12, and
  * E_RAM memory is there; E_PRESENT a frame holds it; E_READONLY writes are dropped; E_ACCESSED, E_DIRTY since last harvested;
- * E_BACKED no frame yet, and the backing has its bytes.
+ * E_BACKED no frame yet, and the backing has its bytes; E_COW other VMs may use the frame (runtime/memory/share.ts).
  */
 export const entryFlags = {
   E_PRESENT: 1,
@@ -144,6 +147,7 @@ export const entryFlags = {
   E_ACCESSED: 8,
   E_DIRTY: 16,
   E_BACKED: 32,
+  E_COW: 64,
 } as const;
 
 /** Block header, then its IR. */

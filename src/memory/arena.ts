@@ -48,6 +48,9 @@ function reserve(initial: number, needed: number): { memory: WebAssembly.Memory;
   throw new ArenaError(`the host gives no ${needed >> 4} MiB of shared memory in one piece: give the guest less`);
 }
 
+/** The end of something in the arena, as a word has it: 4 GiB is 0 there. */
+const endOf = (word: number): number => ((word - 1) >>> 0) + 1;
+
 export class Arena {
   readonly memory: WebAssembly.Memory;
   #allotted: number = arenaLayout.ALLOTTED;
@@ -55,6 +58,8 @@ export class Arena {
   #u16: Uint16Array;
   #i32: Int32Array;
   #u64: BigUint64Array;
+  /** Pieces that were lent and are free again, by size. */
+  readonly #returned = new Map<number, number[]>();
   /** The arena's end as it was when the views were made. */
   #end = 0;
 
@@ -114,11 +119,52 @@ export class Arena {
     return this.i32[(arenaLayout.PROCESS + processFields.P_FRAMES_USED) >> 2];
   }
 
+  /**
+   * Zeroed bytes for a machine's tables and records, until they are taken back; aligned to 4096. Throws ArenaError where the host
+   * has no more. Requires: no other thread allots frames.
+   */
+  lend(bytes: number): number {
+    const size = Math.ceil(bytes / 4096) * 4096;
+    const free = this.#returned.get(size)?.pop();
+    if (free === undefined) return this.#extend(size);
+    this.u8.fill(0, free, free + size);
+    return free;
+  }
+
+  /** What `lend` has given, and nobody uses any more. */
+  takeBack(at: number, bytes: number): void {
+    const size = Math.ceil(bytes / 4096) * 4096;
+    const pieces = this.#returned.get(size);
+    if (pieces === undefined) this.#returned.set(size, [at]);
+    else pieces.push(at);
+  }
+
   /** Zeroed bytes for a table or a record, for good; aligned to 4096. */
   allot(bytes: number): number {
     const at = this.#allotted;
     this.#allotted += Math.ceil(bytes / 4096) * 4096;
-    assert(this.#allotted <= arenaLayout.FRAME_RECORDS, "the arena's tables fit their place");
+    assert(this.#allotted <= arenaLayout.FRAME_USERS, "the arena's tables fit their place");
+    return at;
+  }
+
+  /** Bytes that were never used, from where the frames go on. */
+  #extend(bytes: number): number {
+    const words = this.i32;
+    const next = (arenaLayout.PROCESS + processFields.P_FRAME_NEXT) >> 2;
+    const last = (arenaLayout.PROCESS + processFields.P_ARENA_END) >> 2;
+    const at = endOf(words[next]);
+    const end = endOf(words[last]);
+    if (at + bytes > end) {
+      const pages = Math.ceil((at + bytes - end) / 65536 / growthPages) * growthPages;
+      try {
+        this.memory.grow(pages);
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+        throw new ArenaError("there is no memory left in the arena of this machine and its forks");
+      }
+      words[last] = (end + pages * 65536) | 0;
+    }
+    words[next] = (at + bytes) | 0;
     return at;
   }
 

@@ -10,10 +10,14 @@ export declare function mmioWrite(gpaHigh: u32, gpaLow: u32, size: u32, value: u
 // @ts-ignore: decorator
 @external("host", "frameInvalidated")
 export declare function frameInvalidated(frame: u32): void;
-/** Reads a guest frame that its backing holds into a fresh frame. */
+/** Reads a guest frame of an address space, which its backing holds, into a fresh frame. */
 // @ts-ignore: decorator
 @external("host", "fillFrame")
-export declare function fillFrame(gfn: u32, frame: u32): void;
+export declare function fillFrame(space: u32, gfn: u32, frame: u32): void;
+/** There is no frame to give, and no going on without: does not come back. */
+// @ts-ignore: decorator
+@external("host", "noMemory")
+export declare function noMemory(): void;
 // @ts-ignore: decorator
 @external("host", "portRead")
 export declare function portRead(port: u32, size: u32): u32;

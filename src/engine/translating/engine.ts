@@ -27,6 +27,7 @@ export interface TranslatingOptions {
   readonly arena: Arena;
   /** The compiled Wasm runtime (dist/runtime.wasm). */
   readonly runtimeWasm: Uint8Array<ArrayBuffer>;
+  /** Of vCPUs that are made without one of their own. */
   readonly host: EngineHost;
   /** Entries of a block before it is compiled; 0 compiles everything at once, Infinity interprets everything. */
   readonly hotThreshold?: number;
@@ -57,9 +58,24 @@ const mostPatches = 6;
 const debugVector = 1;
 const nmiVector = 2;
 
+/** What is known of a vCPU beside its record. */
+interface Resident {
+  readonly host: EngineHost;
+  /** As they were when it last caught up. */
+  regionChanges: number;
+  blockFlushes: number;
+}
+
 export class TranslatingEngine implements Engine {
   readonly #arena: Arena;
-  readonly #host: EngineHost;
+  readonly #commonHost: EngineHost;
+  /** Of the vCPU that runs. */
+  #host: EngineHost;
+  readonly #residents = new Map<Vcpu, Resident>();
+  /** By arena offset of the header. */
+  readonly #hostOfSpace = new Map<number, EngineHost>();
+  /** How often regions, and blocks, that any vCPU may remember have gone. */
+  #regionChanges = 0;
   readonly #wasm: WasmRuntime;
   readonly #lifter: BlockLifter;
   #threshold: number;
@@ -89,6 +105,7 @@ export class TranslatingEngine implements Engine {
 
   constructor(options: TranslatingOptions) {
     this.#arena = options.arena;
+    this.#commonHost = options.host;
     this.#host = options.host;
     this.#threshold = options.hotThreshold ?? Number.POSITIVE_INFINITY;
     this.#exact = options.exact;
@@ -97,14 +114,15 @@ export class TranslatingEngine implements Engine {
     this.#observer = options.observer;
     if (options.chaosSeed !== undefined) this.#chaos = new Chaos(options.chaosSeed);
     const passes = options.passes ?? passesWithout();
-    this.#lifter = new BlockLifter(options.host.missingInstruction, passes);
+    this.#lifter = new BlockLifter((mnemonic, code) => this.#host.missingInstruction(mnemonic, code), passes);
     this.#translations = translationsOf(options.thread ?? 0);
     this.#scratch = this.#translations.scratch ?? options.arena.allot(128 * 1024);
     this.#wasm = instantiateRuntime(
       options.arena,
       options.runtimeWasm,
       {
-        host: options.host,
+        host: () => this.#host,
+        fillFrame: (space, gfn, frame) => (this.#hostOfSpace.get(space) ?? this.#host).fillFrame?.(gfn, frame),
         frameInvalidated: (frame) => this.#regions.forgetFrame(frame),
         answer: (value) => this.#current().setU64("MSR_DATA", value),
         answerCpuid: (values) => {
@@ -120,13 +138,12 @@ export class TranslatingEngine implements Engine {
       this.#emitter = new RemoteEmitter(emitOptions);
       options.startEmitter(this.#emitter.setup);
     }
-    const regionsChanged = (): void => this.runtime.forget_regions(this.#current().vp);
     this.#regions = new RegionCompiler(
       options.arena,
       this.#wasm,
       this.#translations,
       emitOptions,
-      regionsChanged,
+      () => this.#regionsChanged(),
       this.#emitter,
     );
     if (options.thread !== undefined && options.thread > 0) {
@@ -147,9 +164,14 @@ export class TranslatingEngine implements Engine {
     return this.#wasm.exports;
   }
 
-  /** A vCPU in the arena, all zeros but for empty TLBs. `space`: arena offset of its address-space header. */
-  createVcpu(id: number, space: number): Vcpu {
-    const vcpu = new Vcpu(this.#arena, this.#arena.allot(area.bytes), id);
+  /**
+   * A vCPU in the arena, all zeros but for empty TLBs. `space`: arena offset of its address-space header. `host`: the machine around
+   * it, which all vCPUs of that space have in common.
+   */
+  createVcpu(id: number, space: number, host = this.#commonHost): Vcpu {
+    const vcpu = new Vcpu(this.#arena, this.#arena.lend(area.bytes), id);
+    this.#take(vcpu, host);
+    this.#hostOfSpace.set(space, host);
     vcpu.setU32("SPACE", space);
     // Generations of the jump cache: odd for all translations, even for global ones.
     vcpu.setU32("ASID", 1);
@@ -161,6 +183,19 @@ export class TranslatingEngine implements Engine {
     return vcpu;
   }
 
+  /** Gives a vCPU's area back to the arena. Requires: one thread runs all vCPUs, and nobody uses this one any more. */
+  removeVcpu(vcpu: Vcpu): void {
+    const words = this.#arena.i32;
+    const header = arenaLayout.PROCESS >> 2;
+    const count = --words[header + (processFields.P_VCPU_COUNT >> 2)];
+    const list = words.subarray(header + (processFields.P_VCPUS >> 2)).subarray(0, count + 1);
+    list[list.indexOf(vcpu.vp)] = list[count];
+    this.#hostOfSpace.delete(vcpu.u32("SPACE"));
+    this.#residents.delete(vcpu);
+    this.#regions.forgetVcpu(vcpu);
+    this.#arena.takeBack(vcpu.vp, area.bytes);
+  }
+
   /** From now on this thread runs that vCPU, and others run others. */
   runAs(vcpu: Vcpu): void {
     this.#threaded = true;
@@ -169,7 +204,12 @@ export class TranslatingEngine implements Engine {
 
   /** A vCPU that another thread's engine has created. */
   attachVcpu(id: number, vp: number): Vcpu {
-    return new Vcpu(this.#arena, vp, id);
+    return this.#take(new Vcpu(this.#arena, vp, id), this.#commonHost);
+  }
+
+  #take(vcpu: Vcpu, host: EngineHost): Vcpu {
+    this.#residents.set(vcpu, { host, regionChanges: this.#regionChanges, blockFlushes: this.stats.blockFlushes });
+    return vcpu;
   }
 
   /** In the process's list of vCPUs, all of which keep out of their write TLBs what holds code. */
@@ -187,7 +227,7 @@ export class TranslatingEngine implements Engine {
   }
 
   run(vcpu: Vcpu, icount: bigint): VmExit {
-    this.#running = vcpu;
+    this.#enter(vcpu);
     vcpu.setU64("ICOUNT_LIMIT", this.#chaos ? this.#disturb(vcpu, this.#chaos, icount) : icount);
     this.#timed("compileNs", () => this.#regions.compile());
     if (!this.#threaded) return this.#run(vcpu);
@@ -210,6 +250,34 @@ export class TranslatingEngine implements Engine {
     if (this.#threaded) this.runtime.park(vcpu.vp);
   }
 
+  #enter(vcpu: Vcpu): void {
+    this.#running = vcpu;
+    const resident = this.#residents.get(vcpu);
+    assert(resident !== undefined, "an engine runs its own vCPUs");
+    this.#host = resident.host;
+    this.#catchUp(vcpu, resident);
+  }
+
+  /** A vCPU forgets what went while others ran. */
+  #catchUp(vcpu: Vcpu, resident: Resident): void {
+    if (resident.blockFlushes !== this.stats.blockFlushes) this.runtime.forget_code(vcpu.vp);
+    if (resident.regionChanges !== this.#regionChanges) this.runtime.forget_regions(vcpu.vp);
+    resident.blockFlushes = this.stats.blockFlushes;
+    resident.regionChanges = this.#regionChanges;
+  }
+
+  #regionsChanged(): void {
+    this.#regionChanges++;
+    this.#forgotten();
+  }
+
+  /** The vCPU that runs forgets at once what has gone; others do before they run. */
+  #forgotten(): void {
+    const vcpu = this.#current();
+    const resident = this.#residents.get(vcpu);
+    if (resident !== undefined) this.#catchUp(vcpu, resident);
+  }
+
   #run(vcpu: Vcpu): VmExit {
     if (vcpu.u32("FORGET_COUNT") !== 0) this.#forget(vcpu);
     for (;;) {
@@ -225,12 +293,12 @@ export class TranslatingEngine implements Engine {
 
   /** Forgets what other threads have overwritten. */
   #forget(vcpu: Vcpu): void {
-    if (this.runtime.take_forgets(vcpu.vp) !== 0) this.#forgetBlocks(vcpu);
+    if (this.runtime.take_forgets(vcpu.vp) !== 0) this.#forgetBlocks();
   }
 
   /** Runs the next instruction alone, events before it. */
   step(vcpu: Vcpu): VmExit {
-    this.#running = vcpu;
+    this.#enter(vcpu);
     vcpu.setU64("ICOUNT_LIMIT", vcpu.u64("ICOUNT") + 1n);
     if (vcpu.u32("HALTED") !== 0 && !this.#wake(vcpu)) return { reason: "halt" };
     const pending = this.#takeEvents(vcpu);
@@ -242,7 +310,7 @@ export class TranslatingEngine implements Engine {
   /** Forgets what may be forgotten at any time; where the run ends. */
   #disturb(vcpu: Vcpu, chaos: Chaos, icount: bigint): bigint {
     if (chaos.flushesTlb()) this.runtime.tlb_flush_all(vcpu.vp);
-    if (chaos.forgetsBlocks()) this.#forgetBlocks(vcpu);
+    if (chaos.forgetsBlocks()) this.#forgetBlocks();
     if (this.#threshold !== Number.POSITIVE_INFINITY) this.#threshold = chaos.hotThreshold();
     return chaos.cut(vcpu.u64("ICOUNT"), icount);
   }
@@ -470,7 +538,7 @@ export class TranslatingEngine implements Engine {
     const nextAt = this.#translations.nextAt >> 2;
     let block = words[nextAt];
     if (block + 128 * 1024 > this.#translations.blocksEnd) {
-      this.#forgetBlocks(vcpu);
+      this.#forgetBlocks();
       block = words[nextAt];
     }
     if (!this.#liftInto(vcpu, block, Number.POSITIVE_INFINITY, false)) return this.runtime.end_lifting();
@@ -480,17 +548,18 @@ export class TranslatingEngine implements Engine {
     this.stats.liftedInstructions += this.#lifter.result.count;
   }
 
-  #forgetBlocks(vcpu: Vcpu): void {
-    this.runtime.forget_blocks(vcpu.vp);
-    this.#regions.forgetAll();
+  #forgetBlocks(): void {
+    this.runtime.forget_blocks();
     this.stats.blockFlushes++;
+    this.#regions.forgetAll();
+    this.#forgotten();
   }
 
   /** Lifts code at RIP into the block at `target`; false when fetching it raised a fault. */
   #liftInto(vcpu: Vcpu, target: number, limit: number, alone: boolean): boolean {
     const hpa = this.#fetch(vcpu, 0);
     if (hpa === 0) return false;
-    if (!alone) this.runtime.claim_code(hpa & ~0xfff, 0);
+    if (!alone) this.runtime.claim_code(vcpu.u32("SPACE"), hpa & ~0xfff, 0);
     const pageEnd = (hpa & ~0xfff) + 4096;
     const mode = vcpu.u32("MODE");
     let second = 0;
@@ -498,7 +567,7 @@ export class TranslatingEngine implements Engine {
     if (block.crosses) {
       second = this.#fetch(vcpu, 1);
       if (second === 0) return false;
-      if (!alone) this.runtime.claim_code(second, 1);
+      if (!alone) this.runtime.claim_code(vcpu.u32("SPACE"), second, 1);
       const first = (pageEnd >>> 0) - hpa;
       const bytes = new Uint8Array(32);
       bytes.set(this.#arena.u8.subarray(hpa, hpa + first));

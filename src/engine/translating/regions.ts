@@ -65,6 +65,8 @@ export class RegionCompiler {
   #waited = 0;
   #nextPlace = 1;
   readonly #freePlaces: number[] = [];
+  /** Arena offset of the records of regions that span pages. */
+  readonly #records: number;
   readonly #freeRecords: number[] = [];
   readonly #ofFrame = new Map<number, Set<Compiled>>();
   /** By place in the table; the eldest first. */
@@ -89,8 +91,8 @@ export class RegionCompiler {
     this.#arena = arena;
     this.#wasm = wasm;
     this.#options = options;
-    const records = translations.regions ?? arena.allot(regionRecords * regionRecord.R_BYTES);
-    for (let n = regionRecords - 1; n >= 0; n--) this.#freeRecords.push(records + n * regionRecord.R_BYTES);
+    this.#records = translations.regions ?? arena.allot(regionRecords * regionRecord.R_BYTES);
+    for (let n = regionRecords - 1; n >= 0; n--) this.#freeRecords.push(this.#records + n * regionRecord.R_BYTES);
   }
 
   /** Grows a region of the block at RIP, which became hot, and lets it wait for the next batch; a larger one than it has. */
@@ -145,6 +147,15 @@ export class RegionCompiler {
     for (const codes of this.#requested.values()) for (const { record } of codes) this.#freeRecord(record);
     this.#requested.clear();
     this.#forget([...this.#byPlace.values()]);
+  }
+
+  /** The vCPU is no more, and another one may come in its place. */
+  forgetVcpu({ vp }: Vcpu): void {
+    const words = this.#arena.i32;
+    for (let n = 0; n < regionRecords; n++) {
+      const at = (this.#records + n * regionRecord.R_BYTES + regionRecord.R_VP) >> 2;
+      if (words[at] === vp) words[at] = 0;
+    }
   }
 
   /** Blocks of this frame that regions were made from were forgotten; the others become hot anew. */

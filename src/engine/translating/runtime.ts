@@ -1,7 +1,7 @@
 /** The Wasm side of the translating engine, put together: runtime, interpreter, and the tables through which they call. */
 import { type HelperName, helperRows } from "#ir";
 import { generateInterpreter, runtimeCalls } from "#jit";
-import type { Arena, FrameSource } from "#memory";
+import { type Arena, ArenaError, type FrameSource } from "#memory";
 import { Code, ModuleBuilder } from "#wasm";
 import type { EngineHost } from "../engine.ts";
 
@@ -16,10 +16,12 @@ export interface RuntimeExports extends FrameSource {
   register_block(vp: number, block: number): void;
   /** The block for RIP, or 0 where it has to be lifted first, or fetching it faults. */
   lookup(vp: number): number;
-  forget_blocks(vp: number): void;
+  /** `forget_code` and `forget_regions` are to be called for each vCPU before that one runs. */
+  forget_blocks(): void;
+  forget_code(vp: number): void;
   forget_regions(vp: number): void;
   /** These do nothing before `use_thread` (src/runtime/memory/exclusive.ts). */
-  claim_code(frame: number, second: number): void;
+  claim_code(space: number, frame: number, second: number): void;
   end_lifting(): void;
   park(vp: number): void;
   resume(vp: number): void;
@@ -53,7 +55,9 @@ export interface WasmRuntime {
 /** How the runtime's imports reach the machine whose vCPU runs now. */
 export interface HostCalls {
   /** The machine whose vCPU runs. */
-  readonly host: EngineHost;
+  host(): EngineHost;
+  /** As EngineHost.fillFrame, of the machine with that address space. */
+  fillFrame(space: number, gfn: number, frame: number): void;
   frameInvalidated(frame: number): void;
   /** Writes a 64-bit result where the runtime looks for it. */
   answer(value: bigint): void;
@@ -89,26 +93,29 @@ export function instantiateRuntime(
       },
     },
     host: {
-      mmioRead: (high: number, low: number, bytes: number) => calls.host.readMmio(gpaOf(high, low), size(bytes)),
+      mmioRead: (high: number, low: number, bytes: number) => calls.host().readMmio(gpaOf(high, low), size(bytes)),
       mmioWrite: (high: number, low: number, bytes: number, value: number) =>
-        calls.host.writeMmio(gpaOf(high, low), size(bytes), value >>> 0),
-      fillFrame: (gfn: number, frame: number) => calls.host.fillFrame?.(gfn >>> 0, frame >>> 0),
+        calls.host().writeMmio(gpaOf(high, low), size(bytes), value >>> 0),
+      fillFrame: (space: number, gfn: number, frame: number) => calls.fillFrame(space >>> 0, gfn >>> 0, frame >>> 0),
+      noMemory: () => {
+        throw new ArenaError("there is no memory left in the arena of this machine and its forks");
+      },
       frameInvalidated: (frame: number) => calls.frameInvalidated(frame >>> 0),
-      portRead: (port: number, bytes: number) => calls.host.readPort(port, size(bytes)),
-      portWrite: (port: number, bytes: number, value: number) => calls.host.writePort(port, size(bytes), value >>> 0),
+      portRead: (port: number, bytes: number) => calls.host().readPort(port, size(bytes)),
+      portWrite: (port: number, bytes: number, value: number) => calls.host().writePort(port, size(bytes), value >>> 0),
       msrRead: (index: number) => {
-        const value = calls.host.readMsr(index >>> 0);
+        const value = calls.host().readMsr(index >>> 0);
         if (value === undefined) return 0;
         calls.answer(value);
         return 1;
       },
       msrWrite: (index: number, low: number, high: number) =>
-        calls.host.writeMsr(index >>> 0, (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)) ? 1 : 0,
-      cpuid: (leaf: number, subleaf: number) => calls.answerCpuid(calls.host.cpuid(leaf >>> 0, subleaf >>> 0)),
-      readTsc: () => BigInt.asIntN(64, calls.host.readTsc()),
-      random64: () => BigInt.asIntN(64, calls.host.random64()),
-      tscChanged: () => calls.host.tscChanged(),
-      writeCr8: (value: number) => calls.host.writeCr8(value),
+        calls.host().writeMsr(index >>> 0, (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)) ? 1 : 0,
+      cpuid: (leaf: number, subleaf: number) => calls.answerCpuid(calls.host().cpuid(leaf >>> 0, subleaf >>> 0)),
+      readTsc: () => BigInt.asIntN(64, calls.host().readTsc()),
+      random64: () => BigInt.asIntN(64, calls.host().random64()),
+      tscChanged: () => calls.host().tscChanged(),
+      writeCr8: (value: number) => calls.host().writeCr8(value),
     },
   });
   const exports = runtime.exports as unknown as RuntimeExports;

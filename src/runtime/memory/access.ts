@@ -7,7 +7,8 @@ import { mmioRead, mmioWrite } from "../host";
 import { canonical, isInSegment, need_interpreter, need_step, raise, raiseNonCanonical } from "./faults";
 import { frameOf, readOnly } from "./frames";
 import { MODIFY, READ, WRITE, walk, walkedGpa } from "./walk";
-import { codeFrame, entryAddress, fillFor } from "./tlb";
+import { copies } from "./share";
+import { codeFrame, copiesCode, entryAddress, fillFor } from "./tlb";
 import { countsStores, invalidate_range, noteStore, touchesCode, touchesRunning } from "./blocks";
 import { beginExclusive, endExclusive, isExclusive, severalThreads, tellOthers } from "./exclusive";
 import { noteAccess } from "../system/breakpoints";
@@ -31,6 +32,7 @@ function resolvePiece(vp: u32, va: u64, intent: u32, mode: u32): bool {
   const gfn = walkedGpa >> 12;
   const writing = intent == WRITE || intent == MODIFY;
   pieceGpa = walkedGpa | (va & 4095);
+  if (writing && load<u32>(vp, L.STEPPING) == 0 && copiesCode(space, gfn)) return need_step(vp) != 0;
   const frame = frameOf(space, gfn, writing ? L.E_ACCESSED | L.E_DIRTY : L.E_ACCESSED);
   pieceAddress = frame == 0 ? 0 : frame + (<u32>va & 4095);
   return true;
@@ -183,8 +185,17 @@ const SPLIT_WRITE: u32 = 4;
 /**
  * For compiled code, about an access that the TLB does not serve: arena address of its bytes, or 0 with LEAVE set. Page and
  * address belong together only where a TLB entry says so afterwards: bytes of two pages stand in the bounce buffer.
+ * Where a page has got another frame on the way, what compiled code knows of pages is stale, and it is left.
  */
 export function resolve(vp: u32, va: u64, size: u32, intent: u32): u32 {
+  const before = copies;
+  const at = resolved(vp, va, size, intent);
+  if (at == 0 || copies == before) return at;
+  need_interpreter(vp);
+  return 0;
+}
+
+function resolved(vp: u32, va: u64, size: u32, intent: u32): u32 {
   store<u32>(vp, 0, L.LEAVE);
   const offset = <u32>va & 4095;
   if (offset + size > 4096) {

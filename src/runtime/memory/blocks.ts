@@ -75,10 +75,13 @@ export function lookup(vp: u32): u32 {
   return 0;
 }
 
-/** Takes a frame out of every write TLB of every vCPU: it holds translated code from now on. */
-export function protect_code(frame: u32): void {
+/** Takes a frame of a VM's out of the write TLBs of its vCPUs, the only ones that can have it: it holds translated code from now on. */
+export function protect_code(space: u32, frame: u32): void {
   const end = load<u32>(L.PROCESS, L.P_VCPU_COUNT);
-  for (let n: u32 = 0; n < end; n++) protectFrom(load<u32>(L.PROCESS + (n << 2), L.P_VCPUS), frame);
+  for (let n: u32 = 0; n < end; n++) {
+    const vp = load<u32>(L.PROCESS + (n << 2), L.P_VCPUS);
+    if (load<u32>(vp, L.SPACE) == space) protectFrom(vp, frame);
+  }
 }
 
 function protectFrom(vp: u32, frame: u32): void {
@@ -99,18 +102,18 @@ export function register_block(vp: u32, block: u32): void {
   store<u32>(block, 1, L.B_VALID);
   const frame = hpa & 0xfffff000;
   const record = frameRecord(frame);
-  if (load<u32>(record, L.F_BLOCKS) == 0 && !severalThreads()) protect_code(frame);
+  if (load<u32>(record, L.F_BLOCKS) == 0 && !severalThreads()) protect_code(load<u32>(vp, L.SPACE), frame);
   store<u32>(block, load<u32>(record, L.F_BLOCKS), L.B_PAGE_NEXT);
   store<u32>(record, block, L.F_BLOCKS);
   noteCode(record, block, 0);
   const second = load<u32>(block, L.B_HPA2);
-  if (second != 0) registerSecond(block, second);
+  if (second != 0) registerSecond(vp, block, second);
   endLifting();
 }
 
-function registerSecond(block: u32, second: u32): void {
+function registerSecond(vp: u32, block: u32, second: u32): void {
   const record2 = frameRecord(second);
-  if (load<u32>(record2, L.F_BLOCKS) == 0 && !severalThreads()) protect_code(second);
+  if (load<u32>(record2, L.F_BLOCKS) == 0 && !severalThreads()) protect_code(load<u32>(vp, L.SPACE), second);
   // A list holds a block twice only through its two links: the low bit says which link goes on.
   store<u32>(block, load<u32>(record2, L.F_BLOCKS), L.B_PAGE2_NEXT);
   store<u32>(record2, block | 1, L.F_BLOCKS);
@@ -203,10 +206,10 @@ export function invalidate_range(frame: u32, from: u32, to: u32): void {
  * Before code of the frame is read to be translated (`second`: for a block that began in another one). Where several threads
  * run, stores of the others must be noticed from here on.
  */
-export function claim_code(frame: u32, second: u32): void {
+export function claim_code(space: u32, frame: u32, second: u32): void {
   if (!severalThreads() || !beginLifting(frame, second != 0)) return;
   beginExclusive();
-  protect_code(frame);
+  protect_code(space, frame);
   endExclusive();
 }
 
@@ -240,8 +243,8 @@ function holdsNoCode(frame: u32): void {
   store<u64>(record, 0, L.F_CODE);
 }
 
-/** Forgets every block: the cache of blocks is full. */
-export function forget_blocks(vp: u32): void {
+/** Forgets every block of this thread's: the cache of blocks is full. */
+export function forget_blocks(): void {
   let block = blocksStart;
   const end = load<u32>(blocksEndAt);
   while (block < end) {
@@ -252,9 +255,11 @@ export function forget_blocks(vp: u32): void {
   }
   memory.fill(blockHash, 0, L.BLOCK_HASH_ENTRIES * 4);
   store<u32>(blocksEndAt, blocksStart);
-  if (severalThreads()) return newGlobalGeneration(vp);
-  const vcpus = load<u32>(L.PROCESS, L.P_VCPU_COUNT);
-  for (let n: u32 = 0; n < vcpus; n++) newGlobalGeneration(load<u32>(L.PROCESS + (n << 2), L.P_VCPUS));
+}
+
+/** A vCPU forgets where blocks are. Law: it is called for each one after `forget_blocks`, and before that one runs. */
+export function forget_code(vp: u32): void {
+  newGlobalGeneration(vp);
 }
 
 /** Forgets what other threads have changed; nonzero: that was too much to say, all blocks are to be forgotten. */

@@ -1,11 +1,12 @@
 /** Guest frames: the table that finds them, and frames for what is touched for the first time (memory/arena-layout.ts). */
-import { fillFrame } from "../host";
+import { fillFrame, noMemory } from "../host";
 import * as L from "../layout";
 import { lock, unlock } from "./exclusive";
+import { own } from "./share";
 import { records } from "./worker";
 
-/** A fresh frame of zeros; 0 when the host allows no more. */
-function allotFrame(): u32 {
+/** A frame, of zeros where `zeros`; 0 when the host allows no more. */
+export function allotFrame(zeros: bool): u32 {
   const free = load<u32>(L.PROCESS, L.P_FRAME_FREE);
   const used = load<u32>(L.PROCESS, L.P_FRAMES_USED);
   if (used >= load<u32>(L.PROCESS, L.P_FRAME_LIMIT)) return 0;
@@ -13,10 +14,12 @@ function allotFrame(): u32 {
   if (free != 0) {
     frame = free;
     store<u32>(L.PROCESS, load<u32>(free), L.P_FRAME_FREE);
-    memory.fill(frame, 0, 4096);
+    if (zeros) memory.fill(frame, 0, 4096);
   } else {
     frame = load<u32>(L.PROCESS, L.P_FRAME_NEXT);
-    if (frame + 4096 > load<u32>(L.PROCESS, L.P_ARENA_END)) {
+    // Where the arena ends at 4 GiB, its end is 0.
+    if (frame == 0) return 0;
+    if (frame + 4095 > load<u32>(L.PROCESS, L.P_ARENA_END) - 1) {
       if (memory.grow(256) < 0) return 0;
       store<u32>(L.PROCESS, load<u32>(L.PROCESS, L.P_ARENA_END) + (256 << 16), L.P_ARENA_END);
     }
@@ -26,6 +29,15 @@ function allotFrame(): u32 {
   return frame;
 }
 
+/** Puts a frame on the list of those that are free. */
+export function giveBack(frame: u32): void {
+  lock(L.PROCESS + L.P_FRAME_LOCK);
+  store<u32>(frame, load<u32>(L.PROCESS, L.P_FRAME_FREE));
+  store<u32>(L.PROCESS, frame, L.P_FRAME_FREE);
+  store<u32>(L.PROCESS, load<u32>(L.PROCESS, L.P_FRAMES_USED) - 1, L.P_FRAMES_USED);
+  unlock(L.PROCESS + L.P_FRAME_LOCK);
+}
+
 /** Arena offset of the entry of a guest frame, or 0 where no memslot can be. */
 export function entryOf(space: u32, gfn: u64): u32 {
   if (gfn >= <u64>load<u32>(space, L.S_GFN_END)) return 0;
@@ -33,27 +45,28 @@ export function entryOf(space: u32, gfn: u64): u32 {
   return second == 0 ? 0 : second + ((<u32>gfn & 1023) << 2);
 }
 
-/** HPA of the frame behind a guest frame, allotted at first touch; 0 where there is no RAM. `flags`: E_ bits to set. */
+/**
+ * HPA of the frame behind a guest frame, allotted at first touch; 0 where there is no RAM. `flags`: E_ bits to set; with E_DIRTY
+ * it is a frame that nobody else uses.
+ */
 export function frameOf(space: u32, gfn: u64, flags: u32): u32 {
   const at = entryOf(space, gfn);
   if (at == 0) return 0;
   let entry = load<u32>(at);
   if ((entry & L.E_RAM) == 0) return 0;
-  if ((entry & L.E_PRESENT) == 0) {
-    entry = touch(space, at, <u32>gfn);
-    if (entry == 0) return 0;
-  }
+  if ((entry & L.E_PRESENT) == 0) entry = touch(space, at, <u32>gfn);
+  if ((entry & L.E_COW) != 0 && (flags & L.E_DIRTY) != 0) entry = own(space, at);
   if ((entry & flags) != flags) atomic.or<u32>(at, flags);
   return entry & 0xfffff000;
 }
 
-/** The entry at `at` with a frame, which another thread may have given it just now; 0 where there is none to give. */
+/** The entry at `at` with a frame, which another thread may have given it just now. */
 function touch(space: u32, at: u32, gfn: u32): u32 {
   lock(L.PROCESS + L.P_FRAME_LOCK);
   let entry = load<u32>(at);
   if ((entry & L.E_PRESENT) == 0) {
-    const frame = allotFrame();
-    if (frame != 0 && (entry & L.E_BACKED) != 0) fillFrame(gfn, frame);
+    const frame = allotFrame(true);
+    if (frame != 0 && (entry & L.E_BACKED) != 0) fillFrame(space, gfn, frame);
     entry = frame == 0 ? 0 : (entry & ~L.E_BACKED) | frame | L.E_PRESENT;
     if (frame != 0) {
       store<u32>(space, load<u32>(space, L.S_FRAMES) + 1, L.S_FRAMES);
@@ -61,6 +74,7 @@ function touch(space: u32, at: u32, gfn: u32): u32 {
     }
   }
   unlock(L.PROCESS + L.P_FRAME_LOCK);
+  if (entry == 0) noMemory();
   return entry;
 }
 

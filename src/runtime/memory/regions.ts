@@ -7,7 +7,6 @@
  */
 import * as L from "../layout";
 import { frameOf } from "./frames";
-import { severalThreads } from "./exclusive";
 import { noteCodePage } from "./generations";
 
 // @ts-ignore: decorator
@@ -83,14 +82,11 @@ export function region_refused(vp: u32, block: u32): void {
   store<u32>(block, AFTERWARDS, L.B_COUNTER);
 }
 
-/** Some regions are no more, or not the best at their entries: those that run next are found by their blocks. */
+/**
+ * Some regions are no more, or not the best at their entries: those that this vCPU runs next are found by their blocks. Law: it is
+ * called for each vCPU before that one runs.
+ */
 export function forget_regions(vp: u32): void {
-  if (severalThreads()) return emptyRegionCache(vp);
-  const vcpus = load<u32>(L.PROCESS, L.P_VCPU_COUNT);
-  for (let n: u32 = 0; n < vcpus; n++) emptyRegionCache(load<u32>(L.PROCESS + (n << 2), L.P_VCPUS));
-}
-
-function emptyRegionCache(vp: u32): void {
   memory.fill(vp + L.REGION_CACHE, 0, L.REGION_CACHE_BYTES);
 }
 

@@ -10,7 +10,8 @@
 import * as L from "../layout";
 import { canonical, raise, raiseNonCanonical } from "./faults";
 import { othersHold, severalThreads } from "./exclusive";
-import { frameOf, frameRecord, readOnly } from "./frames";
+import { entryOf, frameOf, frameRecord, readOnly } from "./frames";
+import { sharesCode } from "./share";
 import { FETCH, MODIFY, WRITE, walk, walkedFlags, walkedGpa } from "./walk";
 import { access } from "./access";
 import { enterContext, forgetCodePage, newGeneration, newGlobalGeneration } from "./generations";
@@ -117,12 +118,21 @@ export function tlb_flush_page(vp: u32, va: u64): void {
   forgetCodePage(vp, va);
 }
 
+/**
+ * Whether a store to the guest frame gives the VM another frame for code that it runs, maybe now: that waits for an instruction
+ * that runs alone.
+ */
+export function copiesCode(space: u32, gfn: u64): bool {
+  const at = entryOf(space, gfn);
+  return at != 0 && sharesCode(load<u32>(at));
+}
+
 /** The frame that the last `fillFor` found and refused to enter only because some of it is translated code; or 0. */
 export let codeFrame: u32 = 0;
 
 /**
  * Fills the TLB for an access of translated code in the TLB mode given, and gives the HPA of the page; 0 where no entry can serve:
- * then LEAVE tells a fault, or is 0 for MMIO, ROM and pages with code.
+ * then LEAVE tells a fault, or is 0 for MMIO, ROM, pages with code and those whose code others run.
  */
 export function fillFor(vp: u32, va: u64, intent: u32, mode: u32): u32 {
   store<u64>(vp, load<u64>(vp, L.TLB_MISSES) + 1, L.TLB_MISSES);
@@ -132,6 +142,7 @@ export function fillFor(vp: u32, va: u64, intent: u32, mode: u32): u32 {
   const space = load<u32>(vp, L.SPACE);
   const gfn = walkedGpa >> 12;
   const writing = intent == WRITE || intent == MODIFY;
+  if (writing && copiesCode(space, gfn)) return 0;
   const frame = frameOf(space, gfn, writing ? L.E_ACCESSED | L.E_DIRTY : L.E_ACCESSED);
   if (frame == 0) return 0;
   if ((writing && readOnly(space, gfn)) || watchesPage(vp, va)) return 0;

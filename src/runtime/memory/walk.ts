@@ -32,8 +32,11 @@ function tableEntry(space: u32, table: u64, index: u64): u32 {
   return frame == 0 ? 0 : frame + (<u32>index << 3);
 }
 
-function setBits(at: u32, entry: u64, bits: u64): bool {
-  return (entry & bits) == bits || atomic.cmpxchg<u64>(at, entry, entry | bits) == entry;
+/** Sets bits of a page-table entry that was `entry`; false where it has changed meanwhile. */
+function setBits(space: u32, table: u64, index: u64, entry: u64, bits: u64): bool {
+  if ((entry & bits) == bits) return true;
+  const frame = frameOf(space, table >> 12, L.E_DIRTY);
+  return frame != 0 && atomic.cmpxchg<u64>(frame + (<u32>index << 3), entry, entry | bits) == entry;
 }
 
 /**
@@ -61,10 +64,11 @@ export function walk(vp: u32, va: u64, intent: u32, user: bool, mayTouchUser: bo
     let userPage = true;
     let noExecute = false;
     let entry: u64 = 0;
-    let at: u32 = 0;
+    let index: u64 = 0;
     let again = false;
     for (;;) {
-      at = tableEntry(space, table, (va >> shift) & 511);
+      index = (va >> shift) & 511;
+      const at = tableEntry(space, table, index);
       entry = at == 0 ? ABSENT : load<u64>(at);
       if ((entry & 1) == 0) return raisePageFault(vp, va, code);
       if ((entry & RESERVED) != 0 || (!nxe && entry >> 63 != 0)) return raisePageFault(vp, va, code | 9);
@@ -75,7 +79,7 @@ export function walk(vp: u32, va: u64, intent: u32, user: bool, mayTouchUser: bo
       if (shift == 39 && (entry & 0x80) != 0) return raisePageFault(vp, va, code | 9);
       if (leaf) break;
       // Paging-structure entries get their A bit as the walk passes.
-      if (!setBits(at, entry, 0x20)) {
+      if (!setBits(space, table, index, entry, 0x20)) {
         again = true;
         break;
       }
@@ -95,7 +99,7 @@ export function walk(vp: u32, va: u64, intent: u32, user: bool, mayTouchUser: bo
     if (intent == FETCH && noExecute) allowed = false;
     if (!allowed) return raisePageFault(vp, va, code | 1);
 
-    if (!setBits(at, entry, writing ? 0x60 : 0x20)) continue;
+    if (!setBits(space, table, index, entry, writing ? 0x60 : 0x20)) continue;
     const within: u64 = (1 << shift) - 1;
     walkedGpa = (entry & PHYSICAL_MASK & ~within) | (va & within & 0xfffffffffffff000);
     walkedFlags = ((entry & 0x100) != 0 && (cr4 & 0x80) != 0 ? 1 : 0) | (shift != 12 ? 2 : 0) | (writing ? 4 : 0);
