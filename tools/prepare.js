@@ -1,5 +1,5 @@
 /**
- * `npm ci` ends here: makes dist/runtime.wasm, under a Node that can run our TypeScript.
+ * `npm ci` ends here: makes dist/runtime.wasm and the bundle, under a Node that can run our TypeScript.
  *
  * Where that cannot be (no such Node, no compiler because development packages were left out) the installation is not
  * refused: the command itself tries again, and says what it needs.
@@ -14,8 +14,10 @@ if (node === undefined) console.log("memvisor: the Wasm runtime is not built her
 else if (!hasCompiler())
   console.log("memvisor: the Wasm runtime is not built here: development packages were left out");
 else {
-  const script = fileURLToPath(new URL("build-runtime.ts", import.meta.url));
-  process.exitCode = spawnSync(node, [script], { stdio: "inherit" }).status ?? 1;
+  for (const name of ["build-runtime.ts", "build-bundle.ts"]) {
+    const script = fileURLToPath(new URL(name, import.meta.url));
+    process.exitCode ||= spawnSync(node, [script], { stdio: "inherit" }).status ?? 1;
+  }
 }
 
 function hasCompiler() {

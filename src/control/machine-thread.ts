@@ -62,7 +62,9 @@ export async function runMachineThread(start: MachineStart, thread: ThreadHost, 
     let outcome: MachineOutcome;
     try {
       const resume = resumed ? openSnapshot(start, thread) : undefined;
-      machine = await boot(start, thread, (config) => newMachine(config, host, resume));
+      machine = resume
+        ? newMachine(start.config, host, resume)
+        : await boot(start, thread, (config) => newMachine(config, host));
       thread.post({ type: "started", ...(resumed ? { resumed, awakening: awakening(start, thread) } : { resumed }) });
       outcome = judge(machine.run(), host);
     } catch (error) {

@@ -1,13 +1,13 @@
-/** Where this package's own files lie: in a checkout `src/host/` is run as it is, installed it is `dist/host/`. */
+/** Where this package's own files lie, seen from `src/host/`, from what is emitted of it in `dist/host/`, or from `dist/bundle/`. */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const fromSource = import.meta.url.endsWith(".ts");
 const packageFolder = new URL("../../", import.meta.url);
 
-/** The module beside this one, as whatever this one is: TypeScript or what was emitted from it. */
+/** A module that a thread begins at: TypeScript where this is, else of the bundle, which a thread loads fastest. */
 export function hostModule(name: string): URL {
-  return new URL(`./${name}.${fromSource ? "ts" : "js"}`, import.meta.url);
+  return fromSource ? new URL(`./${name}.ts`, import.meta.url) : new URL(`dist/bundle/${name}.js`, packageFolder);
 }
 
 export function runtimeFile(): string {

@@ -135,8 +135,7 @@ export class TranslatingEngine implements Engine {
     );
     const emitOptions = { exact: options.exact, passes };
     if (options.startEmitter && this.#threshold !== Number.POSITIVE_INFINITY) {
-      this.#emitter = new RemoteEmitter(emitOptions);
-      options.startEmitter(this.#emitter.setup);
+      this.#emitter = new RemoteEmitter(emitOptions, options.startEmitter);
     }
     this.#regions = new RegionCompiler(
       options.arena,

@@ -57,14 +57,15 @@ test("what goes wrong on the other thread is an error on this one", () => {
 
 test("code is compiled beside the guest by a thread, which ends when it is told to", async () => {
   let worker: Worker | undefined;
+  const ended = Promise.withResolvers<number>();
   const g = guest(program, {
     hotThreshold: 10,
     exact: false,
     startEmitter: (setup) => {
       worker = new Worker(new URL("../../host/emitter-worker.ts", import.meta.url), { workerData: setup });
+      worker.on("exit", ended.resolve);
     },
   });
-  const ended = new Promise<number>((resolve) => worker?.on("exit", resolve));
   const deadline = Date.now() + 60_000;
   for (let compiled = 0n; compiled < 3000n; compiled = g.vcpu.u64("COMPILED")) {
     expect(Date.now()).toBeLessThan(deadline);
@@ -75,5 +76,5 @@ test("code is compiled beside the guest by a thread, which ends when it is told 
     await new Promise((resolve) => setImmediate(resolve));
   }
   g.engine.close();
-  expect(await ended).toBe(0);
+  expect(await ended.promise).toBe(0);
 });

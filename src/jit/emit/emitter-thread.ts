@@ -31,26 +31,32 @@ const ringBytes = 1 << 21;
 
 /** The machine's side. */
 export class RemoteEmitter {
-  readonly setup: EmitterSetup;
+  readonly #setup: EmitterSetup;
+  /** Until it is started. */
+  #start: ((setup: EmitterSetup) => void) | undefined;
   readonly #words: Int32Array;
   readonly #requests: MessageSender;
   readonly #replies: MessageReceiver;
 
-  constructor(options: EmitOptions) {
-    this.setup = {
+  /** `start` starts the thread, when it is first wanted: a machine that does little never has one. */
+  constructor(options: EmitOptions, start: (setup: EmitterSetup) => void) {
+    this.#start = start;
+    this.#setup = {
       options,
       requests: allocateMessageRing(ringBytes),
       replies: allocateMessageRing(ringBytes),
       words: new SharedArrayBuffer(8),
     };
-    this.#words = new Int32Array(this.setup.words);
-    this.#requests = new MessageSender(this.setup.requests, () => this.#ring());
-    this.#replies = new MessageReceiver(this.setup.replies, () => this.#ring());
+    this.#words = new Int32Array(this.#setup.words);
+    this.#requests = new MessageSender(this.#setup.requests, () => this.#ring());
+    this.#replies = new MessageReceiver(this.#setup.replies, () => this.#ring());
   }
 
   /** Asks for a module; false where there is too much to do already. `words`: the arena. */
   request(number: number, words: Int32Array, codes: readonly RegionCode[]): boolean {
     const message = encodeRequest(number, words, codes);
+    this.#start?.(this.#setup);
+    this.#start = undefined;
     return message.length <= this.#requests.maxBytes && this.#requests.send(message);
   }
 
