@@ -5,7 +5,7 @@
  * `ThreadHost`.
  */
 import { ByteRingReader } from "#base";
-import { type IoThreadSetup, StreamHub } from "#devices";
+import { type IoThreadSetup, type SharedFiles, StreamHub } from "#devices";
 import type { EmitterSetup } from "#jit";
 import type { SnapshotSink, SnapshotSource } from "#snapshot";
 import type { MachineHost, ReportKind, VcpuThreadSetup } from "#vm";
@@ -37,6 +37,7 @@ export interface ThreadHost {
   /** As in `MachineHost`. */
   startVcpu?(start: VcpuStart): void;
   startIo?(start: IoStart): void;
+  readonly sharedFiles?: SharedFiles;
   startEmitter?(setup: EmitterSetup): void;
   /** Of the whole process, where a process can tell. */
   peakRssBytes?(): number;
@@ -71,6 +72,7 @@ export class ThreadMachineHost implements MachineHost {
   readonly panic = new PanicWatch();
   readonly startVcpu: ((setup: VcpuThreadSetup) => void) | undefined;
   readonly startIo: ((setup: IoThreadSetup) => void) | undefined;
+  readonly sharedFiles: SharedFiles | undefined;
   readonly startEmitter: ((setup: EmitterSetup) => void) | undefined;
   readonly #thread: ThreadHost;
   readonly #words: Int32Array;
@@ -87,6 +89,7 @@ export class ThreadMachineHost implements MachineHost {
       thread.post({ type: "stream", message }),
     );
     this.#thread = thread;
+    this.sharedFiles = thread.sharedFiles;
     this.#words = new Int32Array(start.words);
     this.#sendStats = sendStats;
     if (thread.startEmitter) this.startEmitter = (setup) => thread.startEmitter?.(setup);

@@ -99,6 +99,7 @@ export type {
   IoThreadSetup,
   OpenService,
   ServicePort,
+  SharedFiles,
 } from "./io/index.ts";
 export { IoError, ioWords, MachineLine, runIoThread } from "./io/index.ts";
 export { KvmClock } from "./kvm-clock/index.ts";

@@ -3,6 +3,8 @@ export interface Disk {
   readonly sizeBytes: number;
   readonly readOnly: boolean;
   readonly physicalBlockBytes: number;
+  /** The host's number of an open file that is the disk, byte by byte; what a guest may not write is not written there either. */
+  readonly hostFile?: number | undefined;
   read(offset: number, targets: readonly Uint8Array[]): void;
   write(offset: number, sources: readonly Uint8Array[]): void;
   /** What was written before stays, whatever happens to the process or the host. */

@@ -12,6 +12,8 @@ export class DiskError extends Error {
 
 export interface DiskFile {
   readonly name: string;
+  /** By which other threads of the process know it while it is open, where there is such a number. */
+  readonly hostFile?: number;
   /** Bytes; grows with what is written. */
   readonly sizeBytes: number;
   /** Fills the targets, one after the other, from `offset` on. */

@@ -20,6 +20,10 @@ export class RawDisk implements Disk {
     this.sizeBytes = Math.ceil(file.sizeBytes / sectorBytes) * sectorBytes;
   }
 
+  get hostFile(): number | undefined {
+    return this.#file.hostFile;
+  }
+
   read(offset: number, targets: readonly Uint8Array[]): void {
     this.#file.read(offset, ...targets);
   }

@@ -28,8 +28,8 @@ class BlockService implements IoService {
   constructor(disk: Disk, config: DiskConfig, port: ServicePort) {
     this.#disk = disk;
     this.#port = port;
-    const { sizeBytes, readOnly, physicalBlockBytes } = disk;
-    const facts: DiskFacts = { sizeBytes, readOnly, physicalBlockBytes, id: idOf(config.file) };
+    const { sizeBytes, readOnly, physicalBlockBytes, hostFile: file } = disk;
+    const facts: DiskFacts = { sizeBytes, readOnly, physicalBlockBytes, id: idOf(config.file), file };
     this.greeting = new TextEncoder().encode(JSON.stringify(facts));
   }
 

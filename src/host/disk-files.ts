@@ -74,6 +74,10 @@ class NodeDiskFile implements DiskFile {
     this.#sizeBytes = fstatSync(fd).size;
   }
 
+  get hostFile(): number {
+    return this.#fd;
+  }
+
   get sizeBytes(): number {
     return this.#sizeBytes;
   }

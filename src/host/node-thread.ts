@@ -5,6 +5,7 @@ import { type MessagePort, Worker } from "node:worker_threads";
 import type { IoStart, ThreadHost, VcpuStart } from "#control";
 import type { EmitterSetup } from "#jit";
 import { hostModule, runtimeFile } from "./package-files.ts";
+import { sharedFiles } from "./shared-files.ts";
 import { createFile, openFile } from "./snapshot-file.ts";
 
 /** Nanoseconds of a clock that all threads share: each thread's `performance.now()` begins at another moment. */
@@ -29,6 +30,7 @@ export function nodeThread(port: MessagePort): ThreadHost {
     startTicker: (workerData) => void new Worker(hostModule("ticker-worker"), { workerData, name: "memvisor ticker" }),
     ...(hasX86MemoryOrder && { startVcpu }),
     startIo,
+    sharedFiles: sharedFiles(hostNow),
     startEmitter,
     peakRssBytes: () => process.resourceUsage().maxRSS * 1024,
   };

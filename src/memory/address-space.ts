@@ -199,24 +199,21 @@ export class AddressSpace implements DeviceMemory {
   }
 
   pin(ranges: readonly GuestRange[], write: boolean): Pinned | undefined {
-    const pieces: ArenaRange[] = [];
-    const frames: number[] = [];
-    for (const range of ranges) {
-      if (!this.isRam(range.gpa, range.length)) return undefined;
-      const whole = this.#pieces(range.gpa, range.length, (entry, gfn, offset, _done, length) => {
-        // A frame that others use could become theirs alone meanwhile.
-        const own = write || (entry & entryFlags.E_COW) !== 0;
-        const flags = own ? entryFlags.E_ACCESSED | entryFlags.E_DIRTY : entryFlags.E_ACCESSED;
-        const frame = this.#frames.frame_of(this.header, gfn, flags) >>> 0;
-        if (frame === 0) return false;
-        frames.push(frame);
-        append(pieces, frame + offset, length);
-        return true;
-      });
-      if (!whole) return undefined;
-    }
+    const found = this.#framesOf(ranges, write);
+    if (found === undefined) return undefined;
+    const { pieces, frames } = found;
     for (const frame of frames) this.#pins.set(frame, (this.#pins.get(frame) ?? 0) + 1);
     return { pieces, release: () => this.#unpin(frames, write) };
+  }
+
+  access<T>(ranges: readonly GuestRange[], write: boolean, use: (pieces: Uint8Array[]) => T): T | undefined {
+    const found = this.#framesOf(ranges, write);
+    if (found === undefined) return undefined;
+    try {
+      return use(found.pieces.map((piece) => this.frameBytes(piece.hpa, piece.length)));
+    } finally {
+      if (write) for (const frame of found.frames) this.#frames.invalidate_frame(frame);
+    }
   }
 
   release(gfns: readonly Gfn[]): number {
@@ -289,6 +286,27 @@ export class AddressSpace implements DeviceMemory {
     if (this.#pins.size === 0) return false;
     const entry = this.#entry(gfn);
     return (entry & entryFlags.E_PRESENT) !== 0 && this.#pins.has((entry & ~0xfff) >>> 0);
+  }
+
+  /** The frames behind ranges of RAM, allotted where they are not there yet, and the bytes in them that are meant. */
+  #framesOf(ranges: readonly GuestRange[], write: boolean): { pieces: ArenaRange[]; frames: number[] } | undefined {
+    const pieces: ArenaRange[] = [];
+    const frames: number[] = [];
+    for (const range of ranges) {
+      if (!this.isRam(range.gpa, range.length)) return undefined;
+      const whole = this.#pieces(range.gpa, range.length, (entry, gfn, offset, _done, length) => {
+        // A frame that others use could become theirs alone meanwhile.
+        const own = write || (entry & entryFlags.E_COW) !== 0;
+        const flags = own ? entryFlags.E_ACCESSED | entryFlags.E_DIRTY : entryFlags.E_ACCESSED;
+        const frame = this.#frames.frame_of(this.header, gfn, flags) >>> 0;
+        if (frame === 0) return false;
+        frames.push(frame);
+        append(pieces, frame + offset, length);
+        return true;
+      });
+      if (!whole) return undefined;
+    }
+    return { pieces, frames };
   }
 
   #unpin(frames: readonly number[], written: boolean): void {

@@ -41,6 +41,11 @@ export interface DeviceMemory extends GuestMemory {
    * more frames to give.
    */
   pin(ranges: readonly GuestRange[], write: boolean): Pinned | undefined;
+  /**
+   * Calls `use` with the bytes of these ranges, to be written if `write`, and gives back what it gives. Undefined, and nothing
+   * called, where `pin` gives nothing. Requires: `use` keeps none of them.
+   */
+  access<T>(ranges: readonly GuestRange[], write: boolean, use: (pieces: Uint8Array[]) => T): T | undefined;
   /** Gives the frames of these pages back: they read as zeros then. Pages that are pinned, and what is no RAM, stay. How many went. */
   release(gfns: readonly Gfn[]): number;
 }

@@ -40,11 +40,12 @@ export class IoThreads {
       this.#threads.set(request.service, thread);
     }
     const { words } = thread;
-    const line = new MachineLine(request, {
+    const waking = {
       wakeService: () => ring(words),
-      watch: (watching) => void Atomics.store(words, ioWords.watching, watching ? 1 : 0),
+      watch: (watching: boolean) => void Atomics.store(words, ioWords.watching, watching ? 1 : 0),
       now: () => this.#host.now(),
-    });
+    };
+    const line = new MachineLine(request, waking, this.#host.sharedFiles);
     thread.lines.push(line);
     return line;
   }

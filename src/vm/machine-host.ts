@@ -5,7 +5,7 @@
  * comes from outside (bytes on a serial line, a wish to stop) waits in shared memory until the loop looks.
  */
 
-import type { DiskConfig, GuestMemoryStatistics, IoThreadSetup, StreamHub } from "#devices";
+import type { DiskConfig, GuestMemoryStatistics, IoThreadSetup, SharedFiles, StreamHub } from "#devices";
 import type { EmitterSetup, PassName } from "#jit";
 import type { NetworkOptions } from "#net/rules";
 
@@ -167,6 +167,8 @@ export interface MachineHost {
   startEmitter?(setup: EmitterSetup): void;
   /** Starts a thread that calls `runIoThread` with this. Absent where there are none: then no device has files or networks. */
   startIo?(setup: IoThreadSetup): void;
+  /** Files that an I/O thread has open. Absent where threads have none in common. */
+  readonly sharedFiles?: SharedFiles | undefined;
 }
 
 export type ReportKind = "trace" | "digest" | "notice";

@@ -74,7 +74,7 @@ test("what cannot be opened says why", async () => {
   await t.close();
 });
 
-test("a service that fails says so, and is closed", async () => {
+test("a service that fails says so, and is closed with the machine: its device may use what it lends until then", async () => {
   let closed = 0;
   const t = lineTo(() => ({
     receive: () => Promise.reject(new Error("the disk is gone")),
@@ -83,6 +83,7 @@ test("a service that fails says so, and is closed", async () => {
   await t.until(() => t.line.isOpen);
   t.line.send(text("x"));
   await expect(t.until(() => false)).rejects.toThrow("the disk is gone");
+  expect(closed).toBe(0);
   await t.close();
   expect(closed).toBe(1);
 });

@@ -11,6 +11,8 @@
  * Frames of the first byte, service to machine: 0 data, 1 opened (with what the service has to say), 2 failed (with a text).
  */
 import { allocateMessageRing, MessageReceiver, MessageSender } from "#base";
+import { LentFile, type SharedFiles } from "./lent-file.ts";
+import { Trial } from "./trial.ts";
 
 /** What a device asks the host for. */
 export interface IoRequest {
@@ -46,6 +48,8 @@ export interface IoLine {
    * quick lately. An answer in time spares the guest a sleep and the host a change of threads.
    */
   linger(): void;
+  /** A file that the service has told of, by its number; undefined where the host's threads have none in common. */
+  borrow(file: number): LentFile | undefined;
 }
 
 /** A service could not be opened, or failed. The message is for a person. */
@@ -62,8 +66,6 @@ const messagesInTurn = 256;
 const lingerNs = 30_000;
 /** Looks between two at the clock. */
 const looksInRow = 32;
-/** Where lingering was in vain, up to so many chances for it are passed by. */
-const mostPassed = 1023;
 
 /** How the machine's thread and a service's wake each other. */
 export interface LineWaking {
@@ -87,11 +89,12 @@ export class MachineLine implements IoLine {
   #paused = false;
   #failure: IoError | undefined;
   readonly #waking: LineWaking;
-  #passed = 0;
-  #toPass = 0;
+  readonly #files: SharedFiles | undefined;
+  readonly #lingering = new Trial();
 
-  constructor(request: IoRequest, waking: LineWaking) {
+  constructor(request: IoRequest, waking: LineWaking, files?: SharedFiles) {
     this.#waking = waking;
+    this.#files = files;
     const wake = (): void => waking.wakeService();
     const { ringBytes = defaultRingBytes } = request;
     this.start = {
@@ -129,8 +132,7 @@ export class MachineLine implements IoLine {
   }
 
   linger(): void {
-    if (this.#paused || this.#passed++ < this.#toPass) return;
-    this.#passed = 0;
+    if (this.#paused || !this.#lingering.isDue) return;
     const waking = this.#waking;
     const until = waking.now() + lingerNs;
     waking.watch(true);
@@ -138,8 +140,12 @@ export class MachineLine implements IoLine {
       for (let look = 0; look < looksInRow && this.#receiver.isEmpty; look++);
     }
     waking.watch(false);
-    this.#toPass = this.#receiver.isEmpty ? Math.min(mostPassed, 2 * this.#toPass + 1) : 0;
+    this.#lingering.went(!this.#receiver.isEmpty);
     this.#handOut();
+  }
+
+  borrow(file: number): LentFile | undefined {
+    return this.#files && new LentFile(this.#files, file);
   }
 
   /** Whether something has come that was not handed out yet. */

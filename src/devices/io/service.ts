@@ -105,6 +105,8 @@ class ServiceLine implements ServicePort {
   readonly #receiver: MessageReceiver;
   readonly #lookAgain: () => void;
   #service: IoService | undefined;
+  /** Gets no messages any more. It is closed with the machine: until then the device may use files that it lends. */
+  #failed: IoService | undefined;
   /** `receive` gave a promise. */
   #busy = false;
   #waiting: Uint8Array[] = [];
@@ -145,7 +147,7 @@ class ServiceLine implements ServicePort {
     this.#frame(frameKind.data, ...parts);
   }
 
-  /** A service says so. One that has failed may still be closing what it had. */
+  /** A service says so. One that has failed may have something on its way. */
   get isStill(): boolean {
     return this.#service?.isStill ?? false;
   }
@@ -160,7 +162,7 @@ class ServiceLine implements ServicePort {
   }
 
   async close(): Promise<void> {
-    const service = this.#service;
+    const service = this.#service ?? this.#failed;
     this.#service = undefined;
     await service?.close();
   }
@@ -183,10 +185,9 @@ class ServiceLine implements ServicePort {
   }
 
   #fail(error: unknown): void {
-    const service = this.#service;
+    this.#failed = this.#service;
     this.#service = undefined;
     this.#frame(frameKind.failed, new TextEncoder().encode(error instanceof Error ? error.message : String(error)));
-    void Promise.resolve(service?.close()).catch(() => {});
   }
 
   #frame(kind: number, ...parts: readonly Uint8Array[]): void {

@@ -1,5 +1,5 @@
 /** The devices that fuzz.ts gets at, each with a host that answers sooner or later. */
-import type { IoLine } from "../io/index.ts";
+import { type IoLine, LentFile } from "../io/index.ts";
 import { ManualClock } from "../manual-clock.ts";
 import type { DeviceStream, StreamEnd, StreamProvider, StreamSource } from "../streams/index.ts";
 import { Balloon } from "./balloon/index.ts";
@@ -17,7 +17,8 @@ import { VirtioVsock } from "./vsock/index.ts";
 export const fuzzedDevices: Readonly<Record<string, MakeFuzzed>> = {
   rng: (_, random) => ({ device: new Rng((target) => target.fill(random(256))) }),
   blk: (memory, random) => {
-    const facts = { sizeBytes: 1 << 20, readOnly: random(8) === 0, id: "fuzz", physicalBlockBytes: 4096 };
+    const lent = random(2) === 0 ? 1 : undefined;
+    const facts = { sizeBytes: 1 << 20, readOnly: random(8) === 0, id: "fuzz", physicalBlockBytes: 4096, file: lent };
     const line = new FuzzLine(random, new TextEncoder().encode(JSON.stringify(facts)));
     const device = new Blk(memory, line);
     const answerTo = (message: Uint8Array): Uint8Array => encodeAnswer(decodeRequest(message).tag, random(2)).slice();
@@ -103,6 +104,18 @@ class FuzzLine implements IoLine {
   }
 
   linger(): void {}
+
+  /** A file that is sometimes slow, and sometimes refuses. */
+  borrow(file: number): LentFile {
+    const random = this.#random;
+    let now = 0;
+    const read = (_: number, _offset: number, pieces: Uint8Array[]): boolean => {
+      for (const piece of pieces) piece.fill(random(256));
+      return random(16) > 0;
+    };
+    return new LentFile({ read, write: () => random(16) > 0, now: () => (now += random(60_000)) }, file);
+  }
+
   resume(): void {
     this.paused = false;
     this.onResume();

@@ -6,6 +6,7 @@
  * the guest is bounded. The same seed gives the same cases.
  */
 import { type Gpa, gpa } from "#address";
+import type { GuestRange } from "#memory";
 import type { AccessSize } from "../bus.ts";
 import { ManualClock } from "../manual-clock.ts";
 import type { VirtioDevice } from "./device.ts";
@@ -61,6 +62,13 @@ export class FuzzMemory extends FlatMemory {
   override read(at: Gpa, target: Uint8Array): boolean {
     this.#count(target.length);
     return super.read(at, target);
+  }
+
+  override access<T>(ranges: readonly GuestRange[], write: boolean, use: (pieces: Uint8Array[]) => T): T | undefined {
+    return super.access(ranges, write, (pieces) => {
+      for (const piece of pieces) this.#count(piece.length);
+      return use(pieces);
+    });
   }
 
   override write(at: Gpa, source: Uint8Array): boolean {

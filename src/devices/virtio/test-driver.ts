@@ -60,6 +60,11 @@ export class FlatMemory implements DeviceMemory {
     };
   }
 
+  access<T>(ranges: readonly GuestRange[], _write: boolean, use: (pieces: Uint8Array[]) => T): T | undefined {
+    if (!ranges.every((range) => this.isRam(range.gpa, range.length))) return undefined;
+    return use(ranges.map((range) => this.bytes.subarray(range.gpa, range.gpa + range.length)));
+  }
+
   release(gfns: readonly number[]): number {
     const there = gfns.filter((gfn) => this.isRam(gpa(gfn * pageBytes), pageBytes));
     for (const gfn of there) this.bytes.fill(0, gfn * pageBytes, (gfn + 1) * pageBytes);

@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { IoLine } from "../../io/index.ts";
+import { LentFile, type SharedFiles } from "../../io/lent-file.ts";
 import { commonConfig } from "../registers.ts";
 import { TestDriver } from "../test-driver.ts";
-import { Blk } from "./device.ts";
+import { Blk, type BlkMemory } from "./device.ts";
 import { type BlockRequest, blockOperation, type DiskFacts, decodeRequest, encodeAnswer } from "./protocol.ts";
 
 const read = 0;
@@ -23,8 +24,12 @@ class SlowService implements IoLine {
   pause = (): void => {};
   resume = (): void => {};
   linger = (): void => {};
+  /** The disk, where the service lends it. */
+  readonly #lent: Uint8Array | undefined;
+  borrow = (): LentFile | undefined => this.#lent && lentFile(this.#lent);
 
-  constructor(facts: Partial<DiskFacts> = {}) {
+  constructor(facts: Partial<DiskFacts>, lent?: Uint8Array) {
+    this.#lent = lent;
     const all = { sizeBytes, readOnly: false, id: "disk.img", physicalBlockBytes: 4096, ...facts };
     this.greeting = new TextEncoder().encode(JSON.stringify(all));
   }
@@ -41,13 +46,41 @@ class SlowService implements IoLine {
   }
 }
 
+/** A file of the host that is these bytes, and fails past their end. */
+function lentFile(bytes: Uint8Array): LentFile {
+  const each = (
+    offset: number,
+    pieces: Uint8Array[],
+    copy: (piece: Uint8Array, there: Uint8Array) => void,
+  ): boolean => {
+    let at = offset;
+    for (const piece of pieces) {
+      if (at + piece.length > bytes.length) return false;
+      copy(piece, bytes.subarray(at, at + piece.length));
+      at += piece.length;
+    }
+    return true;
+  };
+  const files: SharedFiles = {
+    read: (_, offset, pieces) => each(offset, pieces, (piece, there) => piece.set(there)),
+    write: (_, offset, pieces) => each(offset, pieces, (piece, there) => there.set(piece)),
+    now: () => 0,
+  };
+  return new LentFile(files, 3);
+}
+
 let service: SlowService;
 let t: TestDriver;
 
-function driverOf(facts: Partial<DiskFacts> = {}): void {
-  service = new SlowService(facts);
+const memory: BlkMemory = {
+  pin: (ranges, forWrite) => t.memory.pin(ranges, forWrite),
+  access: (ranges, forWrite, use) => t.memory.access(ranges, forWrite, use),
+};
+
+function driverOf(facts: Partial<DiskFacts> = {}, lent?: Uint8Array): void {
+  service = new SlowService(facts, lent);
   // The device pins what its driver's memory is, which is made after it.
-  const device = new Blk({ pin: (ranges, forWrite) => t.memory.pin(ranges, forWrite) }, service);
+  const device = new Blk(memory, service);
   t = new TestDriver(device);
 }
 beforeEach(() => driverOf());
@@ -177,11 +210,47 @@ describe("the driver's cache mode", () => {
   });
 
   test("and for a driver that knows of no flush", () => {
-    const device = new Blk({ pin: (ranges, forWrite) => t.memory.pin(ranges, forWrite) }, service);
+    const device = new Blk(memory, service);
     t = new TestDriver(device, { features: 0n });
     expect(request([head(write), new Uint8Array(512)], [1]).steps.map(([each]) => each)).toContain(
       blockOperation.flush,
     );
+  });
+});
+
+describe("a file that is lent", () => {
+  beforeEach(() => driverOf({ file: 3 }, new Uint8Array(1 << 18)));
+
+  test("takes and gives small transfers before the kick is over, and the driver hears of all at once", () => {
+    const bytes = new Uint8Array(1024).map((_, n) => n * 7);
+    t.add(0, [head(write, 5), bytes], [1]);
+    t.add(0, [head(read, 6)], [256, 256, 1]);
+    t.kick(0);
+    const [written, found] = t.used(0);
+    expect([written?.bytes, found?.written, found?.bytes]).toEqual([
+      Uint8Array.of(0),
+      513,
+      Uint8Array.of(...bytes.subarray(512), 0),
+    ]);
+    expect([service.requests.length, t.memory.pinned, t.interrupts]).toEqual([0, 0, [1]]);
+  });
+
+  test("is not asked for what is large, nor for flushes", () => {
+    expect(request([head(read)], [256 << 10, 1]).steps).toEqual([[blockOperation.read, 0, 256 << 10, 256 << 10]]);
+    expect(request([head(flush)], [1]).steps).toEqual([[blockOperation.flush, 0, 0, 0]]);
+  });
+
+  test("is flushed by the service where each write is to be safe", () => {
+    t.setConfig(32, 1, 0);
+    expect(request([head(write), new Uint8Array(512)], [1]).steps).toEqual([[blockOperation.flush, 0, 0, 0]]);
+  });
+
+  test("that fails leaves the request to the service, which says what is wrong", () => {
+    const past = (1 << 18) / 512;
+    expect(request([head(read, past)], [512, 1], 1)).toMatchObject({
+      steps: [[blockOperation.read, 1 << 18, 512, 512]],
+      status: 1,
+    });
   });
 });
 

@@ -1,16 +1,25 @@
 /**
  * The block device (virtio 1.2, "Block Device"). It checks requests and passes them to its service on the disk thread; the
- * data goes between file and guest frames there, while the guest runs on.
+ * data goes between file and guest frames there, while the guest runs on. Where the service lends its file, small transfers are
+ * made on the spot.
  *
  * Laws: a request is answered exactly once, after all its steps; what the guest was told is flushed has been flushed. The
  * frames of a request are pinned until the service is done with them, and while one is after a reset the driver waits.
  */
-import type { GuestRange, Pinned } from "#memory";
-import type { IoLine } from "../../io/index.ts";
+import type { DeviceMemory, Pinned } from "#memory";
+import type { IoLine, LentFile } from "../../io/index.ts";
 import { copyState, restoreState } from "../../state.ts";
 import type { Chain, VirtioDevice, VirtioDriver, Virtqueue } from "../device.ts";
 import { type BlkState, newBlkState } from "./persist.ts";
-import { blockOperation, blockStatus, type DiskFacts, decodeAnswer, encodeRequest, maxPieces } from "./protocol.ts";
+import {
+  type BlockOperation,
+  blockOperation,
+  blockStatus,
+  type DiskFacts,
+  decodeAnswer,
+  encodeRequest,
+  maxPieces,
+} from "./protocol.ts";
 import {
   type BlockStep,
   maxRangeSectors,
@@ -61,21 +70,20 @@ interface StepInFlight {
 }
 
 /** What of the guest's memory the device hands out. */
-export interface PinMemory {
-  pin(ranges: readonly GuestRange[], write: boolean): Pinned | undefined;
-}
+export type BlkMemory = Pick<DeviceMemory, "pin" | "access">;
 
 export class Blk implements VirtioDevice<BlkState> {
   readonly type = 2;
   readonly classCode = 0x01_0000;
   readonly queueSizes = [queueSize];
-  readonly #memory: PinMemory;
+  readonly #memory: BlkMemory;
   readonly #line: IoLine;
   readonly #state = newBlkState();
   readonly #inFlight = new Map<number, StepInFlight>();
   /** Steps that found no room on the line, in order. */
   readonly #unsent: OpenRequest[] = [];
   #facts: DiskFacts | undefined;
+  #file: LentFile | undefined;
   #queue: Virtqueue | undefined;
   #flushes = false;
   #nextTag = 0;
@@ -83,7 +91,7 @@ export class Blk implements VirtioDevice<BlkState> {
   #long = 0;
 
   /** `line`: to a block service. */
-  constructor(memory: PinMemory, line: IoLine) {
+  constructor(memory: BlkMemory, line: IoLine) {
     this.#memory = memory;
     this.#line = line;
     line.onMessage = (message) => this.#answered(message);
@@ -150,7 +158,10 @@ export class Blk implements VirtioDevice<BlkState> {
 
   /** What the service said; read when the guest first asks, since the disk is opened after the device is made. */
   get #disk(): DiskFacts {
-    this.#facts ??= JSON.parse(new TextDecoder().decode(this.#line.greeting)) as DiskFacts;
+    if (this.#facts === undefined) {
+      this.#facts = JSON.parse(new TextDecoder().decode(this.#line.greeting)) as DiskFacts;
+      if (this.#facts.file !== undefined) this.#file = this.#line.borrow(this.#facts.file);
+    }
     return this.#facts;
   }
 
@@ -206,6 +217,10 @@ export class Blk implements VirtioDevice<BlkState> {
       const dataBytes = request.status === VIRTIO_BLK_S_OK ? request.dataBytes : 0;
       return finish(request.queue, request.chain, dataBytes, request.status);
     }
+    if (this.#transfer(step)) {
+      request.next++;
+      return this.#goOn(request);
+    }
     const pinned = this.#memory.pin(step.data, step.operation === blockOperation.read);
     if (pinned === undefined || pinned.pieces.length > maxPieces) {
       pinned?.release();
@@ -219,9 +234,18 @@ export class Blk implements VirtioDevice<BlkState> {
     }
     this.#nextTag = (tag + 1) >>> 0;
     request.next++;
-    const isLong = step.length > quickBytes || !isTransfer(step);
+    const isLong = step.length > quickBytes || !isTransfer(step.operation);
     if (isLong) this.#long++;
     this.#inFlight.set(tag, { request, pinned, isLong });
+  }
+
+  /** Does the step on the spot; false where that is the service's. */
+  #transfer({ operation, offset, length, data }: BlockStep): boolean {
+    const file = this.#file;
+    if (file === undefined || !isTransfer(operation) || !file.isFor(length)) return false;
+    const reads = operation === blockOperation.read;
+    const use = (pieces: Uint8Array[]) => (reads ? file.read(offset, pieces) : file.write(offset, pieces));
+    return this.#memory.access(data, reads, use) === true;
   }
 
   #answered(message: Uint8Array): void {
@@ -252,5 +276,5 @@ function finish(queue: Virtqueue, chain: Chain, dataBytes: number, status: numbe
   queue.push(chain, status === VIRTIO_BLK_S_OK ? dataBytes + 1 : chain.writableBytes);
 }
 
-const isTransfer = ({ operation }: BlockStep): boolean =>
+const isTransfer = (operation: BlockOperation): boolean =>
   operation === blockOperation.read || operation === blockOperation.write;

@@ -28,6 +28,8 @@ export interface DiskFacts {
   readonly id: string;
   /** What the host likes its accesses to be a multiple of. */
   readonly physicalBlockBytes: number;
+  /** A file that is the disk, byte by byte, as the host numbers it: it is lent to the machine's thread. */
+  readonly file?: number;
 }
 
 export const blockOperation = { read: 0, write: 1, flush: 2, discard: 3, writeZeroes: 4, writeZeroesUnmap: 5 } as const;

@@ -205,6 +205,7 @@ function setUp() {
     pause: () => {},
     resume: () => {},
     linger: () => {},
+    borrow: () => undefined,
   };
   let memory: TestDriver["memory"] | undefined;
   const lazily = new Proxy({} as TestDriver["memory"], {

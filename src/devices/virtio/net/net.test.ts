@@ -29,6 +29,7 @@ class FakeLine implements IoLine {
     this.paused = true;
   }
   linger(): void {}
+  borrow(): undefined {}
   resume(): void {
     this.paused = false;
     while (!this.paused && this.waiting.length > 0) this.onMessage(this.waiting.shift() as Uint8Array<ArrayBuffer>);

@@ -1,0 +1,53 @@
+/**
+ * A file that a service has open and lends to its device: what the host has in memory is copied in a tenth of the time that it takes
+ * to wake another thread for it.
+ *
+ * Law: the machine's thread stands still for one slow transfer in a thousand at most, where they are slow. (A transfer that took
+ * long shows that the host had to wait for something; the next ones are left to the service, ever more of them.)
+ */
+import { Trial } from "./trial.ts";
+
+/** A host whose threads all know an open file by the same number. */
+export interface SharedFiles {
+  /** Fills the pieces, one after the other, from `offset` on. False where the host did not do it, or not all of it. */
+  read(file: number, offset: number, pieces: Uint8Array[]): boolean;
+  write(file: number, offset: number, pieces: Uint8Array[]): boolean;
+  /** Nanoseconds. */
+  now(): number;
+}
+
+/** The largest transfer that is made here: copying it takes as long as waking a thread. */
+const mostBytes = 128 << 10;
+const slowNs = 100_000;
+
+export class LentFile {
+  readonly #files: SharedFiles;
+  readonly #file: number;
+  readonly #trial = new Trial();
+
+  constructor(files: SharedFiles, file: number) {
+    this.#files = files;
+    this.#file = file;
+  }
+
+  /** Whether `bytes` may be read or written here now. To be asked once before each transfer. */
+  isFor(bytes: number): boolean {
+    return bytes <= mostBytes && this.#trial.isDue;
+  }
+
+  /** False where it is the service's to do after all; some of it may have been done. */
+  read(offset: number, pieces: Uint8Array[]): boolean {
+    return this.#timed(() => this.#files.read(this.#file, offset, pieces));
+  }
+
+  write(offset: number, pieces: Uint8Array[]): boolean {
+    return this.#timed(() => this.#files.write(this.#file, offset, pieces));
+  }
+
+  #timed(transfer: () => boolean): boolean {
+    const from = this.#files.now();
+    const done = transfer();
+    this.#trial.went(done && this.#files.now() - from < slowNs);
+    return done;
+  }
+}
