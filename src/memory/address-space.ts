@@ -9,6 +9,7 @@ import { assert } from "#base";
 import type { Arena } from "./arena.ts";
 import { entryFlags, spaceFields } from "./arena-layout.ts";
 import type { ArenaRange, DeviceMemory, GuestRange, Pinned } from "./device-memory.ts";
+import { DirtyTracker, trackerBytes } from "./dirty-log.ts";
 
 /**
  * Where the bytes of pages are that no frame holds yet: a snapshot, say. Pages that it has not are zeros.
@@ -35,6 +36,9 @@ export interface FrameSource {
   leave_space(space: number): void;
   /** Takes the frames of the `count` guest frames whose numbers are the words at `list`; how many there were. */
   release_frames(space: number, list: number, count: number): number;
+  /** See src/runtime/memory/logs.ts. */
+  harvest_flags(space: number, flags: number, bitmap: number): number;
+  harvest_ring(space: number, list: number): number;
   /** XXH64, seed 0, of bytes in the arena; `size` is a multiple of 32. */
   xxh64(at: number, size: number): bigint;
 }
@@ -60,6 +64,8 @@ export class AddressSpace implements DeviceMemory {
   /** Arena offset of the header (spaceFields). */
   readonly header: number;
   readonly #table: number;
+  /** Which pages are stored to. */
+  readonly dirty: DirtyTracker;
   /** How often each frame is pinned. */
   readonly #pins = new Map<number, number>();
   /** Arena offset of the words that `release` hands over; header and tables are in one piece with it. */
@@ -75,15 +81,16 @@ export class AddressSpace implements DeviceMemory {
     this.#frames = frames;
     this.memslots = memslots;
     this.sizeBytes = memslots.reduce((sum, slot) => sum + slot.sizeBytes, 0);
+    const fixedBytes = headerBytes + firstTableBytes + 4 * releaseBatch + trackerBytes(memslots);
     if (header !== undefined) {
       this.header = header;
       this.#table = arena.i32[(header + spaceFields.S_TABLE) >> 2];
       this.#releaseList = this.#table + firstTableBytes;
       this.#pieceBytes = 0;
+      this.dirty = new DirtyTracker(arena, frames, this, this.#releaseList + 4 * releaseBatch);
       return;
     }
     const tables = tablesOf(memslots);
-    const fixedBytes = headerBytes + firstTableBytes + 4 * releaseBatch;
     this.#pieceBytes = fixedBytes + tables.length * tableBytes;
     this.header = arena.lend(this.#pieceBytes);
     this.#table = this.header + headerBytes;
@@ -95,6 +102,7 @@ export class AddressSpace implements DeviceMemory {
       words[(this.#table >> 2) + table] = this.header + fixedBytes + n * tableBytes;
     });
     for (const slot of memslots) this.#map(slot);
+    this.dirty = new DirtyTracker(arena, frames, this, this.#releaseList + 4 * releaseBatch);
   }
 
   /**
@@ -203,7 +211,14 @@ export class AddressSpace implements DeviceMemory {
     if (found === undefined) return undefined;
     const { pieces, frames } = found;
     for (const frame of frames) this.#pins.set(frame, (this.#pins.get(frame) ?? 0) + 1);
-    return { pieces, release: () => this.#unpin(frames, write) };
+    return {
+      pieces,
+      release: () => {
+        // A harvest of the dirty log may have come before the last of what was written.
+        if (write) this.#framesOf(ranges, write);
+        this.#unpin(frames, write);
+      },
+    };
   }
 
   access<T>(ranges: readonly GuestRange[], write: boolean, use: (pieces: Uint8Array[]) => T): T | undefined {

@@ -133,6 +133,10 @@ export const spaceFields = {
   /** Guest frame numbers at and above this one are nothing. */
   S_GFN_END: 4,
   S_FRAMES: 8,
+  /** The dirty ring (runtime/memory/logs.ts): arena offset or 0, guest frame numbers it has room for, and how many there were. */
+  S_DIRTY_RING: 12,
+  S_DIRTY_ROOM: 16,
+  S_DIRTY_COUNT: 20,
 } as const;
 
 /**

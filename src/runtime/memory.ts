@@ -6,7 +6,7 @@ export { fetch, tlb_flush, tlb_flush_all, tlb_flush_page, tlb_switch } from "./m
 export {
   block_hash, claim_code, fetch_code, forget_blocks, forget_code, invalidate_frame, linear_rip, lookup, protect_code, register_block, take_forgets,
 } from "./memory/blocks";
-export { beginExclusive, endExclusive, endLifting, isExclusive, lock, park, resume, severalThreads, unlock, use_thread } from "./memory/exclusive";
+export { beginExclusive, endExclusive, endLifting, isExclusive, lock, park, parks, resume, severalThreads, unlock, use_thread } from "./memory/exclusive";
 export { forgetContext, forgetContexts } from "./memory/generations";
 export { use_translations } from "./memory/worker";
 export { access, access_exclusive, accessAs, commit, commitAs, interpreter_access, page_miss, pagePointer, raise_target, readAs, resolve, seek, translate, writeAs } from "./memory/access";

@@ -10,7 +10,7 @@
  * imm: bits 0-1 log2 of the element, 2-3 log2 of the address size, then the flags below.
  */
 import * as L from "./layout";
-import { access, commit, pagePointer, raise, raiseNonCanonical, READ, WRITE } from "./memory";
+import { access, commit, pagePointer, parks, raise, raiseNonCanonical, READ, WRITE } from "./memory";
 
 import { segment_access } from "./segment-access";
 
@@ -191,12 +191,17 @@ export function rep_movs(vp: u32, a: u32, b: u32, imm: u32): u32 {
     let p: u32 = 0;
     let q: u32 = 0;
     if (n != 0) {
-      p = page(vp, a, source, imm, READ);
-      if (p == 0 && load<u32>(vp, L.LEAVE) != 0) break;
-      q = page(vp, b, target, imm, WRITE);
-      if (q == 0 && load<u32>(vp, L.LEAVE) != 0) break;
-      // Making the target writable may have given it, and so the source, another frame.
-      if (p != 0 && q != 0) p = page(vp, a, source, imm, READ);
+      let before: u32;
+      do {
+        before = parks;
+        p = page(vp, a, source, imm, READ);
+        if (p == 0 && load<u32>(vp, L.LEAVE) != 0) break;
+        q = page(vp, b, target, imm, WRITE);
+        if (q == 0 && load<u32>(vp, L.LEAVE) != 0) break;
+        // Making the target writable may have given it, and so the source, another frame.
+        if (p != 0 && q != 0) p = page(vp, a, source, imm, READ);
+      } while (parks != before);
+      if ((p == 0 || q == 0) && load<u32>(vp, L.LEAVE) != 0) break;
     } else n = 1;
     if (p != 0 && q != 0) {
       const bytes = <u32>n << k;

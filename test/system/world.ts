@@ -91,6 +91,9 @@ export class World {
     this.#engine.runtime.update_mode(this.vcpu.vp);
   }
 
+  get memory(): AddressSpace {
+    return this.#space;
+  }
   write(at: number, bytes: Uint8Array): void {
     this.#space.write(gpa(at), bytes);
   }

@@ -10,7 +10,7 @@ import { MODIFY, READ, WRITE, walk, walkedGpa } from "./walk";
 import { copies } from "./share";
 import { codeFrame, copiesCode, entryAddress, fillFor } from "./tlb";
 import { countsStores, invalidate_range, noteStore, touchesCode, touchesRunning } from "./blocks";
-import { beginExclusive, endExclusive, isExclusive, severalThreads, tellOthers } from "./exclusive";
+import { beginExclusive, endExclusive, isExclusive, parks, severalThreads, tellOthers } from "./exclusive";
 import { noteAccess } from "../system/breakpoints";
 
 /** What `translate` answers where nothing is mapped. */
@@ -24,16 +24,16 @@ let pieceGpa: u64 = 0;
 /** The interpreter asks, for an operation of the block at RIP: no compiled region is under way. */
 let interpreting: bool = false;
 
-/** Resolves one page's piece of an access; false with LEAVE set. */
-function resolvePiece(vp: u32, va: u64, intent: u32, mode: u32): bool {
+/** Resolves one page's piece of an access, whose use `flags` are noted; false with LEAVE set. */
+function resolvePiece(vp: u32, va: u64, intent: u32, mode: u32, flags: u32): bool {
   if (!canonical(va)) return raiseNonCanonical(vp) != 0;
   if (walk(vp, va, intent, mode == 0, mode == 2) == 0) return false;
   const space = load<u32>(vp, L.SPACE);
   const gfn = walkedGpa >> 12;
-  const writing = intent == WRITE || intent == MODIFY;
   pieceGpa = walkedGpa | (va & 4095);
+  const writing = intent == WRITE || intent == MODIFY;
   if (writing && load<u32>(vp, L.STEPPING) == 0 && copiesCode(space, gfn)) return need_step(vp) != 0;
-  const frame = frameOf(space, gfn, writing ? L.E_ACCESSED | L.E_DIRTY : L.E_ACCESSED);
+  const frame = frameOf(space, gfn, flags);
   pieceAddress = frame == 0 ? 0 : frame + (<u32>va & 4095);
   return true;
 }
@@ -61,13 +61,14 @@ export function accessAs(vp: u32, va: u64, size: u32, intent: u32, mode: u32): u
   const stepping = load<u32>(vp, L.STEPPING) != 0;
   const first = min(size, 4096 - offset);
   // Both pages are resolved before anything is read: a fault on the second leaves no trace but A and D bits.
-  if (!resolvePiece(vp, va, intent, mode)) return 0;
+  // Nothing is stored before `commit`.
+  if (!resolvePiece(vp, va, intent, mode, L.E_ACCESSED)) return 0;
   const address1 = pieceAddress;
   const gpa1 = pieceGpa;
   let address2: u32 = 0;
   let gpa2: u64 = 0;
   if (first < size) {
-    if (!resolvePiece(vp, va + <u64>first, intent, mode)) return 0;
+    if (!resolvePiece(vp, va + <u64>first, intent, mode, L.E_ACCESSED)) return 0;
     address2 = pieceAddress;
     gpa2 = pieceGpa;
   }
@@ -136,15 +137,19 @@ function mmioPart(gpa: u64, size: u32): u32 {
   return 1;
 }
 
-function scatter(vp: u32, from: u32, address: u32, gpa: u64, size: u32): void {
+/** Bytes [from, from + size) of the bounce buffer, to RAM. */
+function putBytes(vp: u32, from: u32, address: u32, gpa: u64, size: u32): void {
+  if (address == 0 || readOnly(load<u32>(vp, L.SPACE), gpa >> 12)) return;
+  const start = address & 4095;
+  invalidate_range(address & 0xfffff000, start, start + size);
+  memory.copy(address, vp + L.BOUNCE + from, size);
+}
+
+/** After `putBytes`: tells others of code that was changed; what is no RAM goes to its device. */
+function finish(vp: u32, from: u32, address: u32, gpa: u64, size: u32): void {
+  const start = address & 4095;
+  if (address != 0) return tellOthers(address & 0xfffff000, start, start + size);
   const source = vp + L.BOUNCE + from;
-  if (address != 0) {
-    if (readOnly(load<u32>(vp, L.SPACE), gpa >> 12)) return;
-    const from = address & 4095;
-    invalidate_range(address & 0xfffff000, from, from + size);
-    memory.copy(address, source, size);
-    return tellOthers(address & 0xfffff000, from, from + size);
-  }
   if (isExclusive()) endExclusive();
   let done: u32 = 0;
   while (done < size) {
@@ -158,14 +163,23 @@ function scatter(vp: u32, from: u32, address: u32, gpa: u64, size: u32): void {
 
 export function commitAs(vp: u32, va: u64, size: u32, mode: u32): u32 {
   const first = min(size, 4096 - (<u32>va & 4095));
-  if (!resolvePiece(vp, va, WRITE, mode)) return 0;
-  const address1 = pieceAddress;
-  const gpa1 = pieceGpa;
-  if (first < size) {
-    if (!resolvePiece(vp, va + <u64>first, WRITE, mode)) return 0;
-    scatter(vp, first, pieceAddress, pieceGpa, size - first);
-  }
-  scatter(vp, 0, address1, gpa1, first);
+  let address1: u32 = 0;
+  let gpa1: u64 = 0;
+  let before: u32;
+  do {
+    before = parks;
+    if (!resolvePiece(vp, va, WRITE, mode, L.E_ACCESSED | L.E_DIRTY)) return 0;
+    address1 = pieceAddress;
+    gpa1 = pieceGpa;
+    if (first < size && !resolvePiece(vp, va + <u64>first, WRITE, mode, L.E_ACCESSED | L.E_DIRTY)) return 0;
+  } while (parks != before);
+  const address2 = first < size ? pieceAddress : 0;
+  const gpa2 = pieceGpa;
+  // All of RAM before anything that may park.
+  putBytes(vp, 0, address1, gpa1, first);
+  if (first < size) putBytes(vp, first, address2, gpa2, size - first);
+  finish(vp, 0, address1, gpa1, first);
+  if (first < size) finish(vp, first, address2, gpa2, size - first);
   return 1;
 }
 

@@ -59,7 +59,14 @@ function changes(at: u32, value: u32): bool {
   return false;
 }
 
+/**
+ * How often this thread has parked. While it is parked frames may be taken away and harvested from the logs: what several accesses
+ * have found holds together only where it has not parked in between.
+ */
+export let parks: u32 = 0;
+
 export function park(vp: u32): void {
+  parks++;
   atomic.store<u32>(vp + L.RUNNING, 0);
   if (atomic.load<u32>(L.PROCESS + L.P_EXCLUSIVE) != 0) atomic.notify(vp + L.RUNNING, -1);
 }

@@ -2,6 +2,7 @@
 import { fillFrame, noMemory } from "../host";
 import * as L from "../layout";
 import { lock, unlock } from "./exclusive";
+import { noteDirty } from "./logs";
 import { own } from "./share";
 import { records } from "./worker";
 
@@ -56,8 +57,14 @@ export function frameOf(space: u32, gfn: u64, flags: u32): u32 {
   if ((entry & L.E_RAM) == 0) return 0;
   if ((entry & L.E_PRESENT) == 0) entry = touch(space, at, <u32>gfn);
   if ((entry & L.E_COW) != 0 && (flags & L.E_DIRTY) != 0) entry = own(space, at);
-  if ((entry & flags) != flags) atomic.or<u32>(at, flags);
+  if ((entry & flags) != flags) mark(space, at, <u32>gfn, flags);
   return entry & 0xfffff000;
+}
+
+/** Notes in an entry that its page is used. */
+function mark(space: u32, at: u32, gfn: u32, flags: u32): void {
+  const before = atomic.or<u32>(at, flags);
+  if ((flags & ~before & L.E_DIRTY) != 0) noteDirty(space, gfn);
 }
 
 /** The entry at `at` with a frame, which another thread may have given it just now. */
@@ -67,10 +74,12 @@ function touch(space: u32, at: u32, gfn: u32): u32 {
   if ((entry & L.E_PRESENT) == 0) {
     const frame = allotFrame(true);
     if (frame != 0 && (entry & L.E_BACKED) != 0) fillFrame(space, gfn, frame);
-    entry = frame == 0 ? 0 : (entry & ~L.E_BACKED) | frame | L.E_PRESENT;
+    entry = 0;
     if (frame != 0) {
       store<u32>(space, load<u32>(space, L.S_FRAMES) + 1, L.S_FRAMES);
-      atomic.store<u32>(at, entry);
+      // Another thread may be clearing E_DIRTY.
+      atomic.and<u32>(at, ~L.E_BACKED);
+      entry = atomic.or<u32>(at, frame | L.E_PRESENT) | frame | L.E_PRESENT;
     }
   }
   unlock(L.PROCESS + L.P_FRAME_LOCK);

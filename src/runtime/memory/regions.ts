@@ -23,7 +23,7 @@ const AFTERWARDS: u32 = 64;
 /** The last `code_frame` found a global page. */
 let foundGlobal: bool = false;
 
-/** HPA of the frame that code at `va` runs from, told without a trace: 0 where fetching would fault or set an accessed bit. */
+/** HPA of the frame that code at `va` runs from, told without a trace in its tables: 0 where fetching would fault or set an accessed bit. */
 export function code_frame(vp: u32, va: u64): u32 {
   const user = (load<u32>(vp, L.MODE) & 3) == 0;
   const entry = vp + L.FETCH_TLB + (user ? 0 : L.TLB_BYTES) + ((<u32>(va >> 12) & (L.TLB_ENTRIES - 1)) << 4);
@@ -33,11 +33,11 @@ export function code_frame(vp: u32, va: u64): u32 {
   }
   foundGlobal = false;
   const space = load<u32>(vp, L.SPACE);
-  if ((load<u64>(vp, L.CR0) & 0x80000000) == 0) return frameOf(space, (va & 0xffffffff) >> 12, 0);
+  if ((load<u64>(vp, L.CR0) & 0x80000000) == 0) return frameOf(space, (va & 0xffffffff) >> 12, L.E_ACCESSED);
   let table = load<u64>(vp, L.CR3) & PHYSICAL_MASK;
   let userPage = true;
   for (let shift: u64 = 39; shift >= 12; shift -= 9) {
-    const frame = frameOf(space, table >> 12, 0);
+    const frame = frameOf(space, table >> 12, L.E_ACCESSED);
     if (frame == 0) return 0;
     const found = load<u64>(frame + ((<u32>(va >> shift) & 511) << 3));
     if ((found & WALKED) != WALKED || found >> 63 != 0) return 0;
@@ -46,7 +46,7 @@ export function code_frame(vp: u32, va: u64): u32 {
       if (user != userPage) return 0;
       const within: u64 = (1 << shift) - 1;
       foundGlobal = (found & 0x100) != 0 && (load<u64>(vp, L.CR4) & 0x80) != 0;
-      return frameOf(space, ((found & PHYSICAL_MASK & ~within) | (va & within)) >> 12, 0);
+      return frameOf(space, ((found & PHYSICAL_MASK & ~within) | (va & within)) >> 12, L.E_ACCESSED);
     }
     table = found & PHYSICAL_MASK;
   }

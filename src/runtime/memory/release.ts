@@ -2,10 +2,12 @@
 import * as L from "../layout";
 import { beginExclusive, endExclusive } from "./exclusive";
 import { entryOf } from "./frames";
+import { noteDirty } from "./logs";
 import { drop, flush_space } from "./share";
 
 /**
  * Takes the frames of the guest frames whose numbers are the `count` words at `list`; how many there were.
+ * They are dirty, as if zeros had been stored to them.
  * Law: when it returns no TLB and no translated code refers to them; so other vCPUs stand still meanwhile.
  */
 export function release_frames(space: u32, list: u32, count: u32): u32 {
@@ -16,7 +18,9 @@ export function release_frames(space: u32, list: u32, count: u32): u32 {
     if (at == 0) continue;
     const entry = load<u32>(at);
     // What only a snapshot holds is forgotten, too.
-    atomic.store<u32>(at, entry & (L.E_RAM | L.E_READONLY | L.E_DIRTY));
+    const held = (entry & (L.E_PRESENT | L.E_BACKED)) != 0;
+    atomic.store<u32>(at, (entry & (L.E_RAM | L.E_READONLY | L.E_DIRTY)) | (held ? L.E_DIRTY : 0));
+    if (held && (entry & L.E_DIRTY) == 0) noteDirty(space, load<u32>(list + (n << 2)));
     if ((entry & L.E_PRESENT) == 0) continue;
     drop(entry);
     released++;

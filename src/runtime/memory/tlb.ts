@@ -76,6 +76,12 @@ export function tlb_flush_all(vp: u32): void {
   store<u64>(vp, load<u64>(vp, L.TLB_FLUSHES) + 1, L.TLB_FLUSHES);
 }
 
+/** Forgets what may be written to: the next store to each page is looked at. */
+export function forget_writes(vp: u32): void {
+  forgetPages(vp);
+  for (let mode: u32 = 0; mode < 3; mode++) emptyTlb(vp + L.TLB + (mode * 2 + 1) * L.TLB_BYTES);
+}
+
 export function emptyEntry(at: u32, vp: u32): void {
   const index = ((at - vp - L.TLB) >> 4) & (L.TLB_ENTRIES - 1);
   store<u64>(at, index == L.TLB_ENTRIES - 1 ? 0 : EMPTY);

@@ -28,14 +28,14 @@ export let walkedFlags: u32 = 0;
 
 /** Address of a page-table entry in the arena, or 0. */
 function tableEntry(space: u32, table: u64, index: u64): u32 {
-  const frame = frameOf(space, table >> 12, 0);
+  const frame = frameOf(space, table >> 12, L.E_ACCESSED);
   return frame == 0 ? 0 : frame + (<u32>index << 3);
 }
 
 /** Sets bits of a page-table entry that was `entry`; false where it has changed meanwhile. */
 function setBits(space: u32, table: u64, index: u64, entry: u64, bits: u64): bool {
   if ((entry & bits) == bits) return true;
-  const frame = frameOf(space, table >> 12, L.E_DIRTY);
+  const frame = frameOf(space, table >> 12, L.E_ACCESSED | L.E_DIRTY);
   return frame != 0 && atomic.cmpxchg<u64>(frame + (<u32>index << 3), entry, entry | bits) == entry;
 }
 

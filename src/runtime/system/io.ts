@@ -1,7 +1,7 @@
 /** IN, OUT, INS, OUTS: IOPL or the TSS's permission bitmap lets them. */
 import { portRead, portWrite } from "../host";
 import * as L from "../layout";
-import { accessAs, commitAs, READ, WRITE } from "../memory";
+import { accessAs, commitAs, parks, READ, WRITE } from "../memory";
 import { code64, cpl, F_IOPL, failed, gp, gprAt, readTable } from "./state";
 
 const LEAVE_AGAIN: u32 = 8;
@@ -73,11 +73,15 @@ function one(vp: u32, port: u32, size: u32, addressSize: u32, segment: u32, outs
   const mode = load<u32>(vp, L.MODE) & 3;
   store<u32>(vp, 0, L.LEAVE);
   // Memory first: a device is asked only when nothing can fail any more.
-  const at = accessAs(vp, va, size, outs ? READ : WRITE, mode);
+  let at = accessAs(vp, va, size, outs ? READ : WRITE, mode);
   if (at == 0) return 1;
   if (outs) portWrite(port, size, portValue(size == 1 ? <u32>load<u8>(at) : size == 2 ? <u32>load<u16>(at) : load<u32>(at), size));
   else {
+    const before = parks;
     const value = portRead(port, size);
+    // The page may have been harvested from the dirty log meanwhile, or taken away.
+    if (parks != before) at = accessAs(vp, va, size, WRITE, mode);
+    if (at == 0) return 1;
     if (size == 1) store<u8>(at, <u8>value);
     else if (size == 2) store<u16>(at, <u16>value);
     else store<u32>(at, value);

@@ -1,0 +1,177 @@
+/**
+ * The dirty log: which pages were stored to since they were last asked for, by the guest, its page walks, or devices.
+ *
+ * A log is opened and then harvested, epoch by epoch; several may be open at once, for different purposes, and each hears of every
+ * page. Law: who reads harvested pages after the harvest misses no store. A page is in a harvest without a store in that
+ * epoch only where a device held it to write to (`pin`).
+ *
+ * Nothing on the guest's fast path knows of logs (runtime/memory/logs.ts): a harvest empties the write TLBs, and the first store to
+ * each page fills them again.
+ */
+import { gfnOf, pageSize } from "#address";
+import { assert } from "#base";
+import type { FrameSource, Memslot } from "./address-space.ts";
+import type { Arena } from "./arena.ts";
+import { entryFlags, spaceFields } from "./arena-layout.ts";
+import { PageSet } from "./page-set.ts";
+
+/** As bitmaps. */
+export interface DirtyLog extends Disposable {
+  /** Ends an epoch: the pages stored to since the last one, or since the log was opened. */
+  harvest(): PageSet;
+}
+
+/** As lists, made as pages become dirty: a harvest takes as long as there are dirty pages. */
+export interface DirtyRing extends Disposable {
+  harvest(): DirtyRingHarvest;
+}
+
+export interface DirtyRingHarvest {
+  /** Guest frame numbers, each once, in the order of their first stores. */
+  readonly gfns: readonly number[];
+  /** There were more pages than the ring has room for. They are all here, in ascending order. */
+  readonly overflowed: boolean;
+}
+
+/** What the tracker asks of its address space. */
+interface Space {
+  readonly header: number;
+  readonly memslots: readonly Memslot[];
+}
+
+/** The epoch of a log that is open. */
+interface Epoch {
+  /** So far. */
+  pages: PageSet;
+  /** Of a ring: the same in the order they came, no more than `room`. */
+  gfns: number[];
+  readonly room: number;
+  overflowed: boolean;
+}
+
+/** `harvest_ring` in runtime/memory/logs.ts. */
+const tooMany = -1;
+const maxRoom = 4096;
+const wordBytes = 4;
+
+/** Bytes of the arena that the tracker of an address space needs. */
+export function trackerBytes(memslots: readonly Memslot[]): number {
+  return wordBytes * (2 * maxRoom + bitmapWords(memslots));
+}
+
+/** One bit a page up to the end of the last memslot, 1024 of them at a time: as many as have a table of entries. */
+function bitmapWords(memslots: readonly Memslot[]): number {
+  const end = Math.max(...memslots.map((slot) => gfnOf(slot.gpa) + slot.sizeBytes / pageSize));
+  return Math.ceil(end / 1024) * 32;
+}
+
+export class DirtyTracker {
+  readonly #arena: Arena;
+  readonly #frames: FrameSource;
+  readonly #space: Space;
+  readonly #open = new Set<Epoch>();
+  #ring: Epoch | undefined;
+  /** Arena offsets: of the runtime's ring, of what is taken out of it, and of a bitmap, which is zeros between harvests. */
+  readonly #ringAt: number;
+  readonly #listAt: number;
+  readonly #bitmapAt: number;
+  readonly #bitmapWords: number;
+
+  /** `at`: arena offset of `trackerBytes` zeros. */
+  constructor(arena: Arena, frames: FrameSource, space: Space, at: number) {
+    this.#arena = arena;
+    this.#frames = frames;
+    this.#space = space;
+    this.#ringAt = at;
+    this.#listAt = at + wordBytes * maxRoom;
+    this.#bitmapAt = at + 2 * wordBytes * maxRoom;
+    this.#bitmapWords = bitmapWords(space.memslots);
+  }
+
+  /** From now on. */
+  open(): DirtyLog {
+    const epoch = this.#begin(0);
+    return {
+      harvest: () => this.#end(epoch).pages,
+      [Symbol.dispose]: () => void this.#open.delete(epoch),
+    };
+  }
+
+  /** From now on; one ring at a time. `room`: pages that it can list in an epoch. */
+  openRing(room: number): DirtyRing {
+    if (!(room >= 1 && room <= maxRoom)) throw new RangeError(`a dirty ring has room for 1 to ${maxRoom} pages`);
+    assert(this.#ring === undefined, "one dirty ring is open at a time");
+    const epoch = this.#begin(room);
+    this.#ring = epoch;
+    this.#setRing(this.#ringAt, room);
+    return {
+      harvest: () => {
+        const { pages, gfns, overflowed } = this.#end(epoch);
+        return { gfns: overflowed ? [...pages] : gfns, overflowed };
+      },
+      [Symbol.dispose]: () => {
+        if (!this.#open.delete(epoch)) return;
+        this.#ring = undefined;
+        this.#setRing(0, 0);
+      },
+    };
+  }
+
+  #begin(room: number): Epoch {
+    this.#collect();
+    const epoch = { pages: this.#noPages(), gfns: [], room, overflowed: false };
+    this.#open.add(epoch);
+    return epoch;
+  }
+
+  /** What the epoch has; the next one begins. */
+  #end(epoch: Epoch): Readonly<Epoch> {
+    assert(this.#open.has(epoch), "a log that is harvested is open");
+    this.#collect();
+    const ended = { ...epoch };
+    epoch.pages = this.#noPages();
+    epoch.gfns = [];
+    epoch.overflowed = false;
+    return ended;
+  }
+
+  /** Tells every open log of the pages that are dirty now; then none is. */
+  #collect(): void {
+    if (!this.#ring || !this.#collectRing(this.#ring)) this.#collectFlags();
+  }
+
+  #collectFlags(): void {
+    if (this.#frames.harvest_flags(this.#space.header, entryFlags.E_DIRTY, this.#bitmapAt) === 0) return;
+    const from = this.#bitmapAt >>> 2;
+    const words = this.#arena.i32.subarray(from, from + this.#bitmapWords);
+    for (const { pages } of this.#open) pages.addAll(words);
+    words.fill(0);
+  }
+
+  /** False where the ring has not all of them. */
+  #collectRing(ring: Epoch): boolean {
+    const count = this.#frames.harvest_ring(this.#space.header, this.#listAt);
+    if (count === tooMany) {
+      ring.overflowed = true;
+      return false;
+    }
+    for (const gfn of this.#arena.i32.subarray(this.#listAt >>> 2, (this.#listAt >>> 2) + count)) {
+      if (ring.gfns.length === ring.room) ring.overflowed = true;
+      else if (!ring.pages.has(gfn)) ring.gfns.push(gfn);
+      for (const { pages } of this.#open) pages.add(gfn);
+    }
+    return true;
+  }
+
+  #setRing(at: number, room: number): void {
+    const words = this.#arena.i32;
+    const { header } = this.#space;
+    Atomics.store(words, (header + spaceFields.S_DIRTY_ROOM) >>> 2, room);
+    Atomics.store(words, (header + spaceFields.S_DIRTY_COUNT) >>> 2, 0);
+    Atomics.store(words, (header + spaceFields.S_DIRTY_RING) >>> 2, at);
+  }
+
+  #noPages(): PageSet {
+    return new PageSet(this.#bitmapWords * 32);
+  }
+}

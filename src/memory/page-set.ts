@@ -1,0 +1,42 @@
+/** A set of guest frame numbers, as a bitmap: bit n % 32 of word n / 32 for each n below an end. */
+export class PageSet implements Iterable<number> {
+  readonly bitmap: Uint32Array;
+
+  /** `end`: above all that can be in the set. */
+  constructor(end: number) {
+    this.bitmap = new Uint32Array(Math.ceil(end / 32));
+  }
+
+  /** How many there are. Takes time. */
+  get size(): number {
+    let size = 0;
+    for (const word of this.bitmap) size += bitsOf(word);
+    return size;
+  }
+
+  has(gfn: number): boolean {
+    return (((this.bitmap[gfn >>> 5] ?? 0) >>> (gfn & 31)) & 1) === 1;
+  }
+
+  add(gfn: number): void {
+    this.bitmap[gfn >>> 5] |= 1 << (gfn & 31);
+  }
+
+  /** Adds all of a set's, or of the words of its bitmap. */
+  addAll(words: ArrayLike<number>): void {
+    for (let n = 0; n < words.length; n++) this.bitmap[n] |= words[n];
+  }
+
+  /** In ascending order. */
+  *[Symbol.iterator](): Generator<number> {
+    for (const [n, word] of this.bitmap.entries()) {
+      for (let left = word; left !== 0; left &= left - 1) yield n * 32 + (31 - Math.clz32(left & -left));
+    }
+  }
+}
+
+function bitsOf(word: number): number {
+  let bits = 0;
+  for (let left = word; left !== 0; left &= left - 1) bits++;
+  return bits;
+}
