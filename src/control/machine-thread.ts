@@ -5,7 +5,7 @@
  */
 import { assertNever, parseValue, type Value } from "#base";
 import { StateError } from "#devices";
-import { ArenaError } from "#memory";
+import { ArenaError, MemoryObjectError } from "#memory";
 import { readSnapshot, type SavedSnapshot, SnapshotError, type SnapshotSink } from "#snapshot";
 import {
   BootError,
@@ -91,7 +91,8 @@ const stackOf = (error: unknown): string => (error instanceof Error ? (error.sta
 function refusalOf(error: unknown): "boot" | "memory" | "snapshot" | undefined {
   if (error instanceof BootError) return "boot";
   if (error instanceof ArenaError) return "memory";
-  return error instanceof SnapshotError || error instanceof StateError ? "snapshot" : undefined;
+  const damaged = [SnapshotError, StateError, MemoryObjectError].some((kind) => error instanceof kind);
+  return damaged ? "snapshot" : undefined;
 }
 
 /** A run in virtual time is to be the same every time: its clock and its randomness are those of the saved machine. */

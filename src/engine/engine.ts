@@ -21,8 +21,8 @@ export interface EngineHost {
   writeMmio(gpa: number, size: 1 | 2 | 4, value: number): void;
   readPort(port: number, size: 1 | 2 | 4): number;
   writePort(port: number, size: 1 | 2 | 4, value: number): void;
-  /** Reads what the address space's backing has of a guest frame into the frame at `frame` (HPA). */
-  fillFrame?(gfn: number, frame: number): void;
+  /** Gives a guest frame that only its memory object has a frame. */
+  fillFrame?(gfn: number): void;
   /** Undefined raises #GP. */
   readMsr(index: number): bigint | undefined;
   /** False raises #GP. */

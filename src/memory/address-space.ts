@@ -6,23 +6,11 @@
  */
 import { type Gfn, type Gpa, gfnOf, gpaOf, hpa, offsetIn, pageSize } from "#address";
 import { assert } from "#base";
-import type { Arena } from "./arena.ts";
+import { type Arena, ArenaError } from "./arena.ts";
 import { entryFlags, spaceFields } from "./arena-layout.ts";
+import type { MemoryObject } from "./backends/memory-object.ts";
 import type { ArenaRange, DeviceMemory, GuestRange, Pinned } from "./device-memory.ts";
 import { DirtyTracker, trackerBytes } from "./dirty-log.ts";
-
-/**
- * Where the bytes of pages are that no frame holds yet: a snapshot, say. Pages that it has not are zeros.
- * Law: a page is read from it at most once; after that its frame is the page.
- */
-export interface Backing {
-  readonly gfns: Iterable<number>;
-  /**
-   * Fills a page of 4096 bytes, of which `check` then gives the low 32 bits of XXH64. Throws when its bytes are not to be had,
-   * or are wrong: then the machine cannot go on.
-   */
-  read(gfn: number, target: Uint8Array, check: () => number): void;
-}
 
 /** What the address space needs of the runtime. */
 export interface FrameSource {
@@ -39,13 +27,26 @@ export interface FrameSource {
   /** See src/runtime/memory/logs.ts. */
   harvest_flags(space: number, flags: number, bitmap: number): number;
   harvest_ring(space: number, list: number): number;
-  /** XXH64, seed 0, of bytes in the arena; `size` is a multiple of 32. */
-  xxh64(at: number, size: number): bigint;
+  /** A frame that is nobody's yet; 0 where there is none to give. */
+  allot_frame(): number;
+  /** Takes it back. */
+  give_back(frame: number): void;
+  /** The frame, whose bytes are there, becomes the guest frame's; `kept`: its object has them still. */
+  install_frame(space: number, gfn: number, frame: number, kept: number): void;
 }
 
 export interface Memslot {
   readonly gpa: Gpa;
   readonly sizeBytes: number;
+}
+
+/** A run of guest frames whose bytes are in a memory object while no frame holds them. */
+interface Mapping {
+  readonly gfn: Gfn;
+  readonly end: Gfn;
+  readonly object: MemoryObject;
+  /** Page of the object that the first one is. */
+  readonly firstPage: number;
 }
 
 /** Guest-physical addresses end here: 64 GiB. */
@@ -73,7 +74,7 @@ export class AddressSpace implements DeviceMemory {
   readonly #pieceBytes: number;
   readonly memslots: readonly Memslot[];
   readonly sizeBytes: number;
-  #backing: Backing | undefined;
+  readonly #mappings: Mapping[] = [];
 
   /** `header`: of an address space that another thread made, with the same memslots. */
   constructor(arena: Arena, frames: FrameSource, memslots: readonly Memslot[], header?: number) {
@@ -113,7 +114,7 @@ export class AddressSpace implements DeviceMemory {
     assert(this.#pins.size === 0, "nobody else works on what is forked");
     const fork = new AddressSpace(this.#arena, this.#frames, this.memslots);
     this.#frames.fork_space(this.header, fork.header);
-    fork.#backing = this.#backing;
+    fork.#mappings.push(...this.#mappings);
     return fork;
   }
 
@@ -128,28 +129,35 @@ export class AddressSpace implements DeviceMemory {
     return this.#arena.i32[(this.header + spaceFields.S_FRAMES) >> 2];
   }
 
-  /** Takes a backing for the pages that have no frame. Requires: no page that it has was touched. */
-  back(backing: Backing): void {
-    this.attachBacking(backing);
+  /**
+   * Maps a memslot onto an object, from its page `firstPage` on: what the object has is there from now on, and what is evicted
+   * goes to it. Requires: none of the memslot was touched, and it is mapped onto none.
+   */
+  map(slot: Memslot, object: MemoryObject, firstPage: number): void {
+    const gfn = gfnOf(slot.gpa);
+    const end = gfn + slot.sizeBytes / pageSize;
+    assert(firstPage + (end - gfn) <= object.pageCount, "a memslot is no longer than its object");
+    this.#mappings.push({ gfn, end, object, firstPage });
     const words = this.#arena.i32;
-    for (const gfn of backing.gfns) {
-      const at = this.#entryAt(gfn);
-      if (at === 0 || (words[at] & entryFlags.E_RAM) === 0) throw new RangeError(`guest frame ${gfn} is no RAM`);
-      words[at] |= entryFlags.E_BACKED;
+    for (let n = gfn; n < end; n++) if (object.has(firstPage + n - gfn)) words[this.#entryAt(n)] |= entryFlags.E_BACKED;
+  }
+
+  /**
+   * Gives a guest frame that only its object has a frame, for the runtime. Throws `MemoryObjectError` where the object has lost its
+   * bytes, `ArenaError` where there is no frame to give: the machine cannot go on.
+   */
+  fault(gfn: Gfn): void {
+    const mapping = this.#mappings.find((each) => gfn >= each.gfn && gfn < each.end);
+    assert(mapping !== undefined, "a page that is marked as backed has an object");
+    const frame = this.#frames.allot_frame() >>> 0;
+    if (frame === 0) throw new ArenaError("there is no memory left in the arena of this machine and its forks");
+    try {
+      mapping.object.read(mapping.firstPage + gfn - mapping.gfn, this.frameBytes(frame, pageSize));
+    } catch (error) {
+      this.#frames.give_back(frame);
+      throw error;
     }
-  }
-
-  /** As `back`, on a thread whose address space another one has marked. */
-  attachBacking(backing: Backing): void {
-    this.#backing = backing;
-  }
-
-  /** Fills the frame at `frame` (HPA) for a guest frame that the backing has. */
-  fill(gfn: number, frame: number): void {
-    assert(this.#backing !== undefined, "who marks a page has a backing");
-    this.#backing.read(gfn, this.frameBytes(frame, pageSize), () =>
-      Number(BigInt.asUintN(32, this.#frames.xxh64(frame, pageSize))),
-    );
+    this.#frames.install_frame(this.header, gfn, frame, 1);
   }
 
   read(gpa: Gpa, target: Uint8Array): boolean {
@@ -242,7 +250,7 @@ export class AddressSpace implements DeviceMemory {
     return released;
   }
 
-  /** Calls `see` for each page of RAM that may hold something, in order of address: with its HPA, or 0 where only the backing has it. */
+  /** Calls `see` for each page of RAM that may hold something, in order of address: with its HPA, or 0 where only its object has it. */
   forEachPage(see: (gfn: number, frame: number) => void): void {
     for (const slot of this.memslots) {
       const end = gfnOf(slot.gpa) + slot.sizeBytes / pageSize;
@@ -266,9 +274,9 @@ export class AddressSpace implements DeviceMemory {
     return this.#arena.u8.subarray(frame, frame + length);
   }
 
-  /** Gives each page that the backing has a frame. */
+  /** Gives each page that only its object has a frame. */
   fillAll(): void {
-    if (this.#backing === undefined) return;
+    if (this.#mappings.length === 0) return;
     this.forEachPage((gfn, frame) => {
       if (frame === 0) this.#frames.frame_of(this.header, gfn, 0);
     });
@@ -345,7 +353,8 @@ export class AddressSpace implements DeviceMemory {
   /** The frame that a device's store goes to, or 0. */
   #frameToWrite(gpa: Gpa): number {
     const entry = this.#entry(gfnOf(gpa));
-    if ((entry & (written | entryFlags.E_COW)) === written) return (entry & ~0xfff) >>> 0;
+    const { E_BACKED, E_COW } = entryFlags;
+    if ((entry & (written | E_BACKED | E_COW)) === written) return (entry & ~0xfff) >>> 0;
     return this.#frames.frame_of(this.header, gfnOf(gpa), entryFlags.E_ACCESSED | entryFlags.E_DIRTY) >>> 0;
   }
 

@@ -142,7 +142,8 @@ export const spaceFields = {
 /**
  * Guest-frame entry, u32, 1024 in a second-level table (one per 4 MiB): the frame's HPA in bits 31..12, and
  * E_RAM memory is there; E_PRESENT a frame holds it; E_READONLY writes are dropped; E_ACCESSED, E_DIRTY since last harvested;
- * E_BACKED no frame yet, and the backing has its bytes; E_COW other VMs may use the frame (runtime/memory/share.ts).
+ * E_BACKED its memory object has its bytes: those of the frame, where there is one, which is then in no write TLB;
+ * E_COW other VMs may use the frame (runtime/memory/share.ts).
  */
 export const entryFlags = {
   E_PRESENT: 1,

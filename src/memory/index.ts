@@ -1,9 +1,12 @@
 export type { GuestMemory } from "./guest-memory.ts";
 export type { ArenaRange, DeviceMemory, GuestRange, Pinned } from "./device-memory.ts";
-export { AddressSpace, type Backing, type FrameSource, type Memslot } from "./address-space.ts";
+export { AddressSpace, type FrameSource, type Memslot } from "./address-space.ts";
 export type { DirtyLog, DirtyRing, DirtyRingHarvest, DirtyTracker } from "./dirty-log.ts";
 export { PageSet } from "./page-set.ts";
 export { Arena, ArenaError } from "./arena.ts";
+export { ArenaKernels, type PageKernels } from "./page-kernels.ts";
+export { type MemoryObject, MemoryObjectError } from "./backends/memory-object.ts";
+export { KeptPages, type KeptStats } from "./backends/kept-pages.ts";
 export {
   arenaLayout,
   blockHeader,

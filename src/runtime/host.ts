@@ -10,10 +10,10 @@ export declare function mmioWrite(gpaHigh: u32, gpaLow: u32, size: u32, value: u
 // @ts-ignore: decorator
 @external("host", "frameInvalidated")
 export declare function frameInvalidated(frame: u32): void;
-/** Reads a guest frame of an address space, which its backing holds, into a fresh frame. */
+/** Gives a guest frame of an address space a frame, with the bytes that its memory object has. */
 // @ts-ignore: decorator
 @external("host", "fillFrame")
-export declare function fillFrame(space: u32, gfn: u32, frame: u32): void;
+export declare function fillFrame(space: u32, gfn: u32): void;
 /** There is no frame to give, and no going on without: does not come back. */
 // @ts-ignore: decorator
 @external("host", "noMemory")

@@ -1,6 +1,6 @@
 /** Guest memory as translated code and the other parts of the runtime meet it. */
 export { need_step, raise, raise_alignment, raiseNonCanonical, stack_fault, stop } from "./memory/faults";
-export { frame_of, frameOf } from "./memory/frames";
+export { allot_frame, frame_of, frameOf, give_back, install_frame } from "./memory/frames";
 export { FETCH, MODIFY, READ, WRITE } from "./memory/walk";
 export { fetch, tlb_flush, tlb_flush_all, tlb_flush_page, tlb_switch } from "./memory/tlb";
 export {

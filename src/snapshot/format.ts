@@ -9,7 +9,7 @@ export const indexEntryBytes = 8;
 /** A description is some tens of kilobytes: a longer one is none. */
 const longestDescription = 64 << 20;
 /** 64 GiB of guest-physical addresses. */
-const mostPages = 1 << 24;
+export const mostPages = 1 << 24;
 
 /** A file that is no snapshot, or not a whole one. */
 export class SnapshotError extends Error {
@@ -90,6 +90,7 @@ export function openSnapshot(source: SnapshotSource): Opened {
   const indexBytes = take(layout.index, pageCount * indexEntryBytes);
   if (xxh64Low(indexBytes) !== indexCheck) refuse("the snapshot's index is damaged");
   const index = new Uint32Array(indexBytes.buffer);
+  if (pageCount > 0 && index[index.length - 2] >= mostPages) refuse("the snapshot's index is damaged");
   for (let n = 2; n < index.length; n += 2)
     if (index[n] <= index[n - 2]) refuse("the snapshot's index is not in order");
   return { description: parseValue(new TextDecoder().decode(text)), index, layout };

@@ -1,9 +1,9 @@
 /** A machine read from a snapshot: its state at once, its pages when they are wanted. */
 import { pageSize } from "#address";
 import type { Value } from "#base";
-import type { Backing } from "#memory";
+import { KeptPages, type KeptStats, MemoryObjectError, type PageKernels } from "#memory";
 import type { MachineState, Resume } from "#vm";
-import { indexEntryBytes, openSnapshot, SnapshotError, type SnapshotSource } from "./format.ts";
+import { mostPages, openSnapshot, SnapshotError, type SnapshotSource } from "./format.ts";
 
 export interface Snapshot {
   readonly resume: Resume;
@@ -17,7 +17,10 @@ export function readSnapshot(source: SnapshotSource): Snapshot {
   const { machine, owner } = description as { machine?: Value; owner?: Value };
   if (!isState(machine)) throw new SnapshotError(`${source.name}: the snapshot does not describe a machine`);
   return {
-    resume: { state: machine as unknown as MachineState, memory: new SnapshotPages(source, index, layout.pages) },
+    resume: {
+      state: machine as unknown as MachineState,
+      memory: (kernels) => new SnapshotPages(source, index, layout.pages, kernels),
+    },
     owner: owner ?? {},
   };
 }
@@ -37,37 +40,52 @@ function isState(value: Value | undefined): boolean {
 /** The file is read in pieces of so many pages: neighbours are often wanted next. */
 const piecePages = 16;
 
-class SnapshotPages implements Backing {
+/** Page n is guest frame n. */
+class SnapshotPages extends KeptPages {
   readonly #source: SnapshotSource;
   readonly #index: Uint32Array;
+  /** Of each page: its place in the index + 1; 0 is a hole. */
+  readonly #places: Int32Array;
   readonly #pages: number;
+  readonly #kernels: PageKernels;
   readonly #piece = new Uint8Array(piecePages * pageSize);
   /** Place in the index of the piece's first page; -1: none was read. */
   #first = -1;
 
-  constructor(source: SnapshotSource, index: Uint32Array, pages: number) {
+  constructor(source: SnapshotSource, index: Uint32Array, pages: number, kernels: PageKernels) {
+    super("snapshot", mostPages);
+    const count = index.length / 2;
     this.#source = source;
     this.#index = index;
     this.#pages = pages;
+    this.#kernels = kernels;
+    this.#places = new Int32Array(count === 0 ? 0 : index[2 * count - 2] + 1);
+    for (let place = 0; place < count; place++) this.#places[index[2 * place]] = place + 1;
+    this.seal();
   }
 
-  get gfns(): Iterable<number> {
-    const index = this.#index;
-    return (function* () {
-      for (let at = 0; at < index.length; at += indexEntryBytes / 4) yield index[at];
-    })();
+  has(gfn: number): boolean {
+    return gfn < this.#places.length && this.#places[gfn] !== 0;
   }
 
-  read(gfn: number, target: Uint8Array, check: () => number): void {
-    const place = this.#placeOf(gfn);
+  protected load(gfn: number, target: Uint8Array): void {
+    const place = this.#places[gfn] - 1;
     const first = place - (place % piecePages);
     if (first !== this.#first) this.#readPiece(first);
     const at = (place - first) * pageSize;
     target.set(this.#piece.subarray(at, at + pageSize));
-    if (check() !== this.#index[2 * place + 1]) {
+    if (this.#kernels.check(target) !== this.#index[2 * place + 1]) {
       this.#first = -1;
-      throw new SnapshotError(`${this.#source.name}: the page of guest frame 0x${gfn.toString(16)} is damaged`);
+      throw new MemoryObjectError(`${this.#source.name}: the page of guest frame 0x${gfn.toString(16)} is damaged`);
     }
+  }
+
+  protected store(): void {}
+  protected drop(): void {}
+
+  protected kept(): KeptStats {
+    const hostBytes = this.#index.byteLength + this.#places.byteLength + this.#piece.length;
+    return { pagesHeld: this.#index.length / 2, hostBytes, fileBytes: this.#source.sizeBytes };
   }
 
   #readPiece(first: number): void {
@@ -75,19 +93,7 @@ class SnapshotPages implements Backing {
     const bytes = this.#piece.subarray(0, count * pageSize);
     this.#first = -1;
     if (this.#source.read(this.#pages + first * pageSize, bytes) !== bytes.length)
-      throw new SnapshotError(`${this.#source.name}: the snapshot is truncated`);
+      throw new MemoryObjectError(`${this.#source.name}: the snapshot is truncated`);
     this.#first = first;
-  }
-
-  /** Where in the index; the frame is there, since only its frames are marked. */
-  #placeOf(gfn: number): number {
-    let low = 0;
-    let high = this.#index.length / 2;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#index[2 * middle] < gfn) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 }

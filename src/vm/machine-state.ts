@@ -4,7 +4,7 @@
  * It does not say who runs the machine: one made by vCPUs in turn goes on on threads, and the other way round.
  */
 import { type PlatformState, StateError } from "#devices";
-import type { Backing } from "#memory";
+import type { MemoryObject, PageKernels } from "#memory";
 import type { MsrState, VcpuState } from "#vcpu";
 import type { MachineConfig } from "./machine-host.ts";
 import type { TurnsState } from "./turns.ts";
@@ -28,7 +28,8 @@ export interface MachineState {
 /** What a machine goes on from. */
 export interface Resume {
   readonly state: MachineState;
-  readonly memory: Backing;
+  /** Its memory: an object whose pages are the guest's frames, sealed. */
+  memory(kernels: PageKernels): MemoryObject;
 }
 
 /** Throws `StateError` where a machine of this configuration cannot be the one that was saved. */

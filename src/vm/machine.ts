@@ -5,7 +5,7 @@
  * looked at, and where nothing is to do the thread sleeps in `host.wait`. In virtual time a slice ends exactly where the
  * next alarm is due, so that what the guest sees depends on its instructions alone.
  */
-import { type Gpa, gpa, pageSize } from "#address";
+import { type Gpa, gfnOf, gpa, pageSize } from "#address";
 import { assertNever } from "#base";
 import {
   type Balloon,
@@ -22,7 +22,7 @@ import {
 } from "#devices";
 import { type EngineHost, TranslatingEngine, type VmExit } from "#engine";
 import { passesWithout } from "#jit";
-import { AddressSpace, Arena } from "#memory";
+import { AddressSpace, Arena, ArenaKernels } from "#memory";
 import {
   Event,
   enterLongMode,
@@ -455,8 +455,10 @@ export class Machine implements RunnableMachine {
     }
   }
 
-  #resume({ state, memory }: Resume): void {
-    this.#space.back(memory);
+  #resume(resume: Resume): void {
+    const { state } = resume;
+    const object = resume.memory(new ArenaKernels(this.#arena, this.#engine.runtime));
+    for (const slot of this.#space.memslots) this.#space.map(slot, object, gfnOf(slot.gpa));
     // Only this thread can read what backs a page.
     if (this.#threads) this.#space.fillAll();
     for (const [cpu, vcpu] of this.#vcpus.entries()) {
@@ -552,7 +554,7 @@ export class Machine implements RunnableMachine {
     const lapic = (): Lapic => this.#platform.lapics[this.#turns.current];
     const msrs = (): MsrFile => this.#msrs[this.#turns.current];
     return {
-      fillFrame: (gfn, frame) => this.#space.fill(gfn, frame),
+      fillFrame: (gfn) => this.#space.fault(gfn),
       readMmio: (address, size) => this.#platform.mmioBus.read(address as Gpa, size),
       writeMmio: (address, size, value) => this.#platform.mmioBus.write(address as Gpa, size, value),
       readPort: (port, size) => this.#platform.portBus.read(port, size),

@@ -122,7 +122,7 @@ export class TranslatingEngine implements Engine {
       options.runtimeWasm,
       {
         host: () => this.#host,
-        fillFrame: (space, gfn, frame) => (this.#hostOfSpace.get(space) ?? this.#host).fillFrame?.(gfn, frame),
+        fillFrame: (space, gfn) => (this.#hostOfSpace.get(space) ?? this.#host).fillFrame?.(gfn),
         frameInvalidated: (frame) => this.#regions.forgetFrame(frame),
         answer: (value) => this.#current().setU64("MSR_DATA", value),
         answerCpuid: (values) => {

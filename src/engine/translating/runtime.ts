@@ -34,6 +34,8 @@ export interface RuntimeExports extends FrameSource {
   digest_bytes(seed: bigint, at: number, size: number): bigint;
   digest_memory(space: number): bigint;
   is_zero(page: number): number;
+  /** XXH64, seed 0, of bytes in the arena; `size` is a multiple of 32. */
+  xxh64(at: number, size: number): bigint;
   update_mode(vp: number): void;
   deliver_fault(vp: number): number;
   deliver_interrupt(vp: number, vector: number): number;
@@ -57,7 +59,7 @@ export interface HostCalls {
   /** The machine whose vCPU runs. */
   host(): EngineHost;
   /** As EngineHost.fillFrame, of the machine with that address space. */
-  fillFrame(space: number, gfn: number, frame: number): void;
+  fillFrame(space: number, gfn: number): void;
   frameInvalidated(frame: number): void;
   /** Writes a 64-bit result where the runtime looks for it. */
   answer(value: bigint): void;
@@ -96,7 +98,7 @@ export function instantiateRuntime(
       mmioRead: (high: number, low: number, bytes: number) => calls.host().readMmio(gpaOf(high, low), size(bytes)),
       mmioWrite: (high: number, low: number, bytes: number, value: number) =>
         calls.host().writeMmio(gpaOf(high, low), size(bytes), value >>> 0),
-      fillFrame: (space: number, gfn: number, frame: number) => calls.fillFrame(space >>> 0, gfn >>> 0, frame >>> 0),
+      fillFrame: (space: number, gfn: number) => calls.fillFrame(space >>> 0, gfn >>> 0),
       noMemory: () => {
         throw new ArenaError("there is no memory left in the arena of this machine and its forks");
       },

@@ -31,7 +31,7 @@ export function allotFrame(zeros: bool): u32 {
 }
 
 /** Puts a frame on the list of those that are free. */
-export function giveBack(frame: u32): void {
+export function give_back(frame: u32): void {
   lock(L.PROCESS + L.P_FRAME_LOCK);
   store<u32>(frame, load<u32>(L.PROCESS, L.P_FRAME_FREE));
   store<u32>(L.PROCESS, frame, L.P_FRAME_FREE);
@@ -48,7 +48,7 @@ export function entryOf(space: u32, gfn: u64): u32 {
 
 /**
  * HPA of the frame behind a guest frame, allotted at first touch; 0 where there is no RAM. `flags`: E_ bits to set; with E_DIRTY
- * it is a frame that nobody else uses.
+ * it is a frame that nobody else uses, and whose bytes its object has no longer.
  */
 export function frameOf(space: u32, gfn: u64, flags: u32): u32 {
   const at = entryOf(space, gfn);
@@ -58,6 +58,7 @@ export function frameOf(space: u32, gfn: u64, flags: u32): u32 {
   if ((entry & L.E_PRESENT) == 0) entry = touch(space, at, <u32>gfn);
   if ((entry & L.E_COW) != 0 && (flags & L.E_DIRTY) != 0) entry = own(space, at);
   if ((entry & flags) != flags) mark(space, at, <u32>gfn, flags);
+  if ((flags & L.E_DIRTY) != 0 && (entry & L.E_BACKED) != 0) atomic.and<u32>(at, ~L.E_BACKED);
   return entry & 0xfffff000;
 }
 
@@ -69,22 +70,49 @@ function mark(space: u32, at: u32, gfn: u32, flags: u32): void {
 
 /** The entry at `at` with a frame, which another thread may have given it just now. */
 function touch(space: u32, at: u32, gfn: u32): u32 {
+  let entry = touchAbsent(space, at);
+  while ((entry & L.E_PRESENT) == 0) {
+    // May take long, so that no lock is held: only the machine's thread does it (memory/address-space.ts), and calls `install_frame`.
+    fillFrame(space, gfn);
+    entry = touchAbsent(space, at);
+  }
+  return entry;
+}
+
+/** The entry at `at`: with a frame, unless its object has the page. */
+function touchAbsent(space: u32, at: u32): u32 {
   lock(L.PROCESS + L.P_FRAME_LOCK);
   let entry = load<u32>(at);
-  if ((entry & L.E_PRESENT) == 0) {
+  if ((entry & (L.E_PRESENT | L.E_BACKED)) == 0) {
     const frame = allotFrame(true);
-    if (frame != 0 && (entry & L.E_BACKED) != 0) fillFrame(space, gfn, frame);
-    entry = 0;
-    if (frame != 0) {
-      store<u32>(space, load<u32>(space, L.S_FRAMES) + 1, L.S_FRAMES);
-      // Another thread may be clearing E_DIRTY.
-      atomic.and<u32>(at, ~L.E_BACKED);
-      entry = atomic.or<u32>(at, frame | L.E_PRESENT) | frame | L.E_PRESENT;
-    }
+    entry = frame == 0 ? 0 : give(space, at, frame);
   }
   unlock(L.PROCESS + L.P_FRAME_LOCK);
   if (entry == 0) noMemory();
   return entry;
+}
+
+/** Flags may be cleared by another thread meanwhile. Requires: locked. */
+function give(space: u32, at: u32, frame: u32): u32 {
+  store<u32>(space, load<u32>(space, L.S_FRAMES) + 1, L.S_FRAMES);
+  return atomic.or<u32>(at, frame | L.E_PRESENT) | frame | L.E_PRESENT;
+}
+
+/** A frame that is nobody's yet, for `install_frame`; 0 when the host allows no more. */
+export function allot_frame(): u32 {
+  lock(L.PROCESS + L.P_FRAME_LOCK);
+  const frame = allotFrame(false);
+  unlock(L.PROCESS + L.P_FRAME_LOCK);
+  return frame;
+}
+
+/** The frame, whose bytes are there, becomes the guest frame's. Requires: an object had these, and still does if `kept`. */
+export function install_frame(space: u32, gfn: u32, frame: u32, kept: u32): void {
+  const at = entryOf(space, gfn);
+  lock(L.PROCESS + L.P_FRAME_LOCK);
+  if (kept == 0) atomic.and<u32>(at, ~L.E_BACKED);
+  give(space, at, frame);
+  unlock(L.PROCESS + L.P_FRAME_LOCK);
 }
 
 /** `frameOf` for the TypeScript side. */

@@ -11,7 +11,7 @@
 import * as L from "../layout";
 import { noMemory } from "../host";
 import { invalidate_frame } from "./blocks";
-import { allotFrame, frameRecord, giveBack } from "./frames";
+import { allotFrame, frameRecord, give_back } from "./frames";
 import { newGlobalGeneration } from "./generations";
 import { emptyEntry, forgetPages, tlb_flush_all } from "./tlb";
 
@@ -110,7 +110,7 @@ export function drop(entry: u32): void {
   const users = <u32>load<u16>(usersAt(frame));
   if (users != 0) return store<u16>(usersAt(frame), <u16>(users - 1));
   invalidate_frame(frame);
-  giveBack(frame);
+  give_back(frame);
 }
 
 /** Gives back all frames of a VM that is no more. Requires: none of its vCPUs will run. */
