@@ -11,6 +11,8 @@ export interface TinyMachine {
   readonly machine: Machine;
   readonly serial: () => string;
   readonly reports: (kind: string) => string[];
+  /** Of `machine`, as it is now. */
+  readonly fork: () => TinyMachine;
 }
 
 const silence: ByteSource = { available: 0, read: () => 0 };
@@ -23,7 +25,11 @@ export function tinyKernel(code: Uint8Array): Uint8Array {
 }
 
 export function tinyMachine(code: Uint8Array, changes: Partial<MachineConfig> = {}, resume?: Resume): TinyMachine {
-  const kernel = tinyKernel(code);
+  const config = { commandLine: "", memoryBytes: 64 << 20, clock: "virtual", engine: {}, ...changes } as const;
+  return onTinyHost((host) => new Machine({ kernel: tinyKernel(code), ...config }, host, resume));
+}
+
+function onTinyHost(newMachine: (host: MachineHost) => Machine): TinyMachine {
   const reports: [kind: string, line: string][] = [];
   let serial = "";
   let time = 0;
@@ -40,14 +46,11 @@ export function tinyMachine(code: Uint8Array, changes: Partial<MachineConfig> = 
     wait: () => {},
     report: (kind, line) => reports.push([kind, line]),
   };
-  const machine = new Machine(
-    { kernel, commandLine: "", memoryBytes: 64 << 20, clock: "virtual", engine: {}, ...changes },
-    host,
-    resume,
-  );
+  const machine = newMachine(host);
   return {
     machine,
     serial: () => serial,
     reports: (kind) => reports.filter(([each]) => each === kind).map(([, line]) => line),
+    fork: () => onTinyHost((other) => machine.fork(other)),
   };
 }

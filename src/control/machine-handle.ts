@@ -36,6 +36,7 @@ import {
   requests,
   type StartThread,
   serialPortCount,
+  unreadLimitBytes,
   wordCount,
   words,
 } from "./thread-protocol.ts";
@@ -299,13 +300,13 @@ export class MachineHandle implements AsyncDisposable {
 
   #request(bits: number): void {
     Atomics.or(this.#words, words.requests, bits);
-    Atomics.notify(this.#words, words.unreadBytes);
     this.#ringBell();
   }
 
   #ringBell(): void {
     Atomics.add(this.#words, words.bell, 1);
     Atomics.notify(this.#words, words.bell);
+    this.#thread.ring?.();
   }
 
   #receive(message: MachineMessage): void {
@@ -357,8 +358,8 @@ export class MachineHandle implements AsyncDisposable {
   }
 
   #taken(size: number): void {
-    Atomics.sub(this.#words, words.unreadBytes, size);
-    Atomics.notify(this.#words, words.unreadBytes);
+    const unread = Atomics.sub(this.#words, words.unreadBytes, size);
+    if (unread >= unreadLimitBytes && unread - size < unreadLimitBytes) this.#ringBell();
   }
 
   #takeStats(stats: VmStats): void {

@@ -6,7 +6,9 @@ import { VmError } from "./vm-api.ts";
 
 export type Order =
   /** Writes a snapshot to `path`; `owner`: words for whoever restores it, as `printValue` writes them. */
-  { readonly type: "snapshot"; readonly path: string; readonly owner: string };
+  | { readonly type: "snapshot"; readonly path: string; readonly owner: string }
+  /** Those who were sent to the thread before go on as this machine does. */
+  | { readonly type: "fork" };
 
 /** The answer to an order: what it gives, or why it failed. */
 export interface Answer {

@@ -39,8 +39,16 @@ export interface ThreadHost {
   startIo?(start: IoStart): void;
   readonly sharedFiles?: SharedFiles;
   startEmitter?(setup: EmitterSetup): void;
+  /** Those who are to be forks of the machine that has the order to fork. Absent where a fork gets a thread of its own. */
+  takeNewcomers?(): readonly Newcomer[];
   /** Of the whole process, where a process can tell. */
   peakRssBytes?(): number;
+}
+
+/** Who is to be a machine on this thread. */
+export interface Newcomer {
+  readonly start: MachineStart;
+  readonly post: (message: MachineMessage) => void;
 }
 
 /** A file in the making. */
@@ -75,19 +83,25 @@ export class ThreadMachineHost implements MachineHost {
   readonly sharedFiles: SharedFiles | undefined;
   readonly startEmitter: ((setup: EmitterSetup) => void) | undefined;
   readonly #thread: ThreadHost;
+  readonly #post: (message: MachineMessage) => void;
   readonly #words: Int32Array;
   readonly #sendStats: () => void;
   readonly #orders: OrderDesk;
   readonly #reports = new Map<ReportKind, string[]>();
   #bellSeen = 0;
 
-  constructor(start: MachineStart, thread: ThreadHost, sendStats: () => void, carryOut: (order: Order) => unknown) {
-    this.#orders = new OrderDesk(start.orders, carryOut, (answer) => thread.post({ type: "answer", answer }));
+  constructor(
+    start: MachineStart,
+    thread: ThreadHost,
+    post: (message: MachineMessage) => void,
+    sendStats: () => void,
+    carryOut: (order: Order) => unknown,
+  ) {
+    this.#post = post;
+    this.#orders = new OrderDesk(start.orders, carryOut, (answer) => post({ type: "answer", answer }));
     this.runtimeWasm = thread.runtimeWasm;
     this.serialInput = start.inputs.map((input) => new ByteRingReader(input));
-    this.streams = new StreamHub(new ByteRingReader(start.streams), (message) =>
-      thread.post({ type: "stream", message }),
-    );
+    this.streams = new StreamHub(new ByteRingReader(start.streams), (message) => post({ type: "stream", message }));
     this.#thread = thread;
     this.sharedFiles = thread.sharedFiles;
     this.#words = new Int32Array(start.words);
@@ -99,9 +113,8 @@ export class ThreadMachineHost implements MachineHost {
 
   serialOutput(port: number, bytes: Uint8Array): void {
     if (port === 0) this.panic.see(bytes);
-    this.#waitForReader();
     Atomics.add(this.#words, words.unreadBytes, bytes.length);
-    this.#thread.post({ type: "output", port, bytes });
+    this.#post({ type: "output", port, bytes });
   }
 
   now(): number {
@@ -118,6 +131,17 @@ export class ThreadMachineHost implements MachineHost {
 
   get balloonBytes(): number {
     return Atomics.load(this.#words, words.balloonPages) * 4096;
+  }
+
+  /** Something came for the machine since the last `poll`. */
+  get wasRung(): boolean {
+    return Atomics.load(this.#words, words.bell) !== this.#bellSeen;
+  }
+
+  /** The reader of what the machine prints is far behind: until it has caught up, or wants the machine's end, there is no turn. */
+  get isFlooded(): boolean {
+    if (Atomics.load(this.#words, words.unreadBytes) < unreadLimitBytes) return false;
+    return (Atomics.load(this.#words, words.requests) & requests.stop) === 0;
   }
 
   poll(): boolean {
@@ -154,10 +178,9 @@ export class ThreadMachineHost implements MachineHost {
 
   flushReports(): void {
     for (const [kind, lines] of this.#reports) {
-      this.#waitForReader();
       const size = lines.reduce((sum, line) => sum + line.length, 0);
       Atomics.add(this.#words, words.unreadBytes, size);
-      this.#thread.post({ type: "report", kind, lines, size });
+      this.#post({ type: "report", kind, lines, size });
     }
     this.#reports.clear();
   }
@@ -166,14 +189,5 @@ export class ThreadMachineHost implements MachineHost {
     if ((bits & requests.stats) === 0) return;
     Atomics.and(this.#words, words.requests, ~requests.stats);
     this.#sendStats();
-  }
-
-  #waitForReader(): void {
-    for (;;) {
-      const unread = Atomics.load(this.#words, words.unreadBytes);
-      const stop = (Atomics.load(this.#words, words.requests) & requests.stop) !== 0;
-      if (unread < unreadLimitBytes || stop) return;
-      Atomics.wait(this.#words, words.unreadBytes, unread, longestWaitMs);
-    }
   }
 }

@@ -4,8 +4,8 @@
  * To the thread: a few shared words and a byte ring for each serial line, because its loop is synchronous and receives
  * no messages. From it: messages, each of the types below.
  *
- * Law: `unreadBytes` counts the bytes of consoles and reports posted and not yet taken; the thread waits while they are many, so a
- * guest that prints without end costs the owner bounded memory.
+ * Law: `unreadBytes` counts the bytes of consoles and reports posted and not yet taken; the machine has no turn while they are many, so
+ * a guest that prints without end costs the owner bounded memory.
  */
 import type { StreamMessage } from "#devices";
 import type { MachineConfig, MachineOutcome, ReportKind } from "#vm";
@@ -69,8 +69,11 @@ export type MachineMessage =
   | { readonly type: "report"; readonly kind: ReportKind; readonly lines: readonly string[]; readonly size: number }
   | { readonly type: "stats"; readonly stats: VmStats }
   | { readonly type: "answer"; readonly answer: Answer }
-  /** The kernel, initrd or command line cannot be booted; the snapshot is none, or another machine's; or the host has not so much memory. */
-  | { readonly type: "refused"; readonly code: "boot" | "memory" | "snapshot"; readonly message: string }
+  /**
+   * The kernel, initrd or command line cannot be booted; the snapshot is none, or another machine's; the host has not so much memory; or
+   * the machine to go on from cannot share its thread.
+   */
+  | { readonly type: "refused"; readonly code: "boot" | "memory" | "snapshot" | "fork"; readonly message: string }
   | { readonly type: "ended"; readonly outcome: MachineOutcome; readonly stats: VmStats; readonly profile?: string };
 
 /** A thread as its owner sees it. */
@@ -78,7 +81,12 @@ export interface MachineThread {
   onMessage(receive: (message: MachineMessage) => void): void;
   /** The thread is no more; with the reason when it failed. Nothing follows. */
   onEnd(receive: (error: Error | undefined) => void): void;
+  /** Ends the thread or, where other machines live on it, only what ties this one to its owner. */
   terminate(): Promise<void>;
+  /** The thread is to look: where it sleeps on another machine's words. */
+  ring?(): void;
+  /** Starts what an order to fork gives a machine, on the same thread. Absent where a fork gets a thread of its own. */
+  readonly startBeside?: StartThread;
 }
 
 export type StartThread = (start: MachineStart) => MachineThread;

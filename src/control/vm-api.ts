@@ -199,6 +199,8 @@ export type VmErrorCode =
   | "file"
   | "order"
   | "snapshot"
+  /** The machine has what a fork on the same thread cannot share. */
+  | "fork"
   | "agent"
   | "machine";
 

@@ -1,11 +1,12 @@
 /**
- * The entry of a machine's thread: builds the machine it was given, runs it, and starts it anew after a reset.
+ * The entry of a machine's thread: builds the machine it was given, runs it and its forks, and starts each anew after a reset.
  *
  * Compiled code of its modules is kept from run to run, which a thread has to ask for before it imports them.
  */
 import { enableCompileCache } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
 import type { MachineStart } from "#control";
+import type { ThreadMachine } from "#control/thread";
 
 if (parentPort) {
   enableCompileCache();
@@ -17,13 +18,15 @@ if (parentPort) {
   ]);
   const start = workerData as MachineStart;
   const { printProfile } = start.config.profile ? await import("#introspect") : {};
-  await runMachineThread(start, nodeThread(parentPort), (config, host, resume) => {
-    const machine = new Machine(config, host, resume);
-    return {
-      snapshot: (owner, sink) => writeSnapshot(machine, owner, sink),
-      run: () => machine.run(),
-      stats: () => machine.stats(),
-      profile: () => printProfile?.(machine),
-    };
+  const onThread = (machine: InstanceType<typeof Machine>): ThreadMachine => ({
+    snapshot: (owner, sink) => writeSnapshot(machine, owner, sink),
+    fork: (host) => onThread(machine.fork(host)),
+    turn: () => machine.turn(),
+    stats: () => machine.stats(),
+    profile: () => printProfile?.(machine),
+    [Symbol.dispose]: () => machine[Symbol.dispose](),
   });
+  await runMachineThread(start, nodeThread(parentPort), (config, host, resume) =>
+    onThread(new Machine(config, host, resume)),
+  );
 }

@@ -1,4 +1,4 @@
-export { Machine, type MachineParts } from "./machine.ts";
+export { ForkError, Machine, type MachineParts } from "./machine.ts";
 export { runVcpuThread, type VcpuThreadHost, type VcpuThreadSetup } from "./vcpu-thread.ts";
 export type { MachineState, Resume } from "./machine-state.ts";
 export type { MachineDigest } from "./digest.ts";
@@ -16,6 +16,7 @@ export type {
   TierStats,
   TraceEvent,
   TraceOptions,
+  Turn,
 } from "./machine-host.ts";
 export type { Sample } from "./profiler.ts";
 export { BootError, unpackKernel } from "./boot/index.ts";

@@ -1,8 +1,8 @@
 /**
  * What a machine asks of the thread that runs it, and what it tells.
  *
- * A machine runs synchronously on a thread of its own: the vCPU loop calls the host, never the other way round. What
- * comes from outside (bytes on a serial line, a wish to stop) waits in shared memory until the loop looks.
+ * A machine's turns are synchronous: the vCPU loop calls the host, never the other way round. What comes from outside
+ * (bytes on a serial line, a wish to stop) waits in shared memory until the machine looks.
  */
 
 import type { DiskConfig, GuestMemoryStatistics, IoThreadSetup, SharedFiles, StreamHub } from "#devices";
@@ -173,10 +173,21 @@ export interface MachineHost {
 
 export type ReportKind = "trace" | "digest" | "notice";
 
+/** How a machine's turn went. */
+export interface Turn {
+  /** How the machine ended, if it did; a reset is an end. */
+  readonly outcome?: MachineOutcome;
+  /** `now()` of the host when it has something to do by itself: past where it has already, Infinity where others must come first. */
+  readonly nextNs: number;
+}
+
 /** What the thread sees of a machine. */
-export interface RunnableMachine {
-  /** Runs to the end of the machine; a reset is an end. */
-  run(): MachineOutcome;
+export interface RunnableMachine extends Disposable {
+  /**
+   * Some milliseconds of the machine's life, or none. The next turn is due at the time it gives, or when something has come from
+   * outside since. Requires: no turn told of an end.
+   */
+  turn(): Turn;
   stats(): MachineStats;
   /** A file for a viewer of profiles, where the machine was to make one. */
   profile?(): string | undefined;

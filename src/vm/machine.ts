@@ -1,9 +1,9 @@
 /**
  * The machine: one address space, its vCPUs and an engine, the platform around them, and the loop that runs it all.
  *
- * It lives on one thread and is synchronous from `run` to its end: the vCPU runs for a slice, then alarms ring, input is
- * looked at, and where nothing is to do the thread sleeps in `host.wait`. In virtual time a slice ends exactly where the
- * next alarm is due, so that what the guest sees depends on its instructions alone.
+ * It lives on one thread, by turns: alarms ring, input is looked at, the vCPU runs for a slice, and who called for the turn hears
+ * when the next one is wanted. Others may live on the thread, too, those it was forked into among them (docs/forks.md). In virtual
+ * time a slice ends exactly where the next alarm is due, so that what the guest sees depends on its instructions alone.
  */
 import { type Gpa, gfnOf, gpa, pageSize } from "#address";
 import { assertNever } from "#base";
@@ -50,7 +50,9 @@ import type {
   MachineOutcome,
   MachineStats,
   RunnableMachine,
+  Turn,
 } from "./machine-host.ts";
+import { MachineRoom } from "./machine-room.ts";
 import { checkResume, type MachineState, type Resume } from "./machine-state.ts";
 import { type Peripherals, plugIn, usesIo } from "./peripherals.ts";
 import { Profiler, type Sample } from "./profiler.ts";
@@ -73,6 +75,14 @@ const defaultHotThreshold = 10_000;
 
 const lastInstruction = 2n ** 63n - 1n;
 
+/** The next turn may be at once. */
+const busy: Turn = { nextNs: 0 };
+
+/** A machine that shares what a fork cannot share. */
+export class ForkError extends Error {
+  override name = "ForkError";
+}
+
 /** Records of what each vCPU has, among the platform's. */
 const lapicName = (cpu: number): string => `lapic${cpu}`;
 const kvmClockName = (cpu: number): string => (cpu === 0 ? "kvm-clock" : `kvm-clock${cpu}`);
@@ -88,10 +98,10 @@ export interface MachineParts {
   readonly devices: Uint8Array;
 }
 
-export class Machine implements RunnableMachine {
+export class Machine implements RunnableMachine, Disposable {
   readonly #config: MachineConfig;
   readonly #host: MachineHost;
-  readonly #arena: Arena;
+  readonly #room: MachineRoom;
   readonly #engine: TranslatingEngine;
   readonly #space: AddressSpace;
   readonly #vcpus: readonly Vcpu[];
@@ -119,13 +129,17 @@ export class Machine implements RunnableMachine {
   readonly #peripherals: Peripherals;
   #exits: Record<string, number> = {};
   #nextDigest: bigint;
+  /** Between two turns, where time is to be told. */
+  #resting: Disposable | undefined;
 
   /**
-   * Boots, or goes on from `resume`. Throws BootError when the kernel, initrd or command line cannot be booted in this much
-   * memory, StateError when what was saved is no machine like this one.
+   * Boots, or goes on `from` what was saved, or as that other machine does, in its room. Throws BootError when the kernel, initrd or
+   * command line cannot be booted in this much memory, StateError when what was saved is no machine like this one.
    */
-  constructor(config: MachineConfig, host: MachineHost, resume?: Resume) {
-    if (resume) checkResume(resume.state, config);
+  constructor(config: MachineConfig, host: MachineHost, from?: Resume | Machine) {
+    const parent = from instanceof Machine ? from : undefined;
+    const state = from instanceof Machine ? from.#save([]) : from?.state;
+    if (state) checkResume(state, config);
     this.#config = config;
     this.#host = host;
     if (config.seed !== undefined || config.clock === "virtual") this.#seeded = new SeededRandom(config.seed ?? 1);
@@ -133,32 +147,17 @@ export class Machine implements RunnableMachine {
     const cpus = config.cpus ?? 1;
     const watched = config.trace !== undefined || config.profile === true;
     const threaded = cpus > 1 && !this.#virtual && !watched && host.startVcpu !== undefined;
-    this.#startNs = host.now() - (resume?.state.timeNs ?? 0);
+    this.#startNs = host.now() - (state?.timeNs ?? 0);
     this.#io = new IoThreads(host, this.#virtual);
-    this.#arena = new Arena({
-      threads: threaded ? cpus : 1,
-      shared: threaded || usesIo(config),
-      frameBytes: config.memoryBytes + spareFrameBytes,
-    });
     if (config.trace) this.#tracer = new Tracer(config.trace, (line) => host.report("trace", line));
-    const engineHost = this.#engineHost();
-    this.#engine = new TranslatingEngine({
-      arena: this.#arena,
-      runtimeWasm: host.runtimeWasm,
-      host: this.#tracer?.watch(engineHost, () => this.#turns.vcpu) ?? engineHost,
-      exact: this.#virtual,
-      observer: this.#tracer,
-      chaosSeed: config.engine.chaosSeed,
-      passes: passesWithout(...(config.engine.without ?? [])),
-      ...(config.profile && { now: () => host.now() }),
-      hotThreshold: this.#hotThreshold,
-      ...(threaded && { thread: 0 }),
-      // In virtual time, two runs with a bug in them are to be the same, too.
-      ...(host.startEmitter && !this.#virtual && { startEmitter: (setup) => host.startEmitter?.(setup) }),
-    });
+    const bareHost = this.#engineHost();
+    const engineHost = this.#tracer?.watch(bareHost, () => this.#turns.vcpu) ?? bareHost;
+    this.#room = parent ? parent.#room : this.#newRoom(engineHost, threaded);
+    const { arena, engine } = this.#room;
+    this.#engine = engine;
     const ranges = ramRanges(config.memoryBytes).map(({ base, size }) => ({ gpa: gpa(base), sizeBytes: size }));
-    this.#space = new AddressSpace(this.#arena, this.#engine.runtime, ranges);
-    this.#vcpus = Array.from({ length: cpus }, (_, cpu) => this.#engine.createVcpu(cpu, this.#space.header));
+    this.#space = parent ? parent.#space.fork() : new AddressSpace(arena, engine.runtime, ranges);
+    this.#vcpus = this.#room.enter(this.#space, cpus, engineHost);
     if (threaded) {
       this.#engine.runAs(this.#vcpus[0]);
       this.#threads = new VcpuThreads(this.#vcpus, {
@@ -186,28 +185,24 @@ export class Machine implements RunnableMachine {
       openLine: (request) => this.#io.line(request),
     });
     this.#platform.powerOn();
-    if (resume) this.#resume(resume);
+    if (from !== undefined && !(from instanceof Machine)) this.#map(from.memory);
+    if (state) this.#resume(state);
     else this.#boot();
     if (config.profile) this.#profiler = new Profiler(host, this.#localVcpus, () => this.#engine.stats);
-    this.#io.start(this.#arena.memory, this.#vcpus[0]);
+    this.#io.start(arena.memory, this.#vcpus[0]);
     const setup = {
-      memory: this.#arena.memory,
+      memory: arena.memory,
       space: this.#space.header,
       memoryBytes: config.memoryBytes,
       engine: config.engine,
       hotThreshold: this.#hotThreshold,
       startNs: this.#startNs,
     };
-    this.#threads?.start(host, setup, resume && this.#threadStates(resume.state));
+    this.#threads?.start(host, setup, state && this.#threadStates(state));
   }
 
-  run(): MachineOutcome {
-    using _ = this.#profiler;
-    try {
-      return this.runUntil(lastInstruction) as MachineOutcome;
-    } finally {
-      this.#io.close();
-    }
+  turn(): Turn {
+    return this.#turn(lastInstruction);
   }
 
   /**
@@ -215,48 +210,82 @@ export class Machine implements RunnableMachine {
    * ended if it did.
    */
   runUntil(icount: bigint): MachineOutcome | undefined {
-    while (this.#outcome === undefined) {
-      if (this.#sum("ICOUNT") >= icount) return undefined;
-      this.#clock.ringDue();
-      if (this.#host.poll()) return this.#end("stopped", "");
-      for (const input of this.#serialInput) input.feed();
-      this.#host.streams?.poll();
-      if (!this.#pollIo()) break;
-      this.#peripherals.balloon?.setTarget(Math.floor((this.#host.balloonBytes ?? 0) / pageSize));
-      this.#threads?.answer(this.#platform);
-      const vcpu = this.#turns.vcpu;
-      this.#gaveWay = false;
-      const from = vcpu.u64("ICOUNT");
-      const compiledBefore = vcpu.u64("COMPILED");
-      const started = this.#host.now();
-      const exit = this.#runSlice(from, icount);
-      this.#clock.await();
-      this.#exits[exit.reason] = (this.#exits[exit.reason] ?? 0) + 1;
-      this.#measure(
-        Number(vcpu.u64("ICOUNT") - from),
-        Number(vcpu.u64("COMPILED") - compiledBefore),
-        this.#host.now() - started,
-      );
-      if (exit.reason === "budget") this.#profiler?.ran(vcpu);
-      this.#digest();
-      switch (exit.reason) {
-        case "budget":
-          this.#turns.ran(this.#gaveWay);
-          break;
-        case "halt":
-          if (this.#turns.slept()) this.#idle();
-          break;
-        case "shutdown":
-          return this.#end("reset", "the guest caused a triple fault");
-        case "fault":
-          return this.#end("error", "an exception was caught that nobody asked for");
-        default:
-          assertNever(exit);
-      }
+    while (this.#outcome !== undefined || this.#sum("ICOUNT") < icount) {
+      const { outcome, nextNs } = this.#turn(icount);
+      if (outcome) return outcome;
+      if (nextNs === Number.POSITIVE_INFINITY) this.#host.wait();
+      else if (nextNs > this.#host.now()) this.#host.wait(nextNs);
     }
+    return undefined;
+  }
+
+  /** What it had of its thread and its room is free. Requires: nobody asks it anything any more. */
+  [Symbol.dispose](): void {
+    this.#threads?.end();
+    this.#io.close();
+    this.#profiler?.[Symbol.dispose]();
+    this.#room.leave(this.#vcpus, this.#space);
+  }
+
+  /**
+   * A machine that goes on as this one does, on the same thread, at other hands: they share translated code and, until one of them
+   * writes, frames. Throws ForkError, which says why, where this one has what cannot be shared. Requires: as `whileStill`.
+   */
+  fork(host: MachineHost): Machine {
+    const { trace, profile } = this.#config;
+    if (this.#threads) throw new ForkError("its vCPUs have threads of their own");
+    if (usesIo(this.#config)) throw new ForkError("it has disks, shares or a network");
+    if (trace || profile) throw new ForkError("it is traced or profiled");
+    return new Machine(this.#config, host, this);
+  }
+
+  #turn(until: bigint): Turn {
+    this.#resting?.[Symbol.dispose]();
+    this.#resting = undefined;
+    const next = this.#outcome === undefined ? this.#slice(until) : busy;
+    if (this.#outcome === undefined) return next;
     this.#threads?.end();
     this.#platform.flush();
-    return this.#outcome;
+    return { outcome: this.#outcome, nextNs: 0 };
+  }
+
+  /** One slice of one vCPU, and what comes before and after it. */
+  #slice(until: bigint): Turn {
+    this.#clock.ringDue();
+    if (this.#host.poll()) return this.#end("stopped", "");
+    for (const input of this.#serialInput) input.feed();
+    this.#host.streams?.poll();
+    if (!this.#pollIo()) return busy;
+    this.#peripherals.balloon?.setTarget(Math.floor((this.#host.balloonBytes ?? 0) / pageSize));
+    this.#threads?.answer(this.#platform);
+    const vcpu = this.#turns.vcpu;
+    this.#gaveWay = false;
+    const from = vcpu.u64("ICOUNT");
+    const compiledBefore = vcpu.u64("COMPILED");
+    const started = this.#host.now();
+    const exit = this.#runSlice(from, until);
+    this.#clock.await();
+    this.#exits[exit.reason] = (this.#exits[exit.reason] ?? 0) + 1;
+    this.#measure(
+      Number(vcpu.u64("ICOUNT") - from),
+      Number(vcpu.u64("COMPILED") - compiledBefore),
+      this.#host.now() - started,
+    );
+    if (exit.reason === "budget") this.#profiler?.ran(vcpu);
+    this.#digest();
+    switch (exit.reason) {
+      case "budget":
+        this.#turns.ran(this.#gaveWay);
+        return busy;
+      case "halt":
+        return this.#turns.slept() && this.#outcome === undefined ? this.#idle() : busy;
+      case "shutdown":
+        return this.#end("reset", "the guest caused a triple fault");
+      case "fault":
+        return this.#end("error", "an exception was caught that nobody asked for");
+      default:
+        return assertNever(exit);
+    }
   }
 
   stats(): MachineStats {
@@ -336,6 +365,31 @@ export class Machine implements RunnableMachine {
     };
   }
 
+  #newRoom(engineHost: EngineHost, threaded: boolean): MachineRoom {
+    const config = this.#config;
+    const host = this.#host;
+    const arena = new Arena({
+      threads: threaded ? (config.cpus ?? 1) : 1,
+      shared: threaded || usesIo(config),
+      frameBytes: config.memoryBytes + spareFrameBytes,
+    });
+    const engine = new TranslatingEngine({
+      arena,
+      runtimeWasm: host.runtimeWasm,
+      host: engineHost,
+      exact: this.#virtual,
+      observer: this.#tracer,
+      chaosSeed: config.engine.chaosSeed,
+      passes: passesWithout(...(config.engine.without ?? [])),
+      ...(config.profile && { now: () => host.now() }),
+      hotThreshold: this.#hotThreshold,
+      ...(threaded && { thread: 0 }),
+      // In virtual time, two runs with a bug in them are to be the same, too.
+      ...(host.startEmitter && !this.#virtual && { startEmitter: (setup) => host.startEmitter?.(setup) }),
+    });
+    return new MachineRoom(arena, engine);
+  }
+
   get #hotThreshold(): number {
     const { interpreterOnly, hotThreshold } = this.#config.engine;
     return interpreterOnly ? Number.POSITIVE_INFINITY : (hotThreshold ?? defaultHotThreshold);
@@ -402,22 +456,21 @@ export class Machine implements RunnableMachine {
   }
 
   /** HLT: until an alarm or input. */
-  #idle(): void {
-    if (this.#io.hasWork) return;
-    using _ = this.#profiler?.idle();
+  #idle(): Turn {
+    if (this.#io.hasWork) return busy;
     this.#platform.flush();
     const next = this.#clock.next();
-    if (this.#virtual && next !== Number.POSITIVE_INFINITY) this.#clock.skipTo(next);
-    else if (next === Number.POSITIVE_INFINITY) this.#host.wait();
-    else if (next > this.#clock.now()) this.#host.wait(this.#host.now() + (next - this.#clock.now()));
+    if (this.#virtual && next !== Number.POSITIVE_INFINITY) {
+      this.#clock.skipTo(next);
+      return busy;
+    }
+    this.#resting = this.#profiler?.idle();
+    return { nextNs: this.#host.now() + (next - this.#clock.now()) };
   }
 
-  #end(reason: MachineOutcome["reason"], detail: string): MachineOutcome {
+  #end(reason: MachineOutcome["reason"], detail: string): Turn {
     this.#outcome ??= { reason, detail };
-    this.#threads?.end();
-    this.#engine.close();
-    this.#platform.flush();
-    return this.#outcome;
+    return busy;
   }
 
   /** vCPUs that this thread runs. */
@@ -455,12 +508,14 @@ export class Machine implements RunnableMachine {
     }
   }
 
-  #resume(resume: Resume): void {
-    const { state } = resume;
-    const object = resume.memory(new ArenaKernels(this.#arena, this.#engine.runtime));
+  #map(memory: Resume["memory"]): void {
+    const object = memory(new ArenaKernels(this.#room.arena, this.#engine.runtime));
     for (const slot of this.#space.memslots) this.#space.map(slot, object, gfnOf(slot.gpa));
     // Only this thread can read what backs a page.
     if (this.#threads) this.#space.fillAll();
+  }
+
+  #resume(state: MachineState): void {
     for (const [cpu, vcpu] of this.#vcpus.entries()) {
       restoreVcpu(vcpu, state.vcpus[cpu]);
       this.#engine.runtime.update_mode(vcpu.vp);

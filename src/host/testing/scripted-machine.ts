@@ -15,6 +15,7 @@ import {
   type MachineOutcome,
   type MachineStats,
   type RunnableMachine,
+  type Turn,
 } from "#vm";
 import { agentVersion, encodeFrame, type Frame, fromAgent, numbers, toAgent } from "../../control/agent/frames.ts";
 import { nodeThread } from "../node-thread.ts";
@@ -22,7 +23,11 @@ import { nodeThread } from "../node-thread.ts";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+/** Each value ends a turn: whether there is something to do yet. */
+type Script<T> = Generator<"busy" | "waits", T>;
+
 class ScriptedMachine implements RunnableMachine {
+  readonly #script = this.#run();
   readonly #host: MachineHost;
   readonly #lines: readonly string[];
   #instructions = 0;
@@ -33,18 +38,26 @@ class ScriptedMachine implements RunnableMachine {
     if (this.#lines[0] === "bad") throw new BootError("kernel: not a kernel");
   }
 
-  run(): MachineOutcome {
+  turn(): Turn {
+    const { done, value } = this.#script.next();
+    if (done === true) return { outcome: value, nextNs: 0 };
+    return { nextNs: value === "busy" ? 0 : Number.POSITIVE_INFINITY };
+  }
+
+  [Symbol.dispose](): void {}
+
+  *#run(): Script<MachineOutcome> {
     for (const line of this.#lines) {
       this.#instructions++;
       const [command, rest = ""] = [line.split(" ")[0], line.slice(line.indexOf(" ") + 1)];
       if (command === "print") this.#send(0, `${rest}\n`);
-      else if (command === "flood") for (let i = 0; i < Number(rest); i += 1024) this.#send(0, "x".repeat(1024));
+      else if (command === "flood") yield* this.#flood(Number(rest));
       else if (command === "report") this.#host.report("digest", rest);
       else if (command === "throw") throw new Error("a bug");
       else if (command === "spin") for (;;);
       else if (command === "end") return { reason: rest as MachineOutcome["reason"], detail: "" };
-      else if (command === "echo" && !this.#echo()) return { reason: "stopped", detail: "" };
-      else if (command === "agent" && !this.#agent()) return { reason: "stopped", detail: "" };
+      else if (command === "echo" && !(yield* this.#echo())) return { reason: "stopped", detail: "" };
+      else if (command === "agent" && !(yield* this.#agent())) return { reason: "stopped", detail: "" };
     }
     return { reason: "poweroff", detail: "" };
   }
@@ -66,20 +79,27 @@ class ScriptedMachine implements RunnableMachine {
     this.#host.serialOutput(port, typeof text === "string" ? encoder.encode(text) : text);
   }
 
+  *#flood(bytes: number): Script<void> {
+    for (let i = 0; i < bytes; i += 1024) {
+      this.#send(0, "x".repeat(1024));
+      yield "busy";
+    }
+  }
+
   /** The next bytes on a port; undefined when the machine is to stop. */
-  #receive(port: number, limit: number): Uint8Array | undefined {
+  *#receive(port: number, limit: number): Script<Uint8Array | undefined> {
     const target = new Uint8Array(limit);
     for (;;) {
       if (this.#host.poll()) return undefined;
       const count = this.#host.serialInput[port]?.read(target) ?? 0;
       if (count > 0) return target.subarray(0, count);
-      this.#host.wait();
+      yield "waits";
     }
   }
 
-  #echo(): boolean {
+  *#echo(): Script<boolean> {
     for (;;) {
-      const bytes = this.#receive(0, 100);
+      const bytes = yield* this.#receive(0, 100);
       if (!bytes) return false;
       if (bytes.includes(4)) return true;
       this.#send(0, bytes.slice());
@@ -87,43 +107,44 @@ class ScriptedMachine implements RunnableMachine {
   }
 
   /** The next frame on COM2; as the agent does, tells what was read. */
-  #frame(): Frame | undefined {
-    const take = (length: number): Uint8Array | undefined => {
-      const all = new Uint8Array(length);
-      for (let have = 0; have < length; ) {
-        const bytes = this.#receive(1, Math.min(length - have, 1024));
-        if (!bytes) return undefined;
-        all.set(bytes, have);
-        have += bytes.length;
-        this.#send(1, encodeFrame(fromAgent.read, 0, numbers(bytes.length)));
-      }
-      return all;
-    };
-    const header = take(8);
-    const payload = header && take(new DataView(header.buffer).getUint32(0, true));
+  *#frame(): Script<Frame | undefined> {
+    const header = yield* this.#take(8);
+    const payload = header && (yield* this.#take(new DataView(header.buffer).getUint32(0, true)));
     return header && payload && { kind: header[4] ?? 0, session: header[6] ?? 0, payload };
   }
 
+  *#take(length: number): Script<Uint8Array<ArrayBuffer> | undefined> {
+    const all = new Uint8Array(length);
+    for (let have = 0; have < length; ) {
+      const bytes = yield* this.#receive(1, Math.min(length - have, 1024));
+      if (!bytes) return undefined;
+      all.set(bytes, have);
+      have += bytes.length;
+      this.#send(1, encodeFrame(fromAgent.read, 0, numbers(bytes.length)));
+    }
+    return all;
+  }
+
   /** One command at a time. */
-  #agent(): boolean {
+  *#agent(): Script<boolean> {
     this.#send(1, encodeFrame(fromAgent.hello, 0, numbers(agentVersion)));
     for (;;) {
-      const frame = this.#frame();
+      const frame = yield* this.#frame();
       if (!frame) return false;
       if (frame.kind === toAgent.powerOff) return true;
       // Folder, shell, "-c", command.
       const command = decoder.decode(frame.payload.subarray(24)).split("\0")[3] ?? "";
-      if (frame.kind === toAgent.start && !this.#execute(frame.session, command)) return false;
+      if (frame.kind === toAgent.start && !(yield* this.#execute(frame.session, command))) return false;
     }
   }
 
-  #execute(session: number, command: string): boolean {
+  *#execute(session: number, command: string): Script<boolean> {
     this.#send(1, encodeFrame(fromAgent.started, session, numbers(100)));
     let status = 127;
     if (command.startsWith("status ")) status = Number(command.slice(7));
     else if (command === "cat") status = 0;
     while (command === "cat") {
-      const frame = this.#frame();
+      const frame = yield* this.#frame();
       if (!frame) return false;
       if (frame.kind !== toAgent.input) continue;
       if (frame.payload.length === 0) break;

@@ -7,7 +7,7 @@ import { mmioRead, mmioWrite } from "../host";
 import { canonical, isInSegment, need_interpreter, need_step, raise, raiseNonCanonical } from "./faults";
 import { frameOf, readOnly } from "./frames";
 import { MODIFY, READ, WRITE, walk, walkedGpa } from "./walk";
-import { copies } from "./share";
+import { copies, unshare } from "./share";
 import { codeFrame, copiesCode, entryAddress, fillFor } from "./tlb";
 import { countsStores, invalidate_range, noteStore, touchesCode, touchesRunning } from "./blocks";
 import { beginExclusive, endExclusive, isExclusive, parks, severalThreads, tellOthers } from "./exclusive";
@@ -24,7 +24,10 @@ let pieceGpa: u64 = 0;
 /** The interpreter asks, for an operation of the block at RIP: no compiled region is under way. */
 let interpreting: bool = false;
 
-/** Resolves one page's piece of an access, whose use `flags` are noted; false with LEAVE set. */
+/**
+ * Resolves one page's piece of an access, whose use `flags` are noted; false with LEAVE set: a fault, or `step` where code that may run
+ * now gets another frame.
+ */
 function resolvePiece(vp: u32, va: u64, intent: u32, mode: u32, flags: u32): bool {
   if (!canonical(va)) return raiseNonCanonical(vp) != 0;
   if (walk(vp, va, intent, mode == 0, mode == 2) == 0) return false;
@@ -32,7 +35,12 @@ function resolvePiece(vp: u32, va: u64, intent: u32, mode: u32, flags: u32): boo
   const gfn = walkedGpa >> 12;
   pieceGpa = walkedGpa | (va & 4095);
   const writing = intent == WRITE || intent == MODIFY;
-  if (writing && load<u32>(vp, L.STEPPING) == 0 && copiesCode(space, gfn)) return need_step(vp) != 0;
+  if (writing && load<u32>(vp, L.STEPPING) == 0 && copiesCode(space, gfn)) {
+    need_step(vp);
+    return false;
+  }
+  // Whoever is to store there by and by has an address that stays.
+  if (writing) unshare(space, gfn);
   const frame = frameOf(space, gfn, flags);
   pieceAddress = frame == 0 ? 0 : frame + (<u32>va & 4095);
   return true;

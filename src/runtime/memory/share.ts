@@ -11,7 +11,7 @@
 import * as L from "../layout";
 import { noMemory } from "../host";
 import { invalidate_frame } from "./blocks";
-import { allotFrame, frameRecord, give_back } from "./frames";
+import { allotFrame, entryOf, frameRecord, give_back } from "./frames";
 import { newGlobalGeneration } from "./generations";
 import { emptyEntry, forgetPages, tlb_flush_all } from "./tlb";
 
@@ -83,6 +83,12 @@ export function own(space: u32, at: u32): u32 {
   }
   store<u32>(at, owned);
   return owned;
+}
+
+/** Gives a guest frame that is to be written to a frame of its own; it is not dirty by that. */
+export function unshare(space: u32, gfn: u64): void {
+  const at = entryOf(space, gfn);
+  if (at != 0 && (load<u32>(at) & L.E_COW) != 0) own(space, at);
 }
 
 /** The VM has another frame in the place of this one. `read`: some TLB may have it. */

@@ -12,9 +12,10 @@ async function run(given: MachineWorkerStart): Promise<void> {
     await runMachineThread(given.start, await browserThread(given), (config, host) => {
       const machine = new Machine(config, host);
       return {
-        run: () => machine.run(),
+        turn: () => machine.turn(),
         stats: () => machine.stats(),
         profile: () => (config.profile ? printProfile(machine) : undefined),
+        [Symbol.dispose]: () => machine[Symbol.dispose](),
       };
     });
   } catch (error) {

@@ -1,0 +1,261 @@
+/**
+ * One machine's life on a thread: it is made, takes turns, is made anew after a reset, and ends.
+ *
+ * Law: exactly one "refused" or "ended" is posted, and it is the last message.
+ */
+import { assertNever, parseValue, type Value } from "#base";
+import { StateError } from "#devices";
+import { ArenaError, MemoryObjectError } from "#memory";
+import { readSnapshot, type SavedSnapshot, SnapshotError, type SnapshotSink } from "#snapshot";
+import {
+  BootError,
+  ForkError,
+  type MachineConfig,
+  type MachineHost,
+  type MachineOutcome,
+  type MachineStats,
+  type Resume,
+  type RunnableMachine,
+} from "#vm";
+import type { Awakening } from "./agent/index.ts";
+import { noStats, sumStats } from "./machine-stats.ts";
+import type { Order } from "./orders.ts";
+import { type ThreadHost, ThreadMachineHost } from "./thread-machine-host.ts";
+import type { FileSource, MachineMessage, MachineStart } from "./thread-protocol.ts";
+import type { VmStats } from "./vm-api.ts";
+
+/** A machine that can be written down, and that others can go on from. */
+export interface ThreadMachine extends RunnableMachine {
+  snapshot?(owner: Value, sink: SnapshotSink): SavedSnapshot;
+  /** Throws ForkError where it has what cannot be shared. */
+  fork?(host: MachineHost): ThreadMachine;
+}
+
+/** Throws BootError, StateError or SnapshotError where it cannot be made. */
+export type NewMachine = (config: MachineConfig, host: MachineHost, resume?: Resume) => ThreadMachine;
+
+/** So that a machine is seen to have panicked, or the like, though it sleeps. */
+const longestRestNs = 1e9;
+
+/** What a life has of its thread. */
+export interface LifeContext {
+  readonly thread: ThreadHost;
+  readonly newMachine: NewMachine;
+  /** One more machine takes its turns from now on. */
+  readonly add: (life: MachineLife) => void;
+}
+
+export class MachineLife {
+  readonly #start: MachineStart;
+  readonly #context: LifeContext;
+  readonly #host: ThreadMachineHost;
+  readonly #post: (message: MachineMessage) => void;
+  readonly #begun: number;
+  /** Of the machines before the present one. */
+  #past: MachineStats = noStats;
+  #machine: ThreadMachine | undefined;
+  #first = true;
+  #over = false;
+  /** When the next turn is due. */
+  #nextNs = 0;
+
+  constructor(start: MachineStart, context: LifeContext, post = context.thread.post) {
+    this.#start = start;
+    this.#context = context;
+    this.#post = post;
+    this.#begun = context.thread.now();
+    this.#host = new ThreadMachineHost(
+      start,
+      context.thread,
+      post,
+      () => post({ type: "stats", stats: this.#stats() }),
+      (order) => this.#carryOut(order),
+    );
+  }
+
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  /** There is no machine yet, or none any more: `boot` comes before the next turn. */
+  get isToBoot(): boolean {
+    return this.#machine === undefined && !this.#over;
+  }
+
+  /** Makes the machine. Its files may have to be read. */
+  async boot(): Promise<void> {
+    const { thread, newMachine } = this.#context;
+    const resumed = this.#first && this.#start.files.snapshot !== undefined;
+    this.#first = false;
+    try {
+      const resume = resumed ? openSnapshot(this.#start, thread) : undefined;
+      const machine = resume
+        ? newMachine(this.#start.config, this.#host, resume)
+        : await bootFrom(this.#start, thread, (config) => newMachine(config, this.#host));
+      this.#begin(machine, resumed);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /**
+   * Takes a turn, if one is due at `now`; gives when the next one is, unless something comes for the machine before. Requires: the
+   * machine was made, and it is not over.
+   */
+  turn(now: number): number {
+    if (this.#nextNs > now && !this.#host.wasRung) return this.#nextNs;
+    const latestNs = now + longestRestNs;
+    if (this.#host.isFlooded) return latestNs;
+    try {
+      const { outcome, nextNs } = (this.#machine as ThreadMachine).turn();
+      this.#nextNs = Math.min(nextNs, latestNs);
+      if (outcome) this.#end(judge(outcome, this.#host));
+    } catch (error) {
+      this.#fail(error);
+    }
+    return this.#nextNs;
+  }
+
+  #begin(machine: ThreadMachine, resumed: boolean): void {
+    this.#machine = machine;
+    this.#nextNs = 0;
+    if (resumed) this.#post({ type: "started", resumed, awakening: awakening(this.#start, this.#context.thread) });
+    else this.#post({ type: "started", resumed });
+  }
+
+  #fail(error: unknown): void {
+    const code = refusalOf(error);
+    if (code === undefined || this.#machine !== undefined)
+      return this.#end({ reason: "error", detail: code === undefined ? stackOf(error) : (error as Error).message });
+    this.#over = true;
+    this.#post({ type: "refused", code, message: (error as Error).message });
+  }
+
+  #end(outcome: MachineOutcome): void {
+    const { files, reboot } = this.#start;
+    this.#host.flushReports();
+    this.#nextNs = 0;
+    const past = this.#machine;
+    // A guest that resets without end never looks at the host itself.
+    if (outcome.reason === "reset" && reboot && files.kernel !== undefined && !this.#host.poll()) {
+      this.#past = sumStats(this.#past, past?.stats() ?? noStats);
+    } else {
+      this.#over = true;
+      const profile = past?.profile?.();
+      this.#post({ type: "ended", outcome, stats: this.#stats(), ...(profile !== undefined && { profile }) });
+    }
+    this.#machine = undefined;
+    past?.[Symbol.dispose]();
+  }
+
+  #stats(): VmStats {
+    const { thread } = this.#context;
+    return {
+      ...sumStats(this.#past, this.#machine?.stats() ?? noStats),
+      wallMs: (thread.now() - this.#begun) / 1e6,
+      ...(thread.peakRssBytes && { peakRssBytes: thread.peakRssBytes() }),
+    };
+  }
+
+  #carryOut(order: Order): unknown {
+    switch (order.type) {
+      case "snapshot":
+        return this.#snapshot(order.path, parseValue(order.owner));
+      case "fork":
+        return this.#fork();
+      default:
+        return assertNever(order);
+    }
+  }
+
+  #snapshot(path: string, owner: Value): SavedSnapshot {
+    const { createFile } = this.#context.thread;
+    if (this.#machine?.snapshot === undefined || createFile === undefined)
+      throw new Error("this machine cannot be saved");
+    const file = createFile(path);
+    try {
+      const saved = this.#machine.snapshot(owner, file);
+      file.finish();
+      return saved;
+    } catch (error) {
+      file.abandon();
+      throw error;
+    }
+  }
+
+  /** Those who wait to be machines go on as this one does. */
+  #fork(): void {
+    for (const { start, post } of this.#context.thread.takeNewcomers?.() ?? []) {
+      const life = new MachineLife(start, this.#context, post);
+      life.#goOnAs(this.#machine);
+      if (!life.isOver) this.#context.add(life);
+    }
+  }
+
+  #goOnAs(machine: ThreadMachine | undefined): void {
+    this.#first = false;
+    try {
+      if (machine?.fork === undefined) throw new ForkError("it is of a kind that cannot be forked");
+      this.#begin(machine.fork(this.#host), true);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+}
+
+const stackOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));
+
+/** What is wrong, where it is with the user's files and options and the message says which. */
+function refusalOf(error: unknown): "boot" | "memory" | "snapshot" | "fork" | undefined {
+  if (error instanceof BootError) return "boot";
+  if (error instanceof ArenaError) return "memory";
+  if (error instanceof ForkError) return "fork";
+  const damaged = [SnapshotError, StateError, MemoryObjectError].some((kind) => error instanceof kind);
+  return damaged ? "snapshot" : undefined;
+}
+
+/** A run in virtual time is to be the same every time: its clock and its randomness are those of the saved machine. */
+function awakening({ config }: MachineStart, thread: ThreadHost): Awakening {
+  if (config.clock === "virtual") return {};
+  const entropy = new Uint8Array(32);
+  thread.random(entropy);
+  return { nowMs: Date.now(), entropy };
+}
+
+function openSnapshot({ files }: MachineStart, thread: ThreadHost): Resume {
+  if (thread.openFile === undefined) throw new SnapshotError("there are no snapshots here");
+  return readSnapshot(thread.openFile(files.snapshot as string)).resume;
+}
+
+/** A machine of the files named. What was read of them is given back at once: it is in the guest's memory now. */
+async function bootFrom(
+  { config, files }: MachineStart,
+  thread: ThreadHost,
+  newMachine: (config: MachineConfig) => ThreadMachine,
+): Promise<ThreadMachine> {
+  const own: ArrayBuffer[] = [];
+  const bytesOf = async (source: FileSource): Promise<Uint8Array> => {
+    if (typeof source !== "string") return source;
+    const bytes = await thread.readFile(source);
+    own.push(bytes.buffer);
+    return bytes;
+  };
+  const { kernel, setupHeader, initrd } = files;
+  try {
+    return newMachine({
+      ...config,
+      ...(kernel !== undefined && { kernel: await bytesOf(kernel) }),
+      ...(setupHeader !== undefined && { setupHeader: await bytesOf(setupHeader) }),
+      ...(initrd !== undefined && { initrd: await bytesOf(initrd) }),
+    });
+  } finally {
+    for (const buffer of own) buffer.transfer(0);
+  }
+}
+
+/** A reset, or a stop that the console asked for, after a kernel panic is that panic. */
+function judge(outcome: MachineOutcome, host: ThreadMachineHost): MachineOutcome {
+  const message = host.panic.message;
+  const byPanic = outcome.reason === "reset" || (outcome.reason === "stopped" && host.panic.over);
+  return byPanic && message !== undefined ? { reason: "panic", detail: message } : outcome;
+}
