@@ -4,13 +4,15 @@
  *
  * The launcher asks on every start in a checkout; `node src/cli/main.ts` runs the sources as they are.
  */
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const target = join(root, "dist/bundle");
 const source = join(root, "src");
+const runtime = join(root, "dist/runtime.wasm");
 const script = fileURLToPath(import.meta.url);
 
 /** File in the bundle, and the module it begins at. */
@@ -31,7 +33,7 @@ const keptMs = 24 * 3600 * 1000;
 /** Builds if need be. False where there is no bundle and nothing to make one with, as without development packages. */
 export async function ensureBundle(): Promise<boolean> {
   const built = statSync(join(target, "main.js"), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  if (newest(source) < built && statSync(script).mtimeMs < built) return true;
+  if (newest(source) < built && [script, runtime].every((path) => statSync(path).mtimeMs < built)) return true;
   try {
     await buildBundle();
     return true;
@@ -43,7 +45,7 @@ export async function ensureBundle(): Promise<boolean> {
 
 export async function buildBundle(): Promise<void> {
   const begun = new Date();
-  const { build } = await import("vite");
+  const [{ build }, { generateInterpreter }] = await Promise.all([import("vite"), import("#jit")]);
   const aside = `${target}.${process.pid}`;
   try {
     await build({
@@ -64,6 +66,8 @@ export async function buildBundle(): Promise<void> {
       ssr: { noExternal: true, target: "node" },
     });
     mkdirSync(target, { recursive: true });
+    writeFileSync(join(aside, "interpreter.wasm"), generateInterpreter());
+    writeFileSync(join(aside, "build"), digestOf(aside));
     // Pieces before what asks for them, and the one whose time is looked at last.
     const names = readdirSync(aside).sort((a, b) => rank(a) - rank(b));
     for (const name of names) {
@@ -78,6 +82,13 @@ export async function buildBundle(): Promise<void> {
   } finally {
     rmSync(aside, { recursive: true, force: true });
   }
+}
+
+/** Of all that is in a folder, and of the runtime. */
+function digestOf(folder: string): Buffer {
+  const hash = createHash("sha256").update(readFileSync(join(root, "dist/runtime.wasm")));
+  for (const name of readdirSync(folder).sort()) hash.update(name).update(readFileSync(join(folder, name)));
+  return hash.digest();
 }
 
 const rank = (name: string): number => (name === "main.js" ? 2 : entries[name.replace(/\.js$/, "")] ? 1 : 0);

@@ -34,6 +34,7 @@ export type {
   StartThread,
 } from "./thread-protocol.ts";
 export { words } from "./thread-protocol.ts";
+export { warmthPath } from "./warmth.ts";
 export { recallOptions, rememberedOf } from "./remembered.ts";
 export type { IoStart, NewFile, ThreadHost, VcpuStart } from "./thread-machine-host.ts";
 export { runTicker, type TickerStart } from "./ticker.ts";

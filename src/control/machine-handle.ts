@@ -393,12 +393,13 @@ export class MachineHandle implements AsyncDisposable {
 /** As Array.isArray, which takes no read-only list for one. */
 const isList = (value: readonly string[] | ExecOptions): value is readonly string[] => Array.isArray(value);
 
-function filesOf({ kernel, setupHeader, initrd, snapshot }: VmOptions): BootFiles {
+function filesOf({ kernel, setupHeader, initrd, snapshot, learn }: VmOptions): BootFiles {
   return {
     ...(kernel !== undefined && { kernel }),
     ...(setupHeader !== undefined && { setupHeader }),
     ...(initrd !== undefined && { initrd }),
     ...(snapshot !== undefined && { snapshot }),
+    ...(learn && { learn }),
   };
 }
 

@@ -6,7 +6,7 @@
 import { assertNever, parseValue, type Value } from "#base";
 import { StateError } from "#devices";
 import { ArenaError, MemoryObjectError } from "#memory";
-import { readSnapshot, type SavedSnapshot, SnapshotError, type SnapshotSink } from "#snapshot";
+import { readSnapshot, type SavedSnapshot, type Snapshot, SnapshotError, type SnapshotSink } from "#snapshot";
 import {
   BootError,
   ForkError,
@@ -23,9 +23,10 @@ import type { Order } from "./orders.ts";
 import { type ThreadHost, ThreadMachineHost } from "./thread-machine-host.ts";
 import type { FileSource, MachineMessage, MachineStart } from "./thread-protocol.ts";
 import type { VmStats } from "./vm-api.ts";
+import { type WarmMachine, WarmthFile } from "./warmth.ts";
 
 /** A machine that can be written down, and that others can go on from. */
-export interface ThreadMachine extends RunnableMachine {
+export interface ThreadMachine extends RunnableMachine, WarmMachine {
   snapshot?(owner: Value, sink: SnapshotSink): SavedSnapshot;
   /** Throws ForkError where it has what cannot be shared. */
   fork?(host: MachineHost): ThreadMachine;
@@ -54,6 +55,7 @@ export class MachineLife {
   /** Of the machines before the present one. */
   #past: MachineStats = noStats;
   #machine: ThreadMachine | undefined;
+  #warmth: WarmthFile | undefined;
   #first = true;
   #over = false;
   /** When the next turn is due. */
@@ -88,10 +90,14 @@ export class MachineLife {
     const resumed = this.#first && this.#start.files.snapshot !== undefined;
     this.#first = false;
     try {
-      const resume = resumed ? openSnapshot(this.#start, thread) : undefined;
-      const machine = resume
-        ? newMachine(this.#start.config, this.#host, resume)
+      const snapshot = resumed ? openSnapshot(this.#start, thread) : undefined;
+      const machine = snapshot
+        ? newMachine(this.#start.config, this.#host, snapshot.resume)
         : await bootFrom(this.#start, thread, (config) => newMachine(config, this.#host));
+      if (snapshot && this.#start.files.learn) {
+        this.#warmth = await WarmthFile.of(thread, snapshot.pages);
+        this.#warmth?.give(machine);
+      }
       this.#begin(machine, resumed);
     } catch (error) {
       this.#fail(error);
@@ -136,6 +142,8 @@ export class MachineLife {
     this.#host.flushReports();
     this.#nextNs = 0;
     const past = this.#machine;
+    if (past !== undefined) this.#warmth?.keep(past);
+    this.#warmth = undefined;
     // A guest that resets without end never looks at the host itself.
     if (outcome.reason === "reset" && reboot && files.kernel !== undefined && !this.#host.poll()) {
       this.#past = sumStats(this.#past, past?.stats() ?? noStats);
@@ -222,9 +230,9 @@ function awakening({ config }: MachineStart, thread: ThreadHost): Awakening {
   return { nowMs: Date.now(), entropy };
 }
 
-function openSnapshot({ files }: MachineStart, thread: ThreadHost): Resume {
+function openSnapshot({ files }: MachineStart, thread: ThreadHost): Snapshot {
   if (thread.openFile === undefined) throw new SnapshotError("there are no snapshots here");
-  return readSnapshot(thread.openFile(files.snapshot as string)).resume;
+  return readSnapshot(thread.openFile(files.snapshot as string));
 }
 
 /** A machine of the files named. What was read of them is given back at once: it is in the guest's memory now. */

@@ -8,6 +8,7 @@ const passing = [
   "trace",
   "profile",
   "snapshot",
+  "learn",
   "interpreterOnly",
   "hotThreshold",
   "chaosSeed",

@@ -22,6 +22,9 @@ const longestWaitMs = 1000;
 /** What a thread that runs a machine has of the world around it. */
 export interface ThreadHost {
   readonly runtimeWasm: Uint8Array<ArrayBuffer>;
+  readonly interpreterWasm?: Uint8Array<ArrayBuffer> | undefined;
+  /** 32 bytes that differ when anything of memvisor does that translates; absent where nobody knows. */
+  readonly build?: Uint8Array;
   /** Nanoseconds of a clock that all threads share. */
   now(): number;
   random(target: Uint8Array): void;
@@ -75,6 +78,7 @@ export interface IoStart {
 
 export class ThreadMachineHost implements MachineHost {
   readonly runtimeWasm: Uint8Array<ArrayBuffer>;
+  readonly interpreterWasm: Uint8Array<ArrayBuffer> | undefined;
   readonly serialInput: readonly ByteRingReader[];
   readonly streams: StreamHub;
   readonly panic = new PanicWatch();
@@ -100,6 +104,7 @@ export class ThreadMachineHost implements MachineHost {
     this.#post = post;
     this.#orders = new OrderDesk(start.orders, carryOut, (answer) => post({ type: "answer", answer }));
     this.runtimeWasm = thread.runtimeWasm;
+    this.interpreterWasm = thread.interpreterWasm;
     this.serialInput = start.inputs.map((input) => new ByteRingReader(input));
     this.streams = new StreamHub(new ByteRingReader(start.streams), (message) => post({ type: "stream", message }));
     this.#thread = thread;

@@ -43,6 +43,8 @@ export interface BootFiles {
   readonly initrd?: FileSource;
   /** A file that the machine goes on from; a reset boots the kernel. */
   readonly snapshot?: string;
+  /** Keep beside the snapshot what this machine wants first: the next ones have it at once. */
+  readonly learn?: boolean;
 }
 
 /** All that a thread is given. */

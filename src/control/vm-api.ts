@@ -60,6 +60,8 @@ export interface VmNetwork {
 
 /** How a machine goes on from a snapshot; all else is as it was. */
 export interface RestoreOptions extends EngineOptions {
+  /** Keep beside the file, as `FILE.warm`, what this machine wants first: the next ones that learn have it at once. */
+  readonly learn?: boolean;
   readonly reboot?: boolean;
   readonly profile?: boolean;
   readonly timeoutMs?: number;

@@ -4,7 +4,7 @@ import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs"
 import { type MessagePort, Worker } from "node:worker_threads";
 import type { IoStart, ThreadHost, VcpuStart } from "#control";
 import type { EmitterSetup } from "#jit";
-import { hostModule, runtimeFile } from "./package-files.ts";
+import { buildOf, hostModule, interpreterOf, runtimeFile } from "./package-files.ts";
 import { sharedFiles } from "./shared-files.ts";
 import { createFile, openFile } from "./snapshot-file.ts";
 
@@ -19,8 +19,11 @@ const hasX86MemoryOrder = process.arch === "x64";
 
 /** For a thread whose owner listens at `port`. */
 export function nodeThread(port: MessagePort): ThreadHost {
+  const build = buildOf();
   return {
+    ...(build && { build }),
     runtimeWasm: readFileSync(runtimeFile()),
+    interpreterWasm: interpreterOf(),
     now: hostNow,
     random: (target) => void randomFillSync(target),
     post: (message) => port.postMessage(message),

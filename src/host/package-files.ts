@@ -10,6 +10,16 @@ export function hostModule(name: string): URL {
   return fromSource ? new URL(`./${name}.ts`, import.meta.url) : new URL(`dist/bundle/${name}.js`, packageFolder);
 }
 
+/** The module of the IR interpreter, made with the bundle. */
+export function interpreterOf(): Uint8Array<ArrayBuffer> | undefined {
+  return fromSource ? undefined : readFileSync(new URL("dist/bundle/interpreter.wasm", packageFolder));
+}
+
+/** What tells builds of memvisor apart: 32 bytes. Undefined where sources run as they are, and may change at any time. */
+export function buildOf(): Uint8Array | undefined {
+  return fromSource ? undefined : readFileSync(new URL("dist/bundle/build", packageFolder));
+}
+
 export function runtimeFile(): string {
   return fileURLToPath(new URL("dist/runtime.wasm", packageFolder));
 }

@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { printValue } from "#base";
-import { rememberedOf, VmError, type VmOptions } from "#control";
+import { rememberedOf, VmError, type VmOptions, warmthPath } from "#control";
 import { packageVersion, runtimeFile } from "./package-files.ts";
 import { VirtualMachine } from "./virtual-machine.ts";
 
@@ -33,6 +33,7 @@ export async function startFromTemplate(options: VmOptions, folder: string): Pro
   const { reboot, timeoutMs } = options;
   try {
     const vm = await VirtualMachine.restore(path, {
+      learn: true,
       ...(reboot !== undefined && { reboot }),
       ...(timeoutMs !== undefined && { timeoutMs }),
     });
@@ -40,7 +41,7 @@ export async function startFromTemplate(options: VmOptions, folder: string): Pro
     return vm;
   } catch (error) {
     if (!(error instanceof VmError && error.code === "snapshot")) throw error;
-    await rm(path, { force: true }).catch(() => {});
+    await remove(path);
   }
   const vm = await VirtualMachine.start(options);
   void makeTemplate(vm, folder, path);
@@ -57,10 +58,15 @@ async function makeTemplate(vm: VirtualMachine, folder: string, path: string): P
       names.map(async (name) => ({ name, used: (await stat(join(folder, name))).mtimeMs })),
     );
     ages.sort((a, b) => b.used - a.used);
-    for (const { name } of ages.slice(mostTemplates)) await rm(join(folder, name), { force: true });
+    for (const { name } of ages.slice(mostTemplates)) await remove(join(folder, name));
   } catch {
     // The machine ended before it was ready, or there is no room for it.
   }
+}
+
+/** With what was learned of it. */
+async function remove(path: string): Promise<void> {
+  for (const each of [path, warmthPath(path)]) await rm(each, { force: true }).catch(() => {});
 }
 
 async function touch(path: string): Promise<void> {

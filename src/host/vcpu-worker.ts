@@ -5,7 +5,7 @@ import { enableCompileCache } from "node:module";
 import { workerData } from "node:worker_threads";
 import { type VcpuStart, words } from "#control";
 import { hostNow } from "./node-thread.ts";
-import { runtimeFile } from "./package-files.ts";
+import { interpreterOf, runtimeFile } from "./package-files.ts";
 
 enableCompileCache();
 const { runVcpuThread } = await import("#vm");
@@ -14,6 +14,7 @@ const shared = new Int32Array(start.words);
 
 runVcpuThread(start.setup, {
   runtimeWasm: readFileSync(runtimeFile()),
+  interpreterWasm: interpreterOf(),
   now: hostNow,
   wallClock: () => Date.now(),
   random: (target) => void randomFillSync(target),

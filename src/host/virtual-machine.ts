@@ -16,7 +16,7 @@ import {
   type StartThread,
   VmError,
 } from "#control";
-import { readSnapshot, SnapshotError } from "#snapshot";
+import { readOwner, SnapshotError } from "#snapshot";
 import { packPath, unpackTo } from "./copy.ts";
 import { hostModule } from "./package-files.ts";
 import { openFile } from "./snapshot-file.ts";
@@ -90,7 +90,7 @@ export class VirtualMachine extends MachineHandle {
 function ownerOf(path: string): Value {
   try {
     using file = openFile(path);
-    return readSnapshot(file).owner;
+    return readOwner(file);
   } catch (error) {
     throw error instanceof SnapshotError ? new VmError("snapshot", error.message) : error;
   }

@@ -10,16 +10,15 @@ import type { ThreadMachine } from "#control/thread";
 
 if (parentPort) {
   enableCompileCache();
-  const [{ Machine }, { writeSnapshot }, { runMachineThread }, { nodeThread }] = await Promise.all([
-    import("#vm"),
-    import("#snapshot"),
-    import("#control/thread"),
-    import("./node-thread.ts"),
-  ]);
+  const [{ Machine }, { learnWarmth, warmUp, writeSnapshot }, { runMachineThread }, { nodeThread }] = await Promise.all(
+    [import("#vm"), import("#snapshot"), import("#control/thread"), import("./node-thread.ts")],
+  );
   const start = workerData as MachineStart;
   const { printProfile } = start.config.profile ? await import("#introspect") : {};
   const onThread = (machine: InstanceType<typeof Machine>): ThreadMachine => ({
     snapshot: (owner, sink) => writeSnapshot(machine, owner, sink),
+    warmUp: (of, file) => void warmUp(machine, of, file),
+    learnWarmth: (of, before) => learnWarmth(machine, of, before),
     fork: (host) => onThread(machine.fork(host)),
     turn: () => machine.turn(),
     stats: () => machine.stats(),

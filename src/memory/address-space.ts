@@ -250,14 +250,14 @@ export class AddressSpace implements DeviceMemory {
     return released;
   }
 
-  /** Calls `see` for each page of RAM that may hold something, in order of address: with its HPA, or 0 where only its object has it. */
-  forEachPage(see: (gfn: number, frame: number) => void): void {
+  /** Calls `see` for each page of RAM that may hold something, in order of address: with its HPA, or 0 where only its object has it, and its entry. */
+  forEachPage(see: (gfn: number, frame: number, entry: number) => void): void {
     for (const slot of this.memslots) {
       const end = gfnOf(slot.gpa) + slot.sizeBytes / pageSize;
       for (let gfn = gfnOf(slot.gpa); gfn < end; gfn++) {
         const entry = this.#entry(gfn);
-        if ((entry & entryFlags.E_PRESENT) !== 0) see(gfn, (entry & ~0xfff) >>> 0);
-        else if ((entry & entryFlags.E_BACKED) !== 0) see(gfn, 0);
+        if ((entry & entryFlags.E_PRESENT) !== 0) see(gfn, (entry & ~0xfff) >>> 0, entry);
+        else if ((entry & entryFlags.E_BACKED) !== 0) see(gfn, 0, entry);
       }
     }
   }

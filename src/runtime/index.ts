@@ -9,6 +9,7 @@ export {
 export { digest_bytes, digest_memory } from "./digest";
 export { is_zero, xxh64 } from "./pages";
 export { harvest_flags, harvest_ring } from "./memory/logs";
+export { adopt_blocks } from "./memory/adopt";
 export { release_frames } from "./memory/release";
 export { fork_space, leave_space } from "./memory/share";
 export { mulhs64, mulhu64 } from "./wide";

@@ -32,6 +32,8 @@ export interface Layout {
 }
 
 export interface Opened {
+  /** The header, by whose checks a snapshot is known. */
+  readonly head: Uint8Array;
   readonly description: Value;
   /** Guest frame number and check of each page, in turn. */
   readonly index: Uint32Array;
@@ -63,18 +65,19 @@ export function encodeHead(description: Value, index: Uint32Array): Uint8Array {
   return bytes;
 }
 
-/** Throws `SnapshotError`, which names the file and says what is wrong with it. */
-export function openSnapshot(source: SnapshotSource): Opened {
-  const refuse = (why: string): never => {
-    throw new SnapshotError(`${source.name}: ${why}`);
-  };
-  const take = (offset: number, length: number): Uint8Array => {
-    const bytes = new Uint8Array(length);
-    if (source.read(offset, bytes) !== length) refuse("the snapshot is truncated");
-    return bytes;
-  };
+interface Head {
+  readonly head: Uint8Array;
+  readonly description: Value;
+  readonly pageCount: number;
+  readonly indexCheck: number;
+  readonly layout: Layout;
+}
+
+/** All but the index and the pages. Throws `SnapshotError`, which names the file and says what is wrong with it. */
+export function openDescription(source: SnapshotSource): Head {
+  const refuse = refusal(source);
   if (source.sizeBytes < headerBytes) refuse("this is no snapshot");
-  const head = take(0, headerBytes);
+  const head = take(source, 0, headerBytes);
   if (new TextDecoder().decode(head.subarray(0, 8)) !== magic) refuse("this is no snapshot");
   const words = new DataView(head.buffer);
   const [version, length, check, pageCount, indexCheck, headCheck] = [8, 12, 16, 20, 24, 28].map((at) =>
@@ -85,13 +88,32 @@ export function openSnapshot(source: SnapshotSource): Opened {
   if (length > longestDescription || pageCount > mostPages) refuse("the snapshot's header is damaged");
   const layout = layoutOf(length, pageCount);
   if (source.sizeBytes < layout.sizeBytes) refuse("the snapshot is truncated");
-  const text = take(headerBytes, length);
+  const text = take(source, headerBytes, length);
   if (xxh64Low(text) !== check) refuse("the snapshot's description is damaged");
-  const indexBytes = take(layout.index, pageCount * indexEntryBytes);
+  return { head, description: parseValue(new TextDecoder().decode(text)), pageCount, indexCheck, layout };
+}
+
+/** Throws as `openDescription` does. */
+export function openSnapshot(source: SnapshotSource): Opened {
+  const refuse = refusal(source);
+  const { head, description, pageCount, indexCheck, layout } = openDescription(source);
+  const indexBytes = take(source, layout.index, pageCount * indexEntryBytes);
   if (xxh64Low(indexBytes) !== indexCheck) refuse("the snapshot's index is damaged");
   const index = new Uint32Array(indexBytes.buffer);
   if (pageCount > 0 && index[index.length - 2] >= mostPages) refuse("the snapshot's index is damaged");
   for (let n = 2; n < index.length; n += 2)
     if (index[n] <= index[n - 2]) refuse("the snapshot's index is not in order");
-  return { description: parseValue(new TextDecoder().decode(text)), index, layout };
+  return { head, description, index, layout };
+}
+
+const refusal =
+  ({ name }: SnapshotSource) =>
+  (why: string): never => {
+    throw new SnapshotError(`${name}: ${why}`);
+  };
+
+function take(source: SnapshotSource, offset: number, length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  if (source.read(offset, bytes) !== length) refusal(source)("the snapshot is truncated");
+  return bytes;
 }

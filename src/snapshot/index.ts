@@ -1,3 +1,5 @@
-export { readSnapshot, type Snapshot } from "./restore.ts";
+export { readOwner, readSnapshot, type Snapshot } from "./restore.ts";
 export { type SavedSnapshot, type SnapshotSink, writeSnapshot } from "./save.ts";
+export type { SnapshotReader } from "./pages.ts";
+export { learnWarmth, type WarmthOf, warmUp } from "./warmth.ts";
 export { SnapshotError, type SnapshotSource } from "./format.ts";

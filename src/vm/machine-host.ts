@@ -128,6 +128,8 @@ export interface ByteSource {
 export interface MachineHost {
   /** The bytes of runtime.wasm, which `tools/build-runtime.ts` makes of `src/runtime`. */
   readonly runtimeWasm: Uint8Array<ArrayBuffer>;
+  /** Those of the interpreter, where they are kept (tools/build-bundle.ts). */
+  readonly interpreterWasm?: Uint8Array<ArrayBuffer> | undefined;
   /** What waits to be received by COM1 to COM4. */
   readonly serialInput: readonly ByteSource[];
   /** Streams to programs in the guest; it lives longer than a machine. Absent: there are none. */

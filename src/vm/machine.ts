@@ -376,6 +376,7 @@ export class Machine implements RunnableMachine, Disposable {
     const engine = new TranslatingEngine({
       arena,
       runtimeWasm: host.runtimeWasm,
+      interpreterWasm: host.interpreterWasm,
       host: engineHost,
       exact: this.#virtual,
       observer: this.#tracer,

@@ -65,6 +65,7 @@ export interface VcpuThreadSetup {
 
 export interface VcpuThreadHost {
   readonly runtimeWasm: Uint8Array<ArrayBuffer>;
+  readonly interpreterWasm?: Uint8Array<ArrayBuffer> | undefined;
   /** Nanoseconds, the same on all threads. */
   now(): number;
   wallClock(): number;
@@ -104,6 +105,7 @@ class VcpuThread {
     this.#engine = new TranslatingEngine({
       arena,
       runtimeWasm: host.runtimeWasm,
+      interpreterWasm: host.interpreterWasm,
       host: this.#engineHost(),
       exact: false,
       chaosSeed: chaosSeed === undefined ? undefined : chaosSeed + setup.cpu,

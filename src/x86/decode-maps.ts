@@ -157,17 +157,21 @@ function prefixesOf(row: InstructionRow): number[] {
   }
 }
 
-function matchesModrm(row: InstructionRow, modrm: number): boolean {
-  if (row.form === "register" && modrm < 0xc0) return false;
-  if (row.form === "memory" && modrm >= 0xc0) return false;
-  if (row.digit >= 0 && ((modrm >> 3) & 7) !== row.digit) return false;
-  return row.fixedRm < 0 || (modrm & 7) === row.fixedRm;
+/** The ModRM bytes of a row; undefined: all. */
+function modrmsOf({ digit, fixedRm, form }: InstructionRow): readonly number[] | undefined {
+  if (digit < 0 && fixedRm < 0 && form === "any") return undefined;
+  const found: number[] = [];
+  const end = form === "memory" ? 0xc0 : 0x100;
+  for (let modrm = form === "register" ? 0xc0 : 0; modrm < end; modrm++) {
+    if (digit >= 0 && ((modrm >> 3) & 7) !== digit) continue;
+    if (fixedRm < 0 || (modrm & 7) === fixedRm) found.push(modrm);
+  }
+  return found;
 }
 
-function enter(row: InstructionRow, root: number): void {
-  const whole = row.digit < 0 && row.fixedRm < 0 && row.form === "any";
+function enter(row: InstructionRow, modrms: readonly number[] | undefined, root: number): void {
   const before = roots[root] as number;
-  if (whole) {
+  if (modrms === undefined) {
     roots[root] = row.id;
     return;
   }
@@ -177,14 +181,15 @@ function enter(row: InstructionRow, root: number): void {
     roots[root] = ~leafRows.length;
     leafRows.push(leaf);
   }
-  for (let modrm = 0; modrm < 256; modrm++) if (matchesModrm(row, modrm)) leaf[modrm] = row.id;
+  for (const modrm of modrms) leaf[modrm] = row.id;
 }
 
 for (const row of rows.slice(1).sort((a, b) => narrowness(a) - narrowness(b))) {
+  const modrms = modrmsOf(row);
   for (const context of contextsOf(row)) {
     for (const prefix of prefixesOf(row)) {
       for (let n = 0; n < (row.registerInOpcode ? 8 : 1); n++) {
-        enter(row, context * CONTEXT_STRIDE + row.map * mapStride + prefix * prefixStride + row.opcode + n);
+        enter(row, modrms, context * CONTEXT_STRIDE + row.map * mapStride + prefix * prefixStride + row.opcode + n);
       }
     }
   }

@@ -21,12 +21,17 @@ import { area, Event, Halted, initialize, Leave, Signal, startUp, startupVector,
 import type { Engine, EngineHost, EngineObserver, VmExit } from "../engine.ts";
 import { Chaos } from "./chaos.ts";
 import { RegionCompiler } from "./regions.ts";
-import { instantiateRuntime, type RuntimeExports, type WasmRuntime, type WasmWatch } from "./runtime.ts";
+import {
+  instantiateRuntime,
+  type RuntimeExports,
+  type WasmBytes,
+  type WasmRuntime,
+  type WasmWatch,
+} from "./runtime.ts";
+import { giveBlocks, takeBlocks, type WarmBlocks } from "./warm-blocks.ts";
 
-export interface TranslatingOptions {
+export interface TranslatingOptions extends WasmBytes {
   readonly arena: Arena;
-  /** The compiled Wasm runtime (dist/runtime.wasm). */
-  readonly runtimeWasm: Uint8Array<ArrayBuffer>;
   /** Of vCPUs that are made without one of their own. */
   readonly host: EngineHost;
   /** Entries of a block before it is compiled; 0 compiles everything at once, Infinity interprets everything. */
@@ -55,6 +60,8 @@ const singleStep = 1 << 14;
 const maxSteps = 15;
 /** Doublings of the hot threshold, at most, for frames whose compiled code is changed. */
 const mostPatches = 6;
+/** B_COUNTER of what is not to be compiled. */
+const neverHot = 0x7fffffff;
 const debugVector = 1;
 const nmiVector = 2;
 
@@ -119,7 +126,7 @@ export class TranslatingEngine implements Engine {
     this.#scratch = this.#translations.scratch ?? options.arena.allot(128 * 1024);
     this.#wasm = instantiateRuntime(
       options.arena,
-      options.runtimeWasm,
+      options,
       {
         host: () => this.#host,
         fillFrame: (space, gfn) => (this.#hostOfSpace.get(space) ?? this.#host).fillFrame?.(gfn),
@@ -584,7 +591,7 @@ export class TranslatingEngine implements Engine {
     set(blockHeader.B_PAGE_NEXT, 0);
     set(blockHeader.B_PAGE2_NEXT, 0);
     // What runs alone is never compiled.
-    set(blockHeader.B_COUNTER, alone ? 0x7fffffff : this.#entriesUntilHot(hpa));
+    set(blockHeader.B_COUNTER, alone ? neverHot : this.#entriesUntilHot(hpa));
     set(blockHeader.B_REGION, 0);
     set(blockHeader.B_REFUSALS, 0);
     set(blockHeader.B_COUNT, block.count);
@@ -596,9 +603,21 @@ export class TranslatingEngine implements Engine {
     return true;
   }
 
+  /** Blocks that have run, for another engine of this build (warm-blocks.ts). */
+  takeBlocks(pageOf: (frame: number) => number): WarmBlocks {
+    return takeBlocks(this.#arena, this.#translations, (hpa) => this.#entriesUntilHot(hpa), pageOf);
+  }
+
+  /** Takes over what another engine's `takeBlocks` gave; how many blocks. Requires: this one has run nothing yet. */
+  adoptBlocks(vcpu: Vcpu, blocks: WarmBlocks, check: number, frames: Uint32Array): number {
+    this.runtime.tlb_flush_all(vcpu.vp);
+    const untilHot = Math.min(this.#threshold, neverHot);
+    return giveBlocks(this.#arena, this.runtime, this.#translations, vcpu.vp, blocks, check, frames, untilHot);
+  }
+
   /** Code that is changed again and again has to run for longer before compiling it pays. */
   #entriesUntilHot(hpa: number): number {
-    if (this.#threshold === Number.POSITIVE_INFINITY) return 0x7fffffff;
+    if (this.#threshold === Number.POSITIVE_INFINITY) return neverHot;
     const record = this.#translations.records + (hpa >>> 12) * arenaLayout.FRAME_RECORD_BYTES;
     const patches = this.#arena.i32[(record + frameRecord.F_PATCHES) >> 2] & 0xffff;
     return this.#threshold * 2 ** Math.min(patches, mostPatches);

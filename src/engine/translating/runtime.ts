@@ -14,6 +14,8 @@ export interface RuntimeExports extends FrameSource {
   fetch_code(vp: number, page: number): number;
   translate(vp: number, va: bigint): bigint;
   register_block(vp: number, block: number): void;
+  /** Takes over the blocks in [first, end) (src/runtime/memory/adopt.ts). */
+  adopt_blocks(vp: number, first: number, end: number, frames: number, counter: number): number;
   /** The block for RIP, or 0 where it has to be lifted first, or fetching it faults. */
   lookup(vp: number): number;
   /** `forget_code` and `forget_regions` are to be called for each vCPU before that one runs. */
@@ -77,10 +79,17 @@ export interface WasmWatch {
 
 const regionTableSize = 1 << 16;
 
+export interface WasmBytes {
+  /** The compiled Wasm runtime (dist/runtime.wasm). */
+  readonly runtimeWasm: Uint8Array<ArrayBuffer>;
+  /** What `generateInterpreter` gives, where somebody has kept it: it is always the same. */
+  readonly interpreterWasm?: Uint8Array<ArrayBuffer> | undefined;
+}
+
 /** Throws WebAssembly.CompileError or LinkError when the runtime's bytes are not of this build. */
 export function instantiateRuntime(
   arena: Arena,
-  runtimeWasm: Uint8Array<ArrayBuffer>,
+  { runtimeWasm, interpreterWasm }: WasmBytes,
   calls: HostCalls,
   catchFaults: boolean,
   watch?: WasmWatch,
@@ -138,7 +147,10 @@ export function instantiateRuntime(
       ...(watch && !catchFaults && { deliver_fault: watchedDelivery(exports, watch) }),
     },
   };
-  const interpreter = new WebAssembly.Instance(new WebAssembly.Module(generateInterpreter()), imports);
+  const interpreter = new WebAssembly.Instance(
+    new WebAssembly.Module(interpreterWasm ?? generateInterpreter()),
+    imports,
+  );
   return { exports, regions, imports, run: interpreter.exports.run as (vp: number, block: number) => void };
 }
 

@@ -95,6 +95,12 @@ function protectFrom(vp: u32, frame: u32): void {
 
 /** Enters a block whose header and IR are written: into the hash table and the lists of its frames. */
 export function register_block(vp: u32, block: u32): void {
+  enterBlock(vp, block, !severalThreads());
+  endLifting();
+}
+
+/** `protect`: there may be write TLBs with entries for its frames. */
+export function enterBlock(vp: u32, block: u32, protect: bool): void {
   const hpa = load<u32>(block, L.B_HPA);
   const slot = block_hash(hpa, load<u32>(block, L.B_MODE));
   store<u32>(block, load<u32>(slot), L.B_HASH_NEXT);
@@ -102,18 +108,17 @@ export function register_block(vp: u32, block: u32): void {
   store<u32>(block, 1, L.B_VALID);
   const frame = hpa & 0xfffff000;
   const record = frameRecord(frame);
-  if (load<u32>(record, L.F_BLOCKS) == 0 && !severalThreads()) protect_code(load<u32>(vp, L.SPACE), frame);
+  if (load<u32>(record, L.F_BLOCKS) == 0 && protect) protect_code(load<u32>(vp, L.SPACE), frame);
   store<u32>(block, load<u32>(record, L.F_BLOCKS), L.B_PAGE_NEXT);
   store<u32>(record, block, L.F_BLOCKS);
   noteCode(record, block, 0);
   const second = load<u32>(block, L.B_HPA2);
-  if (second != 0) registerSecond(vp, block, second);
-  endLifting();
+  if (second != 0) enterSecond(vp, block, second, protect);
 }
 
-function registerSecond(vp: u32, block: u32, second: u32): void {
+function enterSecond(vp: u32, block: u32, second: u32, protect: bool): void {
   const record2 = frameRecord(second);
-  if (load<u32>(record2, L.F_BLOCKS) == 0 && !severalThreads()) protect_code(load<u32>(vp, L.SPACE), second);
+  if (load<u32>(record2, L.F_BLOCKS) == 0 && protect) protect_code(load<u32>(vp, L.SPACE), second);
   // A list holds a block twice only through its two links: the low bit says which link goes on.
   store<u32>(block, load<u32>(record2, L.F_BLOCKS), L.B_PAGE2_NEXT);
   store<u32>(record2, block | 1, L.F_BLOCKS);

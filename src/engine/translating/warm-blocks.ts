@@ -1,0 +1,106 @@
+/**
+ * Blocks that have run, taken out of one engine's cache and put into another's, which then need not lift them.
+ *
+ * They keep their form (memory/arena-layout.ts), but for what is of one machine alone: frames are numbers of pages, from 1, in a list
+ * that both agree on; links, lists and counters are empty. IR depends on nothing else but on the bytes it was lifted from.
+ */
+import { opBytes, opRows } from "#ir";
+import { type Arena, blockHeader, type Translations } from "#memory";
+import type { RuntimeExports } from "./runtime.ts";
+
+/** Of a block that is the machine's own affair. */
+const fleeting = [
+  "B_PAGE_NEXT",
+  "B_PAGE2_NEXT",
+  "B_REFUSALS",
+  "B_HEAT",
+  "B_HASH_NEXT",
+  "B_ENTRY",
+  "B_COUNTER",
+  "B_REGION",
+] as const;
+/** Words of an operation in which links lie. */
+const linksOf: readonly (readonly number[])[] = opRows.map(({ format }) =>
+  format === "jump" ? [1] : format === "branch" ? [1, 4] : [],
+);
+
+/** What is checked is a multiple of this. */
+const checkedBytes = 32;
+
+export interface WarmBlocks {
+  /** With zeros behind them, up to a multiple of 32. */
+  readonly bytes: Uint8Array;
+  /** Of the blocks alone. */
+  readonly length: number;
+}
+
+/**
+ * Puts blocks that `takeBlocks` gave into a cache that has room for them. `frames`: the HPA of each page, or 0 where there is none; its
+ * first is none's. `check`: the low 32 bits of the bytes' XXH64. Gives how many there are now; 0 where there is no room, or they are damaged.
+ * Requires: no write TLB has an entry, and no other thread runs.
+ */
+export function giveBlocks(
+  arena: Arena,
+  runtime: RuntimeExports,
+  translations: Translations,
+  vp: number,
+  { bytes, length }: WarmBlocks,
+  check: number,
+  frames: Uint32Array,
+  untilHot: number,
+): number {
+  const words = arena.i32;
+  const first = words[translations.nextAt >> 2];
+  const end = first + length;
+  const list = first + bytes.length;
+  if (list + frames.byteLength > translations.blocksEnd) return 0;
+  arena.u8.set(bytes, first);
+  if (Number(BigInt.asUintN(32, runtime.xxh64(first, bytes.length))) !== check) return 0;
+  words.set(frames, list >> 2);
+  words[translations.nextAt >> 2] = end;
+  return runtime.adopt_blocks(vp, first, end, list, untilHot);
+}
+
+/** The blocks that have run since they were lifted or adopted; `pageOf`: the number of a frame's page, 0 where it is none. */
+export function takeBlocks(
+  arena: Arena,
+  translations: Translations,
+  untilHot: (hpa: number) => number,
+  pageOf: (frame: number) => number,
+): WarmBlocks {
+  const words = arena.i32;
+  const end = words[translations.nextAt >> 2] >> 2;
+  const taken = new Int32Array(end - (translations.blocks >> 2) + checkedBytes / 4);
+  let length = 0;
+  for (let block = translations.blocks >> 2; block < end; ) {
+    const bytes = (blockHeader.B_IR + words[block + (blockHeader.B_IR_BYTES >> 2)] + 15) & ~15;
+    const hpa = words[block + (blockHeader.B_HPA >> 2)];
+    const hpa2 = words[block + (blockHeader.B_HPA2 >> 2)];
+    const hasRun = words[block + (blockHeader.B_COUNTER >> 2)] !== untilHot(hpa);
+    const page = hasRun && words[block + (blockHeader.B_VALID >> 2)] !== 0 ? pageOf((hpa & ~0xfff) >>> 0) : 0;
+    const page2 = hpa2 === 0 ? 0 : pageOf(hpa2 >>> 0);
+    if (page !== 0 && (hpa2 === 0 || page2 !== 0)) {
+      const copy = taken.subarray(length, length + bytes / 4);
+      copy.set(words.subarray(block, block + bytes / 4));
+      copy[blockHeader.B_HPA >> 2] = page * 4096 + (hpa & 4095);
+      copy[blockHeader.B_HPA2 >> 2] = page2 * 4096;
+      copy[blockHeader.B_VALID >> 2] = 1;
+      for (const field of fleeting) copy[blockHeader[field] >> 2] = 0;
+      unlink(copy);
+      length += bytes / 4;
+    }
+    block += bytes / 4;
+  }
+  const padded = Math.ceil((4 * length) / checkedBytes) * checkedBytes;
+  return { bytes: new Uint8Array(taken.buffer, 0, padded), length: 4 * length };
+}
+
+/** Empties the links of a block's operations. */
+function unlink(block: Int32Array): void {
+  const end = (blockHeader.B_IR + block[blockHeader.B_IR_BYTES >> 2]) >> 2;
+  for (let at = blockHeader.B_IR >> 2; at < end; ) {
+    const operation = block[at] & 0xffff;
+    for (const link of linksOf[operation]) block[at + link] = 0;
+    at += opBytes(operation) >> 2;
+  }
+}
