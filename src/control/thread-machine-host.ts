@@ -38,6 +38,7 @@ export interface ThreadHost {
   /** Starts a thread that calls `runTicker`. */
   startTicker(start: TickerStart): void;
   /** As in `MachineHost`. */
+  keepInLargePages?(memory: WebAssembly.Memory, bytes: number): void;
   startVcpu?(start: VcpuStart): void;
   startIo?(start: IoStart): void;
   readonly sharedFiles?: SharedFiles;
@@ -167,6 +168,10 @@ export class ThreadMachineHost implements MachineHost {
     const lines = this.#reports.get(kind);
     if (!lines) this.#reports.set(kind, [line]);
     else if (lines.push(line) >= reportBatch) this.flushReports();
+  }
+
+  keepInLargePages(memory: WebAssembly.Memory, bytes: number): void {
+    this.#thread.keepInLargePages?.(memory, bytes);
   }
 
   startTicker(memory: WebAssembly.Memory, words: readonly number[], bits: number, periodMs: number): Disposable {

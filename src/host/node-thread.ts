@@ -4,6 +4,7 @@ import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs"
 import { type MessagePort, Worker } from "node:worker_threads";
 import type { IoStart, ThreadHost, VcpuStart } from "#control";
 import type { EmitterSetup } from "#jit";
+import { keepInLargePages } from "./large-pages.ffi.ts";
 import { buildOf, hostModule, interpreterOf, runtimeFile } from "./package-files.ts";
 import { sharedFiles } from "./shared-files.ts";
 import { createFile, openFile } from "./snapshot-file.ts";
@@ -29,6 +30,7 @@ export function nodeThread(port: MessagePort): ThreadHost {
     post: (message) => port.postMessage(message),
     readFile: async (path) => readFile(path),
     openFile,
+    keepInLargePages,
     createFile,
     startTicker: (workerData) => void new Worker(hostModule("ticker-worker"), { workerData, name: "memvisor ticker" }),
     ...(hasX86MemoryOrder && { startVcpu }),

@@ -53,6 +53,8 @@ const endOf = (word: number): number => ((word - 1) >>> 0) + 1;
 
 export class Arena {
   readonly memory: WebAssembly.Memory;
+  /** What it can grow to. */
+  readonly maximumBytes: number;
   #allotted: number = arenaLayout.ALLOTTED;
   #u8: Uint8Array;
   #u16: Uint16Array;
@@ -72,6 +74,7 @@ export class Arena {
     const pages = fixed ? needed : initialPages;
     const { memory, maximum } = shared ? { memory: shared, maximum: allPages } : reserve(pages, needed);
     this.memory = memory;
+    this.maximumBytes = maximum * 65536;
     this.#u8 = new Uint8Array(this.memory.buffer);
     this.#u16 = new Uint16Array(this.memory.buffer);
     this.#i32 = new Int32Array(this.memory.buffer);

@@ -150,6 +150,8 @@ export interface MachineHost {
   wait(untilNs?: number): void;
   /** Bytes that the guest is asked to do without. */
   readonly balloonBytes?: number;
+  /** A machine is about to use the first `bytes` of a memory, everywhere and at random. Absent where nothing can be done for that. */
+  keepInLargePages?(memory: WebAssembly.Memory, bytes: number): void;
   /**
    * Sets `bits` in each of these 32-bit words of a shared memory every `periodMs`, until it is disposed of. Absent where
    * nothing runs beside the machine.

@@ -373,6 +373,7 @@ export class Machine implements RunnableMachine, Disposable {
       shared: threaded || usesIo(config),
       frameBytes: config.memoryBytes + spareFrameBytes,
     });
+    host.keepInLargePages?.(arena.memory, arena.maximumBytes);
     const engine = new TranslatingEngine({
       arena,
       runtimeWasm: host.runtimeWasm,
