@@ -645,7 +645,7 @@ for (const aligned of [false, true]) {
 }
 means("canonical", (e) => {
   e.pushA("i64");
-  e.code.tee(e.x).i64(16).op(W.i64_shl).i64(16).op(W.i64_shr_s).get(e.x).op(W.i64_ne).if();
+  e.code.tee(e.x).i64(16).op(W.i64_shl).i64(16).op(W.i64_shr_s).get(e.x).op(W.i64_ne).unlikely().if();
   e.code.get(e.vp);
   e.pushImm32();
   e.callRuntime("raise_target");
@@ -654,7 +654,8 @@ means("canonical", (e) => {
 });
 /** #GP where the address in x is no multiple of 16. */
 function checkAlignment(e: OpEmitter): void {
-  e.code.get(e.x).op(W.i32_wrap_i64).i32(15).op(W.i32_and).if();
+  if (e.isAligned) return;
+  e.code.get(e.x).op(W.i32_wrap_i64).i32(15).op(W.i32_and).unlikely().if();
   e.code.get(e.vp);
   e.callRuntime("raise_alignment");
   e.leaveIf();

@@ -67,6 +67,8 @@ export interface OpEmitter {
 
   /** Leaves the effective address, base + (index << scale) + displacement, in local x. */
   address(): void;
+  /** The address is known to be a multiple of 16. */
+  readonly isAligned?: boolean;
   /** With the address in x: pushes the value at it. `load` turns the arena address on the stack into the value. */
   load(bytes: number, intent: Intent, load: () => void): void;
   /** With the address in x: stores. `store` finds the arena address on the stack, then pushes the value and stores. */

@@ -8,7 +8,7 @@
 import { area, at, knownPageEntryBytes, knownPageSlots, tlbBytes, tlbEntries } from "#vcpu";
 import { type Code, type Local, W } from "#wasm";
 import { Intent } from "./op-emitter.ts";
-import type { PageGroup } from "./same-page.ts";
+import type { NearAccesses, PageGroup } from "./same-page.ts";
 
 /** What the runtime is asked for; `splitWrite`: a write by who looks for the bounce buffer (runtime/memory/access.ts). */
 export const splitWrite = 4;
@@ -35,9 +35,9 @@ export interface PageGround {
 }
 
 export class PageAccess {
-  /** By the words that operations start at: slots that know pages, and groups of accesses. */
+  /** By the words that operations start at: slots that know pages. */
   slots: ReadonlyMap<number, number> = new Map();
-  groups: ReadonlyMap<number, PageGroup> = new Map();
+  near: NearAccesses = { groups: new Map(), aligned: new Set() };
   readonly #e: PageGround;
   /** The read TLB of the region's mode, counted from the first of all. */
   readonly #tlb: number;
@@ -55,7 +55,7 @@ export class PageAccess {
   translate(question: PageQuestion): void {
     const { code: c, x, p } = this.#e;
     const slot = this.slots.get(question.word);
-    const group = this.groups.get(question.word);
+    const group = this.near.groups.get(question.word);
     if (group !== undefined && group.first !== question.word) this.#member(group, question);
     else if (group !== undefined) this.#first(group, slot, question);
     else if (slot !== undefined) this.#askSlot(slot, question);
@@ -93,21 +93,23 @@ export class PageAccess {
     c.get(x);
     if (group.before > 0) c.i64(group.before).op(W.i64_sub);
     c.set(least);
-    if (slot === undefined) {
+    const entry = slot === undefined ? undefined : this.#entry(slot, question.intent);
+    const done = c.block();
+    const missed = c.block();
+    if (entry === undefined) {
       this.#pushTag(least, question.intent);
-      c.get(least).op(W.i64_xor).i64(4096 - group.span).op(W.i64_gt_u);
+      c.get(least).op(W.i64_xor);
     } else {
-      c.get(vp).memory(W.i64_load, this.#entry(slot, question.intent)).get(least).op(W.i64_xor).tee(least);
-      c.get(vp).memory(W.i64_load32_u, this.#entry(slot, question.intent) + 8).op(W.i64_ge_u);
-      c.get(least).i64(4096 - group.span).op(W.i64_gt_u, W.i32_or);
+      c.get(vp).memory(W.i64_load, entry).get(least).op(W.i64_xor).tee(least);
+      c.get(vp).memory(W.i64_load32_u, entry + 8).op(W.i64_ge_u).unlikely().brIf(missed);
+      c.get(least);
     }
-    c.unlikely().if();
+    c.i64(4096 - group.span).op(W.i64_gt_u).unlikely().brIf(missed);
+    if (entry === undefined) c.get(p).memory(W.i32_load, this.#table(question.intent) + 8);
+    else c.get(vp).memory(W.i32_load, entry + 12);
+    c.tee(addend).set(p).br(done).end();
     c.i32(0).set(addend);
     this.#missed(slot === undefined ? "seek" : "page_miss", question, slot);
-    c.else();
-    if (slot === undefined) c.get(p).memory(W.i32_load, this.#table(question.intent) + 8);
-    else c.get(vp).memory(W.i32_load, this.#entry(slot, question.intent) + 12);
-    c.tee(addend).set(p);
     c.end();
   }
   #member(group: PageGroup, question: PageQuestion): void {

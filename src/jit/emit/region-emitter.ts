@@ -515,6 +515,9 @@ export class RegionEmitter implements OpEmitter {
     }
     c.set(this.x);
   }
+  get isAligned(): boolean {
+    return this.pages.near.aligned.has(this.#at);
+  }
   #translate(bytes: number, intent: Intent): void {
     this.pages.translate(this.#question(bytes, intent));
   }

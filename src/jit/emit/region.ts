@@ -31,7 +31,7 @@ import { eachOperation } from "./operations.ts";
 import { goOnInRegion, regionType } from "./region-cache.ts";
 import { RegionEmitter, type RegionRegisters, registerOf } from "./region-emitter.ts";
 import { runtimeCalls } from "./runtime-calls.ts";
-import { pageGroups } from "./same-page.ts";
+import { nearAccesses } from "./same-page.ts";
 import { semanticsOf } from "./semantics.ts";
 import { type LoopShape, loopsOf, nodesOf, type Shape, structure } from "./structure.ts";
 
@@ -163,7 +163,7 @@ class RegionFunction {
     this.#back = c.local("i32");
     this.#e = new RegionEmitter(c, imports, region.mode, registersOf(words, region, options.passes), options.passes);
     if (options.passes["known-pages"]) this.#e.pages.slots = knownPages(words, region.blocks, shapes);
-    if (options.passes["same-page"]) this.#e.pages.groups = pageGroups(words, region.blocks);
+    if (options.passes["same-page"]) this.#e.pages.near = nearAccesses(words, region.blocks);
     this.#prologue(record);
     this.#outAt = c.block();
     this.#out = c.block();

@@ -41,22 +41,32 @@ const bytesOf = opRows.map(({ name, d }): number => {
 });
 const isAccess = opRows.map(({ format, name }) => (format === "mem" || format === "mem2") && !name.startsWith("lea"));
 const isIndexed = opRows.map(({ name }) => /^(ld|st).*x$/.test(name));
+const asksAlignment = opRows.map(({ name }) => /^(ld|st)va$/.test(name));
 const isWrite = opRows.map(({ name }) => !/^(ld(?!m)|pop)/.test(name));
 
-/** By the word that its operation starts at: the group of an access. */
-export function pageGroups(words: Int32Array, blocks: readonly RegionBlock[]): Map<number, PageGroup> {
-  const groups = new Map<number, PageGroup>();
-  for (const block of blocks) groupsOf(words, block, groups);
-  for (const [word, group] of groups) if (group.accesses < 2) groups.delete(word);
-  return groups;
+/** What is known of accesses, by the words that their operations start at. */
+export interface NearAccesses {
+  readonly groups: ReadonlyMap<number, PageGroup>;
+  /** Accesses that are as far from a multiple of 16 as one before them, which has been asked. */
+  readonly aligned: ReadonlySet<number>;
 }
 
-function groupsOf(words: Int32Array, block: RegionBlock, groups: Map<number, PageGroup>): void {
+export function nearAccesses(words: Int32Array, blocks: readonly RegionBlock[]): NearAccesses {
+  const groups = new Map<number, PageGroup>();
+  const aligned = new Set<number>();
+  for (const block of blocks) groupsOf(words, block, groups, aligned);
+  for (const [word, group] of groups) if (group.accesses < 2) groups.delete(word);
+  return { groups, aligned };
+}
+
+function groupsOf(words: Int32Array, block: RegionBlock, groups: Map<number, PageGroup>, aligned: Set<number>): void {
   const sums = new Map<number, Sum>();
   let origins = 0;
   let count = 0;
   /** By origin and kind: groups, each with the constant of its first access. */
   let open = new Map<string, { readonly group: PageGroup; readonly offset: number }[]>();
+  /** By origin: constants modulo 16 that aligned accesses had. */
+  const multiples = new Set<string>();
   const sumOf = (register: number): Sum => {
     let sum = sums.get(register);
     if (sum === undefined) sums.set(register, (sum = { origin: origins++, offset: 0 }));
@@ -72,11 +82,17 @@ function groupsOf(words: Int32Array, block: RegionBlock, groups: Map<number, Pag
     }
     if (isAccess[op] && !isIndexed[op]) {
       const { origin, offset } = sumOf(a);
+      if (asksAlignment[op]) align(origin, offset + words[word + 2], word);
       enter(isWrite[op] ? `w${origin}` : `r${origin}`, offset + distance(row, words[word + 2]), bytesOf[op], word);
     }
     follow(row, word, a);
   });
 
+  function align(origin: number, offset: number, word: number): void {
+    const key = `${origin} ${offset & 15}`;
+    if (multiples.has(key)) aligned.add(word);
+    else multiples.add(key);
+  }
   function enter(key: string, offset: number, bytes: number, word: number): void {
     const candidates = open.get(key) ?? [];
     open.set(key, candidates);
