@@ -20,7 +20,7 @@ export {
   vtemp,
   xmm,
 } from "./layout.ts";
-export { Event, Leave } from "./leave.ts";
+export { Event, eventShift, Leave } from "./leave.ts";
 export { Mode, modeTlb } from "./mode.ts";
 export { type MsrDevice, MsrFile, type MsrOptions, type MsrState } from "./msr.ts";
 export { Halted, postInit, postNmi, postStartup, Signal, startupVector, takeSignals } from "./signals.ts";

@@ -26,16 +26,22 @@ export const Leave = {
 } as const;
 export type Leave = (typeof Leave)[keyof typeof Leave];
 
-/** Bits of the field EVENTS. */
+/**
+ * Bits of the field EVENTS.
+ *
+ * Law: any of them makes EVENTS a larger positive number than compiled code ever has left of its budget (`mostInstructions`), so that
+ * a loop asks by one comparison whether to go on.
+ */
+export const eventShift = 24;
 export const Event = {
   /** An interrupt, NMI or INIT may be deliverable. */
-  interrupt: 1,
+  interrupt: 1 << eventShift,
   /** The host wants the vCPU's attention: a message, a stop, the end of a time slice. */
-  host: 2,
+  host: 2 << eventShift,
   /** A debug trap waits in PENDING_DB, or TF is set: step. */
-  debug: 4,
+  debug: 4 << eventShift,
   /** One instruction was run alone (the operation `stop`). */
-  stop: 8,
+  stop: 8 << eventShift,
   /** Another thread wants to be alone, or has told what to forget. */
-  park: 16,
+  park: 16 << eventShift,
 } as const;

@@ -5,7 +5,7 @@
  * Law: of two vCPUs with the same record a guest can tell neither from the other.
  */
 import type { FieldName } from "./layout.ts";
-import { Event } from "./leave.ts";
+import { Event, eventShift } from "./leave.ts";
 import type { Vcpu } from "./vcpu.ts";
 
 const kept = [
@@ -51,7 +51,7 @@ const kept = [
   ...(["POSTED_IRR", "POSTED_LEVEL", "APIC_STATE", "IRQ_WAITING", "EVENTS", "ICOUNT"] as const),
 ] satisfies readonly FieldName[];
 
-/** Bytes of each field, little-endian; `FLAGS`: the arithmetic flags at their places in EFLAGS. */
+/** Bytes of each field, little-endian; EVENTS from its bit 0 on; `FLAGS`: the arithmetic flags at their places in EFLAGS. */
 export type VcpuState = { readonly [field: string]: Uint8Array };
 
 export class VcpuStateError extends Error {
@@ -62,6 +62,7 @@ export class VcpuStateError extends Error {
 export function saveVcpu(vcpu: Vcpu, flags: number): VcpuState {
   const state: Record<string, Uint8Array> = { FLAGS: Uint8Array.of(flags & 0xff, (flags >> 8) & 0xff) };
   for (const name of kept) state[name] = vcpu.bytes(name);
+  state.EVENTS = Uint8Array.of(vcpu.u32("EVENTS") >>> eventShift, 0, 0, 0);
   return state;
 }
 
@@ -73,6 +74,7 @@ export function restoreVcpu(vcpu: Vcpu, state: VcpuState): void {
     if (bytes?.length !== field.stride * field.count) throw new VcpuStateError(`a vCPU's record has no good ${name}`);
     vcpu.arena.u8.set(bytes, vcpu.vp + field.offset);
   }
+  vcpu.setU32("EVENTS", vcpu.u32("EVENTS") << eventShift);
   const flags = state.FLAGS;
   if (flags?.length !== 2) throw new VcpuStateError("a vCPU's record has no good FLAGS");
   vcpu.setU64("CC_KIND", 0n);

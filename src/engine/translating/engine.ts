@@ -6,7 +6,7 @@
  * - With a budget of n instructions exactly n retire, unless HLT, shutdown or the host ends the run before.
  */
 import { assert } from "#base";
-import { BlockLifter, type EmitterSetup, type Passes, passesWithout, RemoteEmitter } from "#jit";
+import { BlockLifter, type EmitterSetup, maxInstructions, type Passes, passesWithout, RemoteEmitter } from "#jit";
 import {
   type Arena,
   arenaLayout,
@@ -496,6 +496,8 @@ export class TranslatingEngine implements Engine {
   /** The next block is longer than what is left of the budget. */
   #finish(vcpu: Vcpu): VmExit | undefined {
     const left = Number(vcpu.u64("ICOUNT_LIMIT") - vcpu.u64("ICOUNT"));
+    // Compiled code has used up what it has at a time.
+    if (left > maxInstructions) return undefined;
     if (left === 0 || !this.#exact) return { reason: "budget" };
     return this.#runAlone(vcpu, left, false);
   }

@@ -14,13 +14,13 @@
  * Going on is one way to look at EVENTS and, by the next region's beginning, at the budget: nothing runs for long unasked.
  */
 import { blockHeader } from "#memory";
-import { area, at, jumpCacheEntries } from "#vcpu";
+import { area, at, eventShift, jumpCacheEntries } from "#vcpu";
 import { type Code, type Local, W } from "#wasm";
 
 /** The function type of regions: (vp, entry, what is left of the budget, RIP). */
 export const regionType = { parameters: ["i32", "i32", "i32", "i64"], results: [] } as const;
-/** What a budget may be at most, of which `left` is an i32. */
-const mostInstructions = 1 << 30;
+/** What compiled code has of its budget at a time: less than any event in EVENTS. */
+const mostInstructions = (1 << eventShift) - 1;
 /** Where regions stand in the tables that modules import. */
 export const regionTable = 1;
 

@@ -20,7 +20,7 @@ import { assert } from "#base";
 import { FlagsClass, helperRows, Op, type OpRow, opBytes, opRows } from "#ir";
 import { blockHeader, regionRecord } from "#memory";
 import { at, Leave } from "#vcpu";
-import { Code, type Label, type Local, ModuleBuilder, W } from "#wasm";
+import { A, Code, type Label, type Local, ModuleBuilder, W } from "#wasm";
 import { isBranch, type Region, type RegionBlock } from "../hot/region.ts";
 import type { Passes } from "../passes.ts";
 import { type FloatKnowledge, type Lane, lanesKnownAt } from "./float-state.ts";
@@ -341,12 +341,14 @@ class RegionFunction {
     c.get(this.#left).i32(block.count).op(W.i32_sub).set(this.#left);
     if (this.#options.exact || header || this.entries.includes(node)) {
       c.get(this.#left);
-      // One question for both: less than nothing is left, or something waits (EVENTS is a positive number then).
-      if (header) c.i32(0).get(this.#vp).memory(W.i32_load, at.EVENTS).op(W.i32_sub, W.i32_or);
-      c.i32(0).op(W.i32_lt_s).unlikely().if();
+      // One question for both: less than nothing is left, or something waits, and EVENTS is more than what is left.
+      if (header) c.get(this.#vp).memory(W.i32_load, at.EVENTS);
+      else c.i32(0);
+      c.op(W.i32_lt_s).unlikely().if();
       c.get(this.#left).i32(block.count).op(W.i32_add).set(this.#left);
       if (header) {
-        c.get(this.#vp).memory(W.i32_load, at.EVENTS).if();
+        // Read again: kept until here, it would be spilled each time round.
+        c.get(this.#vp).atomic(A.i32_load, 2, at.EVENTS).if();
         this.#leaveFor(Leave.event, block.delta);
         c.end();
       }

@@ -20,7 +20,8 @@ export interface LiftedBlock {
   crosses: boolean;
 }
 
-const maxInstructions = 96;
+/** So many a block has at most. */
+export const maxInstructions = 96;
 const roomForAnInstruction = 2048;
 const longestInstruction = 15;
 

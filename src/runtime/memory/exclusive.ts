@@ -13,7 +13,6 @@
 import * as L from "../layout";
 import { granules, records } from "./worker";
 
-const EVENT_PARK: u32 = 16;
 /** Looks at a word before sleeping on it. */
 const SPINS: u32 = 4000;
 const NAP_NS: i64 = 200_000;
@@ -94,7 +93,7 @@ export function beginExclusive(): void {
 
 function awaitParked(vp: u32): void {
   if (atomic.load<u32>(vp + L.RUNNING) == 0) return;
-  atomic.or<u32>(vp + L.EVENTS, EVENT_PARK);
+  atomic.or<u32>(vp + L.EVENTS, L.EVENT_PARK);
   if (changes(vp + L.RUNNING, 1)) return;
   while (atomic.load<u32>(vp + L.RUNNING) != 0) atomic.wait<i32>(vp + L.RUNNING, 1, NAP_NS);
 }
@@ -201,5 +200,5 @@ function postForget(vp: u32, frame: u32): void {
   const count = load<u32>(vp, L.FORGET_COUNT);
   if (count < L.FORGET_ENTRIES) store<u32>(vp + L.FORGET + (count << 2), frame);
   store<u32>(vp, min(count + 1, L.FORGET_ENTRIES + 1), L.FORGET_COUNT);
-  atomic.or<u32>(vp + L.EVENTS, EVENT_PARK);
+  atomic.or<u32>(vp + L.EVENTS, L.EVENT_PARK);
 }

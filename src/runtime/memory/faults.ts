@@ -69,5 +69,5 @@ export function raise_alignment(vp: u32): u32 {
 
 /** Ends a run after the current instruction (Event.stop). */
 export function stop(vp: u32): void {
-  atomic.or<u32>(vp + L.EVENTS, 8);
+  atomic.or<u32>(vp + L.EVENTS, L.EVENT_STOP);
 }

@@ -6,7 +6,7 @@
  */
 import * as L from "../layout";
 import { tlb_flush_all } from "../memory";
-import { EVENT_DEBUG, postEvent } from "./state";
+import { postEvent } from "./state";
 
 /** DEBUG_ARMED. */
 const ON_FETCH: u32 = 1;
@@ -49,7 +49,7 @@ export function armBreakpoints(vp: u32): void {
   if (((before | armed) & ON_ACCESS) != 0) tlb_flush_all(vp);
   if (armed == 0) return;
   store<u32>(vp, 0, L.RESUME);
-  postEvent(vp, EVENT_DEBUG);
+  postEvent(vp, L.EVENT_DEBUG);
 }
 
 /** DR6's bits of the breakpoints at the instruction of linear address `va`. */
@@ -88,5 +88,5 @@ export function noteAccess(vp: u32, va: u64, size: u32, writing: bool): void {
   const hits = accessBreakpoints(vp, va, <u64>size, writing);
   if (hits == 0) return;
   store<u32>(vp, load<u32>(vp, L.PENDING_DB) | hits, L.PENDING_DB);
-  postEvent(vp, EVENT_DEBUG);
+  postEvent(vp, L.EVENT_DEBUG);
 }

@@ -3,7 +3,7 @@ import { setFlags } from "../flags";
 import * as L from "../layout";
 import { raise } from "../memory";
 import {
-  changeableFlags, cpl, EVENT_HOST, F_AC, F_ARITHMETIC, F_IF, F_IOPL, gp, NM, postEvent, setEflags, ud, update_mode,
+  changeableFlags, cpl, F_AC, F_ARITHMETIC, F_IF, F_IOPL, gp, NM, postEvent, setEflags, ud, update_mode,
 } from "./state";
 
 /** a = the value popped, imm = its size. */
@@ -43,7 +43,7 @@ export function sys_hlt(vp: u32, a: u32, b: u32, imm: u32): u32 {
   if (cpl(vp) != 0) return gp(vp, 0);
   store<u32>(vp, 1, L.HALTED);
   store<u32>(vp, 0, L.INHIBIT);
-  postEvent(vp, EVENT_HOST);
+  postEvent(vp, L.EVENT_HOST);
   return 0;
 }
 

@@ -41,10 +41,6 @@ export const CR4_SMAP: u64 = 0x200000;
 export const EFER_SCE: u64 = 1;
 export const EFER_LMA: u64 = 0x400;
 
-export const EVENT_INTERRUPT: u32 = 1;
-export const EVENT_HOST: u32 = 2;
-export const EVENT_DEBUG: u32 = 4;
-
 export function gp(vp: u32, error: u32): u32 {
   return raise(vp, GP, error);
 }
@@ -105,8 +101,8 @@ export function setEflags(vp: u32, value: u32): void {
   const eflags = (value & 0x3c7700) | 2;
   store<u64>(vp, <u64>eflags, L.EFLAGS);
   store<i64>(vp, (eflags & F_DF) != 0 ? -1 : 1, L.DIRECTION);
-  if ((eflags & F_IF) != 0 && load<u32>(vp, L.IRQ_WAITING) != 0) postEvent(vp, EVENT_INTERRUPT);
-  if ((eflags & F_TF) != 0) postEvent(vp, EVENT_DEBUG);
+  if ((eflags & F_IF) != 0 && load<u32>(vp, L.IRQ_WAITING) != 0) postEvent(vp, L.EVENT_INTERRUPT);
+  if ((eflags & F_TF) != 0) postEvent(vp, L.EVENT_DEBUG);
 }
 
 export function setRflags(vp: u32, value: u32): void {

@@ -7,7 +7,7 @@ import {
   isNull, isPresent, isSegment, markDescriptor, setCache, setNull, setSegment, SS_INDEX, stackFault,
 } from "./descriptors";
 import {
-  canonical, changeableFlags, code64, cpl, EFER_SCE, EVENT_INTERRUPT, failed, F_NT, F_RF, F_VM, GP, gp, gprAt, implicitMode, longMode, NP,
+  canonical, changeableFlags, code64, cpl, EFER_SCE, failed, F_NT, F_RF, F_VM, GP, gp, gprAt, implicitMode, longMode, NP,
   postEvent, protectedMode, rflags, setEflags, setRflags, SS, ud, update_mode,
 } from "./state";
 
@@ -341,7 +341,7 @@ export function sys_iret(vp: u32, a: u32, b: u32, imm: u32): u32 {
   store<u32>(vp, size != 2 && (image & F_RF) != 0 ? 1 : 0, L.RESUME);
   if (load<u32>(vp, L.NMI_BLOCKED) != 0) {
     store<u32>(vp, 0, L.NMI_BLOCKED);
-    postEvent(vp, EVENT_INTERRUPT);
+    postEvent(vp, L.EVENT_INTERRUPT);
   }
   return 0;
 }
