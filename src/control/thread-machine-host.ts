@@ -7,6 +7,7 @@
 import { ByteRingReader } from "#base";
 import { type IoThreadSetup, type SharedFiles, StreamHub } from "#devices";
 import type { EmitterSetup } from "#jit";
+import type { Discard } from "#memory";
 import type { SnapshotSink, SnapshotSource } from "#snapshot";
 import type { MachineHost, ReportKind, VcpuThreadSetup } from "#vm";
 import { type Order, OrderDesk } from "./orders.ts";
@@ -42,6 +43,8 @@ export interface ThreadHost {
   startVcpu?(start: VcpuStart): void;
   startIo?(start: IoStart): void;
   readonly sharedFiles?: SharedFiles;
+  /** As in `MachineHost`. */
+  readonly discard?: Discard;
   startEmitter?(setup: EmitterSetup): void;
   /** Those who are to be forks of the machine that has the order to fork. Absent where a fork gets a thread of its own. */
   takeNewcomers?(): readonly Newcomer[];
@@ -86,6 +89,7 @@ export class ThreadMachineHost implements MachineHost {
   readonly startVcpu: ((setup: VcpuThreadSetup) => void) | undefined;
   readonly startIo: ((setup: IoThreadSetup) => void) | undefined;
   readonly sharedFiles: SharedFiles | undefined;
+  readonly discard: Discard | undefined;
   readonly startEmitter: ((setup: EmitterSetup) => void) | undefined;
   readonly #thread: ThreadHost;
   readonly #post: (message: MachineMessage) => void;
@@ -110,6 +114,7 @@ export class ThreadMachineHost implements MachineHost {
     this.streams = new StreamHub(new ByteRingReader(start.streams), (message) => post({ type: "stream", message }));
     this.#thread = thread;
     this.sharedFiles = thread.sharedFiles;
+    this.discard = thread.discard;
     this.#words = new Int32Array(start.words);
     this.#sendStats = sendStats;
     if (thread.startEmitter) this.startEmitter = (setup) => thread.startEmitter?.(setup);

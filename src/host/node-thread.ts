@@ -4,6 +4,7 @@ import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs"
 import { type MessagePort, Worker } from "node:worker_threads";
 import type { IoStart, ThreadHost, VcpuStart } from "#control";
 import type { EmitterSetup } from "#jit";
+import { discardOnLinux } from "./discard.ffi.ts";
 import { keepInLargePages } from "./large-pages.ffi.ts";
 import { buildOf, hostModule, interpreterOf, runtimeFile } from "./package-files.ts";
 import { sharedFiles } from "./shared-files.ts";
@@ -14,6 +15,8 @@ export const hostNow = (): number => Number(process.hrtime.bigint());
 
 /** What a vCPU's thread allots in JavaScript is small and soon forgotten. */
 const youngGenerationMb = 8;
+
+const discard = discardOnLinux();
 
 /** Hosts on which WebAssembly's plain loads and stores have x86's memory order. */
 const hasX86MemoryOrder = process.arch === "x64";
@@ -36,6 +39,7 @@ export function nodeThread(port: MessagePort): ThreadHost {
     ...(hasX86MemoryOrder && { startVcpu }),
     startIo,
     sharedFiles: sharedFiles(hostNow),
+    ...(discard && { discard }),
     startEmitter,
     peakRssBytes: () => process.resourceUsage().maxRSS * 1024,
   };

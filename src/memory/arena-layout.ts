@@ -7,6 +7,7 @@
  *   0x0010_0000  process header
  *   0x0020_0000  block hash table: u32 block, by (HPA, mode)
  *   0x0030_0000  allotted once: what engines need
+ *   0x00a0_0000  lists of free frames: u32 HPA of the next one for each of 2^20 frames
  *   0x00e0_0000  users of frames, a u16 for each of 2^20 frames
  *   0x0100_0000  frame records, 16 bytes for each of 2^20 frames
  *   0x0200_0000  blocks: headers and IR
@@ -18,6 +19,7 @@ export const arenaLayout = {
   BLOCK_HASH: 0x200000,
   BLOCK_HASH_ENTRIES: 1 << 17,
   ALLOTTED: 0x300000,
+  FRAME_LINKS: 0xa00000,
   FRAME_USERS: 0xe00000,
   FRAME_RECORDS: 0x1000000,
   FRAME_RECORD_BYTES: 16,
@@ -77,8 +79,12 @@ export function translationsOf(thread: number): Translations {
 export const processFields = {
   /** First frame never used yet. */
   P_FRAME_NEXT: 0,
-  /** Head of the list of frames given back; the next one's HPA is in the frame's first word. */
+  /** Head of the list of frames given back, which goes on in FRAME_LINKS, and how many there are. */
   P_FRAME_FREE: 4,
+  P_FREE_COUNT: 544,
+  /** The same of those whose memory the host has again: they are zeros. */
+  P_FRAME_EMPTY: 548,
+  P_EMPTY_COUNT: 552,
   P_FRAMES_USED: 8,
   /** End of the arena's committed part. */
   P_ARENA_END: 12,

@@ -146,7 +146,7 @@ export class Arena {
   allot(bytes: number): number {
     const at = this.#allotted;
     this.#allotted += Math.ceil(bytes / 4096) * 4096;
-    assert(this.#allotted <= arenaLayout.FRAME_USERS, "the arena's tables fit their place");
+    assert(this.#allotted <= arenaLayout.FRAME_LINKS, "the arena's tables fit their place");
     return at;
   }
 

@@ -8,6 +8,7 @@ export {
 } from "./memory";
 export { digest_bytes, digest_memory } from "./digest";
 export { is_zero, xxh64 } from "./pages";
+export { put_free, take_free } from "./memory/free";
 export { harvest_flags, harvest_ring } from "./memory/logs";
 export { adopt_blocks } from "./memory/adopt";
 export { release_frames } from "./memory/release";

@@ -7,6 +7,7 @@
 
 import type { DiskConfig, GuestMemoryStatistics, IoThreadSetup, SharedFiles, StreamHub } from "#devices";
 import type { EmitterSetup, PassName } from "#jit";
+import type { Discard } from "#memory";
 import type { NetworkOptions } from "#net/rules";
 
 export type { PassName };
@@ -169,6 +170,8 @@ export interface MachineHost {
    * it compiles is time that the guest does not get.
    */
   startEmitter?(setup: EmitterSetup): void;
+  /** Absent where the host takes no memory back; then a guest's free frames wait in the arena. */
+  readonly discard?: Discard | undefined;
   /** Starts a thread that calls `runIoThread` with this. Absent where there are none: then no device has files or networks. */
   startIo?(setup: IoThreadSetup): void;
   /** Files that an I/O thread has open. Absent where threads have none in common. */

@@ -22,7 +22,7 @@ import {
 } from "#devices";
 import { type EngineHost, TranslatingEngine, type VmExit } from "#engine";
 import { passesWithout } from "#jit";
-import { AddressSpace, Arena, ArenaKernels } from "#memory";
+import { AddressSpace, Arena, ArenaKernels, FreeFrames } from "#memory";
 import {
   Event,
   enterLongMode,
@@ -127,6 +127,8 @@ export class Machine implements RunnableMachine, Disposable {
   readonly #profiler: Profiler | undefined;
   readonly #io: IoThreads;
   readonly #peripherals: Peripherals;
+  /** Where the host takes memory back. */
+  readonly #freeFrames: FreeFrames | undefined;
   #exits: Record<string, number> = {};
   #nextDigest: bigint;
   /** Between two turns, where time is to be told. */
@@ -158,6 +160,7 @@ export class Machine implements RunnableMachine, Disposable {
     const ranges = ramRanges(config.memoryBytes).map(({ base, size }) => ({ gpa: gpa(base), sizeBytes: size }));
     this.#space = parent ? parent.#space.fork() : new AddressSpace(arena, engine.runtime, ranges);
     this.#vcpus = this.#room.enter(this.#space, cpus, engineHost);
+    if (host.discard) this.#freeFrames = FreeFrames.of(arena, engine.runtime, host.discard);
     if (threaded) {
       this.#engine.runAs(this.#vcpus[0]);
       this.#threads = new VcpuThreads(this.#vcpus, {
@@ -252,6 +255,7 @@ export class Machine implements RunnableMachine, Disposable {
   /** One slice of one vCPU, and what comes before and after it. */
   #slice(until: bigint): Turn {
     this.#clock.ringDue();
+    this.#freeFrames?.look(this.#host.now());
     if (this.#host.poll()) return this.#end("stopped", "");
     for (const input of this.#serialInput) input.feed();
     this.#host.streams?.poll();
@@ -461,6 +465,7 @@ export class Machine implements RunnableMachine, Disposable {
   #idle(): Turn {
     if (this.#io.hasWork) return busy;
     this.#platform.flush();
+    this.#freeFrames?.look(this.#host.now(), true);
     const next = this.#clock.next();
     if (this.#virtual && next !== Number.POSITIVE_INFINITY) {
       this.#clock.skipTo(next);

@@ -1,12 +1,12 @@
 /** The Wasm side of the translating engine, put together: runtime, interpreter, and the tables through which they call. */
 import { type HelperName, helperRows } from "#ir";
 import { generateInterpreter, runtimeCalls } from "#jit";
-import { type Arena, ArenaError, type FrameSource } from "#memory";
+import { type Arena, ArenaError, type FrameSource, type FreeLists } from "#memory";
 import { Code, ModuleBuilder } from "#wasm";
 import type { EngineHost } from "../engine.ts";
 
 /** Exports of the runtime that the TypeScript side calls. Addresses come back as signed 32-bit numbers. */
-export interface RuntimeExports extends FrameSource {
+export interface RuntimeExports extends FrameSource, FreeLists {
   fetch(vp: number, va: bigint): number;
   code_frame(vp: number, va: bigint): number;
   linear_rip(vp: number): bigint;

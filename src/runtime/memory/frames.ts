@@ -2,21 +2,20 @@
 import { fillFrame, noMemory } from "../host";
 import * as L from "../layout";
 import { lock, unlock } from "./exclusive";
+import { putFree, takeEmpty, takeFree } from "./free";
 import { noteDirty } from "./logs";
 import { own } from "./share";
 import { records } from "./worker";
 
 /** A frame, of zeros where `zeros`; 0 when the host allows no more. */
 export function allotFrame(zeros: bool): u32 {
-  const free = load<u32>(L.PROCESS, L.P_FRAME_FREE);
   const used = load<u32>(L.PROCESS, L.P_FRAMES_USED);
   if (used >= load<u32>(L.PROCESS, L.P_FRAME_LIMIT)) return 0;
-  let frame: u32;
-  if (free != 0) {
-    frame = free;
-    store<u32>(L.PROCESS, load<u32>(free), L.P_FRAME_FREE);
+  let frame = takeFree();
+  if (frame != 0) {
     if (zeros) memory.fill(frame, 0, 4096);
-  } else {
+  } else frame = takeEmpty();
+  if (frame == 0) {
     frame = load<u32>(L.PROCESS, L.P_FRAME_NEXT);
     // Where the arena ends at 4 GiB, its end is 0.
     if (frame == 0) return 0;
@@ -33,8 +32,7 @@ export function allotFrame(zeros: bool): u32 {
 /** Puts a frame on the list of those that are free. */
 export function give_back(frame: u32): void {
   lock(L.PROCESS + L.P_FRAME_LOCK);
-  store<u32>(frame, load<u32>(L.PROCESS, L.P_FRAME_FREE));
-  store<u32>(L.PROCESS, frame, L.P_FRAME_FREE);
+  putFree(frame);
   store<u32>(L.PROCESS, load<u32>(L.PROCESS, L.P_FRAMES_USED) - 1, L.P_FRAMES_USED);
   unlock(L.PROCESS + L.P_FRAME_LOCK);
 }
