@@ -27,6 +27,12 @@ export interface FrameSource {
   /** See src/runtime/memory/logs.ts. */
   harvest_flags(space: number, flags: number, bitmap: number): number;
   harvest_ring(space: number, list: number): number;
+  /** See src/runtime/memory/evict.ts. */
+  begin_eviction(): number;
+  evict_frames(space: number, list: number, count: number): void;
+  end_eviction(): void;
+  /** Nonzero for a page of zeros. */
+  is_zero(page: number): number;
   /** A frame that is nobody's yet; 0 where there is none to give. */
   allot_frame(): number;
   /** Takes it back. */
@@ -53,6 +59,10 @@ interface Mapping {
 const gfnEnd = 1 << 24;
 const entriesPerTable = 1024;
 const releaseBatch = 1024;
+/** Other vCPUs stand still for so many pages at a time. */
+const evictBatch = 128;
+/** In the list of `evict_frames`: the object has the page. */
+const keptInList = 0x80000000 | 0;
 const headerBytes = 4096;
 const firstTableBytes = (gfnEnd / entriesPerTable) * 4;
 const tableBytes = entriesPerTable * 4;
@@ -75,6 +85,8 @@ export class AddressSpace implements DeviceMemory {
   readonly memslots: readonly Memslot[];
   readonly sizeBytes: number;
   readonly #mappings: Mapping[] = [];
+  #evictions = 0;
+  #faults = 0;
 
   /** `header`: of an address space that another thread made, with the same memslots. */
   constructor(arena: Arena, frames: FrameSource, memslots: readonly Memslot[], header?: number) {
@@ -113,9 +125,22 @@ export class AddressSpace implements DeviceMemory {
   fork(): AddressSpace {
     assert(this.#pins.size === 0, "nobody else works on what is forked");
     const fork = new AddressSpace(this.#arena, this.#frames, this.memslots);
+    for (const mapping of this.#mappings) {
+      // What is written to it from now on is this one's alone; the fork is mapped onto one of its own.
+      if (!mapping.object.sealed) this.#leave(mapping);
+      else fork.#mappings.push(mapping);
+    }
     this.#frames.fork_space(this.header, fork.header);
-    fork.#mappings.push(...this.#mappings);
     return fork;
+  }
+
+  /** Brings all in that only the object has, and lets the object go of the rest. */
+  #leave({ gfn, end, object }: Mapping): void {
+    for (let n = gfn; n < end; n++) {
+      this.bringIn(n);
+      this.#arena.i32[this.#entryAt(n)] &= ~entryFlags.E_BACKED;
+    }
+    object.punch(0, object.pageCount);
   }
 
   /** Gives all of it back to the arena. Requires: no vCPU runs in it any more. */
@@ -131,7 +156,7 @@ export class AddressSpace implements DeviceMemory {
 
   /**
    * Maps a memslot onto an object, from its page `firstPage` on: what the object has is there from now on, and what is evicted
-   * goes to it. Requires: none of the memslot was touched, and it is mapped onto none.
+   * goes to it. Requires: nothing was touched that the object has, and the memslot is mapped onto none.
    */
   map(slot: Memslot, object: MemoryObject, firstPage: number): void {
     const gfn = gfnOf(slot.gpa);
@@ -147,17 +172,24 @@ export class AddressSpace implements DeviceMemory {
    * bytes, `ArenaError` where there is no frame to give: the machine cannot go on.
    */
   fault(gfn: Gfn): void {
-    const mapping = this.#mappings.find((each) => gfn >= each.gfn && gfn < each.end);
-    assert(mapping !== undefined, "a page that is marked as backed has an object");
+    const { object, page } = this.#place(gfn);
     const frame = this.#frames.allot_frame() >>> 0;
     if (frame === 0) throw new ArenaError("there is no memory left in the arena of this machine and its forks");
+    let kept: boolean;
     try {
-      mapping.object.read(mapping.firstPage + gfn - mapping.gfn, this.frameBytes(frame, pageSize));
+      kept = object.take(page, this.frameBytes(frame, pageSize));
     } catch (error) {
       this.#frames.give_back(frame);
       throw error;
     }
-    this.#frames.install_frame(this.header, gfn, frame, 1);
+    this.#frames.install_frame(this.header, gfn, frame, kept ? 1 : 0);
+    this.#faults++;
+  }
+
+  /** As `fault`, where the page has no frame. */
+  bringIn(gfn: Gfn): void {
+    const { E_PRESENT, E_BACKED } = entryFlags;
+    if ((this.#entry(gfn) & (E_PRESENT | E_BACKED)) === E_BACKED) this.fault(gfn);
   }
 
   read(gpa: Gpa, target: Uint8Array): boolean {
@@ -246,8 +278,93 @@ export class AddressSpace implements DeviceMemory {
       const batch = free.slice(done, done + releaseBatch);
       this.#arena.i32.set(batch, this.#releaseList >> 2);
       released += this.#frames.release_frames(this.header, this.#releaseList, batch.length);
+      for (const gfn of batch) this.#forget(gfn);
     }
     return released;
+  }
+
+  /**
+   * Takes the frames of these pages; their bytes go to the memory object that their memslot is mapped onto, unless they are zeros or the
+   * object has them still. Stays: what has no frame or no object, what is pinned or shared with a fork. How many went: none where
+   * a vCPU waits in the middle of an instruction, which is over soon.
+   *
+   * Throws `MemoryObjectError` where the object cannot keep one: that page and those after it stay.
+   */
+  evict(gfns: readonly Gfn[]): number {
+    let evicted = 0;
+    for (let done = 0; done < gfns.length; done += evictBatch) {
+      if (this.#frames.begin_eviction() === 0) break;
+      try {
+        evicted += this.#evictStanding(gfns.slice(done, done + evictBatch));
+      } finally {
+        this.#frames.end_eviction();
+      }
+    }
+    return evicted;
+  }
+
+  /** Requires: all vCPUs stand still. */
+  #evictStanding(gfns: readonly Gfn[]): number {
+    const words: number[] = [];
+    const taken = new Set<Gfn>();
+    try {
+      for (const gfn of gfns) {
+        if (taken.has(gfn) || !this.#isEvictable(gfn)) continue;
+        words.push(this.#keep(gfn) ? gfn | keptInList : gfn);
+        taken.add(gfn);
+      }
+    } finally {
+      this.#arena.i32.set(words, this.#releaseList >> 2);
+      this.#frames.evict_frames(this.header, this.#releaseList, words.length);
+      this.#evictions += words.length;
+    }
+    return words.length;
+  }
+
+  #isEvictable(gfn: Gfn): boolean {
+    const entry = this.#entry(gfn);
+    const { E_PRESENT, E_RAM, E_COW } = entryFlags;
+    if ((entry & (E_PRESENT | E_RAM | E_COW)) !== (E_PRESENT | E_RAM)) return false;
+    const object = this.#mappingOf(gfn)?.object;
+    return object !== undefined && !this.#isPinned(gfn) && (!object.sealed || (entry & entryFlags.E_BACKED) !== 0);
+  }
+
+  /** Sees to it that the object has the page, if it is more than zeros; whether it has it. */
+  #keep(gfn: Gfn): boolean {
+    const entry = this.#entry(gfn);
+    if ((entry & entryFlags.E_BACKED) !== 0) return true;
+    const frame = (entry & ~0xfff) >>> 0;
+    if (this.#frames.is_zero(frame) !== 0) {
+      this.#forget(gfn);
+      return false;
+    }
+    const { object, page } = this.#place(gfn);
+    object.write(page, this.frameBytes(frame, pageSize));
+    return true;
+  }
+
+  /** What the object still has of a page is old. */
+  #forget(gfn: Gfn): void {
+    const mapping = this.#mappingOf(gfn);
+    if (mapping === undefined || mapping.object.sealed) return;
+    const page = mapping.firstPage + gfn - mapping.gfn;
+    if (mapping.object.has(page)) mapping.object.punch(page, 1);
+  }
+
+  #mappingOf(gfn: Gfn): Mapping | undefined {
+    return this.#mappings.find((each) => gfn >= each.gfn && gfn < each.end);
+  }
+
+  /** Where a page is that is marked as backed. */
+  #place(gfn: Gfn): { readonly object: MemoryObject; readonly page: number } {
+    const mapping = this.#mappingOf(gfn);
+    assert(mapping !== undefined, "a page that is marked as backed has an object");
+    return { object: mapping.object, page: mapping.firstPage + gfn - mapping.gfn };
+  }
+
+  /** Pages evicted so far, and brought back. */
+  get swapped(): { readonly out: number; readonly in: number } {
+    return { out: this.#evictions, in: this.#faults };
   }
 
   /** Calls `see` for each page of RAM that may hold something, in order of address: with its HPA, or 0 where only its object has it, and its entry. */
@@ -262,6 +379,13 @@ export class AddressSpace implements DeviceMemory {
     }
   }
 
+  /** Arena offset of the bytes of a page that only its object has, until the next call of anything here; it stays there. */
+  peek(gfn: Gfn): number {
+    const { object, page } = this.#place(gfn);
+    object.read(page, this.frameBytes(this.#releaseList, pageSize));
+    return this.#releaseList;
+  }
+
   /** Calls `see` for each page of RAM that has a frame, in order of address. */
   forEachPresent(see: (gfn: number, bytes: Uint8Array) => void): void {
     this.forEachPage((gfn, frame) => {
@@ -272,14 +396,6 @@ export class AddressSpace implements DeviceMemory {
   /** The bytes of frames, as they are; for as long as none is allotted. */
   frameBytes(frame: number, length: number): Uint8Array {
     return this.#arena.u8.subarray(frame, frame + length);
-  }
-
-  /** Gives each page that only its object has a frame. */
-  fillAll(): void {
-    if (this.#mappings.length === 0) return;
-    this.forEachPage((gfn, frame) => {
-      if (frame === 0) this.#frames.frame_of(this.header, gfn, 0);
-    });
   }
 
   #map(slot: Memslot): void {

@@ -14,7 +14,12 @@ export function digest_bytes(seed: u64, at: u32, size: u32): u64 {
   return hash;
 }
 
-/** Of a guest's RAM: a page that is absent, and in no backing, counts as the zeros that it reads as. */
+/** Of a page of RAM, whose bytes are at `at`; a page of zeros counts nothing. */
+export function digest_page(gfn: u32, at: u32): u64 {
+  return is_zero(at) != 0 ? 0 : digest_bytes(<u64>gfn * 0xc2b2ae3d27d4eb4f, at, 4096);
+}
+
+/** Of a guest's RAM that is in frames: all its pages' digests, exclusive or; those of absent pages are to be added. */
 export function digest_memory(space: u32): u64 {
   let hash: u64 = 0;
   const end = load<u32>(space, L.S_GFN_END) >> 10;
@@ -25,8 +30,7 @@ export function digest_memory(space: u32): u64 {
     for (let k: u32 = 0; k < 1024; k++) {
       const entry = load<u32>(second + (k << 2));
       if ((entry & L.E_PRESENT) == 0) continue;
-      const frame = entry & 0xfffff000;
-      if (is_zero(frame) == 0) hash ^= digest_bytes(<u64>((n << 10) | k) * 0xc2b2ae3d27d4eb4f, frame, 4096);
+      hash ^= digest_page((n << 10) | k, entry & 0xfffff000);
     }
   }
   return hash;

@@ -6,7 +6,8 @@ export {
   raise_alignment, region_refused, register_block,
   raise_target, resolve, resume, seek, stack_fault, stop, take_forgets, tlb_flush, tlb_flush_all, tlb_flush_page, translate, use_thread, use_translations, verify_region,
 } from "./memory";
-export { digest_bytes, digest_memory } from "./digest";
+export { begin_eviction, end_eviction, evict_frames } from "./memory/evict";
+export { digest_bytes, digest_memory, digest_page } from "./digest";
 export { is_zero, xxh64 } from "./pages";
 export { put_free, take_free } from "./memory/free";
 export { harvest_flags, harvest_ring } from "./memory/logs";

@@ -26,18 +26,23 @@ export function writeSnapshot(machine: Machine, owner: Value, sink: SnapshotSink
 function write(machine: Machine, description: Value, sink: SnapshotSink): SavedSnapshot {
   const { memory, engine } = machine.parts;
   const { runtime } = engine;
-  memory.fillAll();
   const frames: number[] = [];
   const index: number[] = [];
   memory.forEachPage((gfn, frame) => {
-    if (runtime.is_zero(frame) !== 0) return;
+    const at = frame || memory.peek(gfn);
+    if (runtime.is_zero(at) !== 0) return;
     frames.push(frame);
-    index.push(gfn, Number(BigInt.asUintN(32, runtime.xxh64(frame, pageSize))));
+    index.push(gfn, Number(BigInt.asUintN(32, runtime.xxh64(at, pageSize))));
   });
   const head = encodeHead(description, Uint32Array.from(index));
   sink.write(head);
   for (let n = 0; n < frames.length; ) {
     let end = n + 1;
+    if (frames[n] === 0) {
+      sink.write(memory.frameBytes(memory.peek(index[2 * n]), pageSize));
+      n = end;
+      continue;
+    }
     while (end < frames.length && frames[end] === frames[end - 1] + pageSize) end++;
     sink.write(memory.frameBytes(frames[n], (end - n) * pageSize));
     n = end;

@@ -31,6 +31,7 @@ function source(file: Uint8Array): SnapshotSource {
 const ways = [
   ["interpreted", { interpreterOnly: true }],
   ["compiled", { hotThreshold: 2 }],
+  ["chaotic, its pages evicted", { hotThreshold: 2, chaosSeed: 11 }],
 ] as const;
 
 describe("a machine that goes on from a snapshot", () => {
@@ -40,7 +41,7 @@ describe("a machine that goes on from a snapshot", () => {
     whole.machine.runUntil(enough);
     const digest = whole.machine.digest();
     for (const instant of [1n, 137n, 5_003n, 70_001n]) {
-      const first = tinyMachine(code, { cpus: 2, engine: { hotThreshold: 2 } });
+      const first = tinyMachine(code, { cpus: 2, engine: { hotThreshold: 2, chaosSeed: 5 } });
       if (first.machine.runUntil(instant) !== undefined) break;
       const file = saved(first.machine);
       for (const [, engine] of ways) {

@@ -161,6 +161,12 @@ const rows = [
   ["STEP_TRAP", "u32", 1, "1: the instruction that runs alone ends in #DB, unless it goes through a gate or SYSCALL"],
   // What threads tell each other; each of these is written by atomic operations, or while its vCPU is parked.
   ["RUNNING", "u32", 1, "1: translated code may run on some thread now (runtime/memory/exclusive.ts)"],
+  [
+    "MIDWAY",
+    "u32",
+    1,
+    "1: while it is parked now, it may be in the middle of an instruction (runtime/memory/evict.ts)",
+  ],
   ["WAKE", "u32", 1, "incremented by whoever has something for this vCPU, which sleeps on it"],
   ["FORGET_COUNT", "u32", 1, "frames in FORGET; more than it holds: all blocks are to be forgotten"],
   ["FORGET", "u32", forgetEntries, "frames whose bytes others have changed"],

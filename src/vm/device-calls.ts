@@ -24,6 +24,8 @@ export const deviceCall = {
   state: 9,
   /** It stands still. Answered when it may go on. */
   paused: 10,
+  /** A guest frame (`address`) is to be brought in from its memory object. */
+  fill: 11,
 } as const;
 export type DeviceCallKind = (typeof deviceCall)[keyof typeof deviceCall];
 

@@ -18,6 +18,7 @@ const architectural = [
 export interface DigestSource {
   flags(vp: number): number;
   digest_bytes(seed: bigint, at: number, size: number): bigint;
+  /** Of what is in frames. */
   digest_memory(space: number): bigint;
 }
 
@@ -27,11 +28,12 @@ export interface MachineDigest {
   readonly devices: string;
 }
 
+/** `absent`: the digests of pages that no frame holds, exclusive or. */
 export function digestMachine(
-  vcpus: readonly Vcpu[], space: number, devices: Uint8Array, source: DigestSource,
+  vcpus: readonly Vcpu[], space: number, absent: bigint, devices: Uint8Array, source: DigestSource,
 ): MachineDigest {
   const cpu = vcpus.reduce((seed, vcpu) => digestVcpu(seed, vcpu, source), 0n);
-  return { cpu: hex(cpu), memory: hex(source.digest_memory(space)), devices: hex(mix(0n, devices)) };
+  return { cpu: hex(cpu), memory: hex(source.digest_memory(space) ^ absent), devices: hex(mix(0n, devices)) };
 }
 
 function digestVcpu(seed: bigint, vcpu: Vcpu, source: DigestSource): bigint {

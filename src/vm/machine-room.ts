@@ -2,17 +2,19 @@
  * What a machine and its forks have in common: an arena, the engine that runs all their vCPUs, one at a time.
  */
 import type { EngineHost, TranslatingEngine } from "#engine";
-import type { AddressSpace, Arena } from "#memory";
+import { type AddressSpace, type Arena, ArenaKernels, type PageKernels } from "#memory";
 import type { Vcpu } from "#vcpu";
 
 export class MachineRoom {
   readonly arena: Arena;
   readonly engine: TranslatingEngine;
+  readonly kernels: PageKernels;
   #machines = 0;
 
   constructor(arena: Arena, engine: TranslatingEngine) {
     this.arena = arena;
     this.engine = engine;
+    this.kernels = new ArenaKernels(arena, engine.runtime);
   }
 
   /** vCPUs for a machine whose memory is `space`, with `host` around them. Throws ArenaError where there is no place for them. */

@@ -22,7 +22,7 @@ import {
 } from "#devices";
 import { type EngineHost, TranslatingEngine, type VmExit } from "#engine";
 import { passesWithout } from "#jit";
-import { AddressSpace, Arena, ArenaKernels, FreeFrames } from "#memory";
+import { AddressSpace, Arena, FreeFrames, OverlayPages, PlainPages, SameFilledPages } from "#memory";
 import {
   Event,
   enterLongMode,
@@ -41,6 +41,7 @@ import {
 import { cpuid } from "#x86";
 import { BootError, E820_RESERVED, prepareLinuxBoot } from "./boot/index.ts";
 import { digestMachine, type MachineDigest } from "./digest.ts";
+import { EvictionChaos } from "./eviction-chaos.ts";
 import { IoThreads } from "./io-threads.ts";
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
 import type {
@@ -125,6 +126,7 @@ export class Machine implements RunnableMachine, Disposable {
   readonly #sizer = new SliceSizer();
   readonly #times = new TierTimes();
   readonly #profiler: Profiler | undefined;
+  readonly #chaos: EvictionChaos | undefined;
   readonly #io: IoThreads;
   readonly #peripherals: Peripherals;
   /** Where the host takes memory back. */
@@ -159,12 +161,15 @@ export class Machine implements RunnableMachine, Disposable {
     this.#engine = engine;
     const ranges = ramRanges(config.memoryBytes).map(({ base, size }) => ({ gpa: gpa(base), sizeBytes: size }));
     this.#space = parent ? parent.#space.fork() : new AddressSpace(arena, engine.runtime, ranges);
+    this.#mapMemory(from instanceof Machine ? undefined : from);
+    if (config.engine.chaosSeed !== undefined) this.#chaos = new EvictionChaos(config.engine.chaosSeed, this.#space);
     this.#vcpus = this.#room.enter(this.#space, cpus, engineHost);
     if (host.discard) this.#freeFrames = FreeFrames.of(arena, engine.runtime, host.discard);
     if (threaded) {
       this.#engine.runAs(this.#vcpus[0]);
       this.#threads = new VcpuThreads(this.#vcpus, {
         notice: (line) => this.#reportOnce(line),
+        bringIn: (gfn) => this.#space.bringIn(gfn),
         tripleFault: () => void this.#end("reset", "the guest caused a triple fault"),
       });
     }
@@ -188,7 +193,6 @@ export class Machine implements RunnableMachine, Disposable {
       openLine: (request) => this.#io.line(request),
     });
     this.#platform.powerOn();
-    if (from !== undefined && !(from instanceof Machine)) this.#map(from.memory);
     if (state) this.#resume(state);
     else this.#boot();
     if (config.profile) this.#profiler = new Profiler(host, this.#localVcpus, () => this.#engine.stats);
@@ -262,6 +266,7 @@ export class Machine implements RunnableMachine, Disposable {
     if (!this.#pollIo()) return busy;
     this.#peripherals.balloon?.setTarget(Math.floor((this.#host.balloonBytes ?? 0) / pageSize));
     this.#threads?.answer(this.#platform);
+    this.#chaos?.strike();
     const vcpu = this.#turns.vcpu;
     this.#gaveWay = false;
     const from = vcpu.u64("ICOUNT");
@@ -354,8 +359,12 @@ export class Machine implements RunnableMachine, Disposable {
 
   /** Of everything a guest could ever see. */
   digest(): MachineDigest {
-    this.#space.fillAll();
-    return digestMachine(this.#vcpus, this.#space.header, this.#platform.digestInput(), this.#engine.runtime);
+    const { runtime } = this.#engine;
+    let absent = 0n;
+    this.#space.forEachPage((gfn, frame) => {
+      if (frame === 0) absent ^= runtime.digest_page(gfn, this.#space.peek(gfn));
+    });
+    return digestMachine(this.#vcpus, this.#space.header, absent, this.#platform.digestInput(), runtime);
   }
 
   /** What is there to look at, for debuggers and tests; nobody changes it. */
@@ -515,11 +524,15 @@ export class Machine implements RunnableMachine, Disposable {
     }
   }
 
-  #map(memory: Resume["memory"]): void {
-    const object = memory(new ArenaKernels(this.#room.arena, this.#engine.runtime));
-    for (const slot of this.#space.memslots) this.#space.map(slot, object, gfnOf(slot.gpa));
-    // Only this thread can read what backs a page.
-    if (this.#threads) this.#space.fillAll();
+  /** What the memslots are mapped onto: what was saved, and somewhere for what is evicted. */
+  #mapMemory(resume: Resume | undefined): void {
+    const saved = resume?.memory(this.#room.kernels);
+    const evicted =
+      this.#config.engine.chaosSeed === undefined
+        ? undefined
+        : new SameFilledPages(new PlainPages(gfnEnd(this.#space)));
+    const object = saved && evicted ? new OverlayPages(evicted, saved) : (saved ?? evicted);
+    if (object) for (const slot of this.#space.memslots) this.#space.map(slot, object, gfnOf(slot.gpa));
   }
 
   #resume(state: MachineState): void {
@@ -676,6 +689,10 @@ export class Machine implements RunnableMachine, Disposable {
     this.#host.report("digest", `${icount} cpu ${digest.cpu} memory ${digest.memory} devices ${digest.devices}`);
   }
 }
+
+/** Past the last guest frame that is RAM. */
+const gfnEnd = ({ memslots }: AddressSpace): number =>
+  Math.max(...memslots.map((slot) => gfnOf(slot.gpa) + slot.sizeBytes / pageSize));
 
 const balloonStats = (balloon: Balloon): BalloonStats => ({
   bytes: balloon.actualPages * pageSize,

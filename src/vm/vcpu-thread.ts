@@ -268,6 +268,7 @@ class VcpuThread {
         if (isLapic(address)) this.#apicBus.writeMmio(address - lapicPage.base, size, value);
         else this.#call(deviceCall.writeMmio, address, size, value);
       },
+      fillFrame: (gfn) => void this.#call(deviceCall.fill, gfn),
       readPort: (port, size) => this.#call(deviceCall.readPort, port, size),
       writePort: (port, size, value) => void this.#call(deviceCall.writePort, port, size, value),
       readMsr: (index) => this.#msrs.read(index),

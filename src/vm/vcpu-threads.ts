@@ -18,6 +18,7 @@ const pauseLookNs = 1e6;
 export interface VcpuThreadsOwner {
   notice(line: string): void;
   tripleFault(): void;
+  bringIn(gfn: number): void;
 }
 
 export class VcpuThreads {
@@ -117,6 +118,9 @@ export class VcpuThreads {
         this.#texts[cpu] += text;
         return 0;
       case deviceCall.paused:
+        return 0;
+      case deviceCall.fill:
+        this.#owner.bringIn(address);
         return 0;
       case deviceCall.failed:
         throw new Error(text);

@@ -236,12 +236,11 @@ export class TranslatingEngine implements Engine {
     this.#enter(vcpu);
     vcpu.setU64("ICOUNT_LIMIT", this.#chaos ? this.#disturb(vcpu, this.#chaos, icount) : icount);
     this.#timed("compileNs", () => this.#regions.compile());
-    if (!this.#threaded) return this.#run(vcpu);
-    this.resume(vcpu);
+    this.#begin(vcpu);
     try {
       return this.#run(vcpu);
     } finally {
-      this.park(vcpu);
+      this.#pause(vcpu);
     }
   }
 
@@ -254,6 +253,17 @@ export class TranslatingEngine implements Engine {
   /** This thread waits for something: others may take it for stopped. */
   park(vcpu: Vcpu): void {
     if (this.#threaded) this.runtime.park(vcpu.vp);
+  }
+
+  /** From here to `#pause` it is in the middle of an instruction whenever it parks. */
+  #begin(vcpu: Vcpu): void {
+    this.resume(vcpu);
+    vcpu.setU32("MIDWAY", 1);
+  }
+
+  #pause(vcpu: Vcpu): void {
+    vcpu.setU32("MIDWAY", 0);
+    this.park(vcpu);
   }
 
   #enter(vcpu: Vcpu): void {
@@ -376,8 +386,8 @@ export class TranslatingEngine implements Engine {
       if (events === 0) return undefined;
       if ((events & Event.park) !== 0) {
         vcpu.clearEvent(Event.park);
-        this.park(vcpu);
-        this.resume(vcpu);
+        this.#pause(vcpu);
+        this.#begin(vcpu);
         this.#forget(vcpu);
         continue;
       }

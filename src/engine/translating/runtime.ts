@@ -35,7 +35,7 @@ export interface RuntimeExports extends FrameSource, FreeLists {
   flags(vp: number): number;
   digest_bytes(seed: bigint, at: number, size: number): bigint;
   digest_memory(space: number): bigint;
-  is_zero(page: number): number;
+  digest_page(gfn: number, at: number): bigint;
   /** XXH64, seed 0, of bytes in the arena; `size` is a multiple of 32. */
   xxh64(at: number, size: number): bigint;
   update_mode(vp: number): void;

@@ -31,6 +31,10 @@ export abstract class KeptPages implements MemoryObject {
     this.#inner = inner;
   }
 
+  get sealed(): boolean {
+    return this.#sealed;
+  }
+
   get pageCount(): number {
     return this.#pageCount;
   }
@@ -43,6 +47,11 @@ export abstract class KeptPages implements MemoryObject {
   protected abstract kept(): KeptStats;
   abstract has(page: number): boolean;
 
+  /** Whether keeping the page takes the host's memory, and not a file or another machine. */
+  protected isInMemory(page: number): boolean {
+    return this.#inner instanceof KeptPages && this.#inner.isInMemory(page);
+  }
+
   /** Tables of another length; pages past the end are holes by now. */
   protected resized(_pageCount: number): void {}
 
@@ -51,6 +60,13 @@ export abstract class KeptPages implements MemoryObject {
     this.#reads++;
     if (!this.has(page)) target.fill(0);
     else this.#attempt(page, () => this.load(page, target));
+  }
+
+  take(page: number, target: Uint8Array): boolean {
+    this.read(page, target);
+    if (this.#sealed || !this.has(page) || !this.isInMemory(page)) return this.has(page);
+    this.drop(page);
+    return false;
   }
 
   write(page: number, source: Uint8Array): void {

@@ -54,6 +54,7 @@ class LawCheck {
         this.#object.flush();
         return this.#counts();
       case 3:
+        return this.#take(page);
       case 4:
         return this.#fail === undefined ? this.#read(page) : this.#failing(page, this.#fail);
       case 5:
@@ -102,6 +103,18 @@ class LawCheck {
     if (!right && !(this.#torn.has(page) && isZero(target))) return `page ${page} is not what was written`;
     if (!this.#object.has(page) && !isZero(target)) return `page ${page} is a hole that is not zeros`;
     return undefined;
+  }
+
+  #take(page: number): string | undefined {
+    const expected = this.#model.get(page) ?? new Uint8Array(pageSize);
+    const target = new Uint8Array(pageSize).fill(0xee);
+    const stays = this.#object.take(page, target);
+    if (!same(target, expected) && !(this.#torn.has(page) && isZero(target)))
+      return `page ${page} was taken, and is another`;
+    if (stays !== this.#object.has(page))
+      return `page ${page} was taken, and it says that it ${stays ? "stays" : "went"}`;
+    if (!stays) this.#model.delete(page);
+    return this.#read(page);
   }
 
   #punch(first: number, count: number): string | undefined {

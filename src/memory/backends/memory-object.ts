@@ -12,6 +12,7 @@ export interface MemoryObject extends Disposable {
   /** For people and statistics; of a stack, the outer one first: "encrypted:plain". */
   readonly kind: string;
   readonly pageCount: number;
+  readonly sealed: boolean;
   /** False: a hole. A page of zeros may be kept as one. */
   has(page: number): boolean;
   /**
@@ -19,6 +20,11 @@ export interface MemoryObject extends Disposable {
    * that were written.
    */
   read(page: number, target: Uint8Array): void;
+  /**
+   * As `read`, for who keeps the bytes from now on: an object that would keep them a second time in the host's memory makes a hole.
+   * False: it did.
+   */
+  take(page: number, target: Uint8Array): boolean;
   /** Throws `MemoryObjectError` where they cannot be kept: the page is then what it was, or a hole. */
   write(page: number, source: Uint8Array): void;
   /** Makes holes of `count` pages from `first` on. */

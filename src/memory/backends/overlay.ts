@@ -49,6 +49,10 @@ export class OverlayPages extends KeptPages {
     this.#held--;
   }
 
+  protected override isInMemory(page: number): boolean {
+    return this.#upper.has(page) && super.isInMemory(page);
+  }
+
   protected override resized(pageCount: number): void {
     // Pages that come back are holes.
     this.#upper.resize(pageCount);

@@ -31,6 +31,10 @@ export class PlainPages extends KeptPages {
     this.#places[page] = 0;
   }
 
+  protected override isInMemory(): boolean {
+    return true;
+  }
+
   protected override resized(pageCount: number): void {
     this.#places = grown(this.#places, pageCount);
   }

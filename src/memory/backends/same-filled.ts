@@ -56,6 +56,10 @@ export class SameFilledPages extends KeptPages {
     if (!this.#words.delete(page)) this.#inner.punch(page, 1);
   }
 
+  protected override isInMemory(page: number): boolean {
+    return this.#words.has(page) || super.isInMemory(page);
+  }
+
   protected override resized(pageCount: number): void {
     this.#inner.resize(pageCount);
   }
