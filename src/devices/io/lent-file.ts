@@ -1,6 +1,6 @@
 /**
- * A file that a service has open and lends to its device: what the host has in memory is copied in a tenth of the time that it takes
- * to wake another thread for it.
+ * A file that a service has open and lends to its device: what the host has in memory is copied in less time than it takes to wake
+ * another thread for it, and be woken. How much at a time is the device's to say.
  *
  * Law: the machine's thread stands still for one slow transfer in a thousand at most, where they are slow. (A transfer that took
  * long shows that the host had to wait for something; the next ones are left to the service, ever more of them.)
@@ -16,9 +16,9 @@ export interface SharedFiles {
   now(): number;
 }
 
-/** The largest transfer that is made here: copying it takes as long as waking a thread. */
-const mostBytes = 128 << 10;
+/** So long a transfer takes at most of a host that has the data in memory, and is busy with other things, too. */
 const slowNs = 100_000;
+const slowNsPerByte = 1;
 
 export class LentFile {
   readonly #files: SharedFiles;
@@ -30,24 +30,25 @@ export class LentFile {
     this.#file = file;
   }
 
-  /** Whether `bytes` may be read or written here now. To be asked once before each transfer. */
-  isFor(bytes: number): boolean {
-    return bytes <= mostBytes && this.#trial.isDue;
+  /** Whether something may be read or written here now. To be asked once before each transfer. */
+  get isQuick(): boolean {
+    return this.#trial.isDue;
   }
 
   /** False where it is the service's to do after all; some of it may have been done. */
   read(offset: number, pieces: Uint8Array[]): boolean {
-    return this.#timed(() => this.#files.read(this.#file, offset, pieces));
+    return this.#timed(pieces, () => this.#files.read(this.#file, offset, pieces));
   }
 
   write(offset: number, pieces: Uint8Array[]): boolean {
-    return this.#timed(() => this.#files.write(this.#file, offset, pieces));
+    return this.#timed(pieces, () => this.#files.write(this.#file, offset, pieces));
   }
 
-  #timed(transfer: () => boolean): boolean {
+  #timed(pieces: readonly Uint8Array[], transfer: () => boolean): boolean {
     const from = this.#files.now();
     const done = transfer();
-    this.#trial.went(done && this.#files.now() - from < slowNs);
+    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    this.#trial.went(done && this.#files.now() - from < slowNs + slowNsPerByte * bytes);
     return done;
   }
 }

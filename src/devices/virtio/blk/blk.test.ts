@@ -221,7 +221,7 @@ describe("the driver's cache mode", () => {
 describe("a file that is lent", () => {
   beforeEach(() => driverOf({ file: 3 }, new Uint8Array(1 << 18)));
 
-  test("takes and gives small transfers before the kick is over, and the driver hears of all at once", () => {
+  test("takes and gives data before the kick is over, and the driver hears of all at once", () => {
     const bytes = new Uint8Array(1024).map((_, n) => n * 7);
     t.add(0, [head(write, 5), bytes], [1]);
     t.add(0, [head(read, 6)], [256, 256, 1]);
@@ -235,8 +235,13 @@ describe("a file that is lent", () => {
     expect([service.requests.length, t.memory.pinned, t.interrupts]).toEqual([0, 0, [1]]);
   });
 
-  test("is not asked for what is large, nor for flushes", () => {
-    expect(request([head(read)], [256 << 10, 1]).steps).toEqual([[blockOperation.read, 0, 256 << 10, 256 << 10]]);
+  test("takes so much of a kick, and the service the rest", () => {
+    for (let n = 0; n < 6; n++) t.add(0, [head(read)], [(256 << 10) + 1]);
+    t.kick(0);
+    expect([t.used(0).length, service.requests.length]).toEqual([5, 1]);
+  });
+
+  test("is not asked to flush", () => {
     expect(request([head(flush)], [1]).steps).toEqual([[blockOperation.flush, 0, 0, 0]]);
   });
 
@@ -289,7 +294,7 @@ test("the configuration tells size, limits and shape", () => {
   expect([t.config(0), t.config(4), t.config(12), t.config(20), t.config(24, 1), t.config(36), t.config(100)]).toEqual([
     2048,
     0,
-    254,
+    510,
     512,
     3,
     1 << 22,

@@ -1,7 +1,7 @@
 /**
  * The block device (virtio 1.2, "Block Device"). It checks requests and passes them to its service on the disk thread; the
- * data goes between file and guest frames there, while the guest runs on. Where the service lends its file, small transfers are
- * made on the spot.
+ * data goes between file and guest frames there, while the guest runs on. Where the service lends its file, the first
+ * transfers of a kick are made on the spot.
  *
  * Laws: a request is answered exactly once, after all its steps; what the guest was told is flushed has been flushed. The
  * frames of a request are pinned until the service is done with them, and while one is after a reset the driver waits.
@@ -39,7 +39,8 @@ const VIRTIO_BLK_F_CONFIG_WCE = 1n << 11n;
 const VIRTIO_BLK_F_DISCARD = 1n << 13n;
 const VIRTIO_BLK_F_WRITE_ZEROES = 1n << 14n;
 
-const queueSize = 256;
+/** A request of a megabyte has a piece for each page. */
+const queueSize = 512;
 /** Pieces of data in a request: two descriptors are for its head and its status. */
 const maxSegments = queueSize - 2;
 /** For the line: enough for the largest request, and for many usual ones. */
@@ -48,6 +49,8 @@ const idBytes = 20;
 /** Steps in flight for which an answer is waited for on the spot, and the largest of them. */
 const mostAwaited = 2;
 const quickBytes = 16 << 10;
+/** Of one turn's requests, what is transferred on the spot: the rest is done while the guest goes on. */
+const spotBytes = 1280 << 10;
 const configBytes = 60;
 const writebackOffset = 32;
 
@@ -84,6 +87,7 @@ export class Blk implements VirtioDevice<BlkState> {
   readonly #unsent: OpenRequest[] = [];
   #facts: DiskFacts | undefined;
   #file: LentFile | undefined;
+  #spotLeft = 0;
   #queue: Virtqueue | undefined;
   #flushes = false;
   #nextTag = 0;
@@ -128,6 +132,7 @@ export class Blk implements VirtioDevice<BlkState> {
   kick(): void {
     const queue = this.#queue;
     if (queue === undefined) return;
+    this.#spotLeft = spotBytes;
     while (this.#unsent.length === 0) {
       const chain = queue.pop();
       if (chain === undefined) break;
@@ -242,7 +247,8 @@ export class Blk implements VirtioDevice<BlkState> {
   /** Does the step on the spot; false where that is the service's. */
   #transfer({ operation, offset, length, data }: BlockStep): boolean {
     const file = this.#file;
-    if (file === undefined || !isTransfer(operation) || !file.isFor(length)) return false;
+    if (file === undefined || !isTransfer(operation) || length > this.#spotLeft || !file.isQuick) return false;
+    this.#spotLeft -= length;
     const reads = operation === blockOperation.read;
     const use = (pieces: Uint8Array[]) => (reads ? file.read(offset, pieces) : file.write(offset, pieces));
     return this.#memory.access(data, reads, use) === true;
