@@ -1,15 +1,11 @@
 /** The network of a stock guest, by the guest's own TCP: skipped without the image. */
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createSocket } from "node:dgram";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import { type AddressInfo, connect, type Socket } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openImage } from "../src/host/images/index.ts";
+import { askAllAtOnce, echoServer, freePort } from "../src/host/testing/guest-server.ts";
 import { VirtualMachine } from "../src/index.ts";
 
 const image = await openImage("debian-12-cloud").catch(() => undefined);
@@ -24,26 +20,7 @@ function pattern(length: number): Uint8Array {
   return bytes;
 }
 
-/** A program for the guest (test/native), where there is a compiler. */
-function compiled(source: string): Uint8Array | undefined {
-  const folder = mkdtempSync(join(tmpdir(), "memvisor-"));
-  const path = fileURLToPath(new URL(`native/${source}`, import.meta.url));
-  const { status } = spawnSync("cc", ["-O1", "-static", "-o", join(folder, "program"), path]);
-  const bytes = status === 0 ? readFileSync(join(folder, "program")) : undefined;
-  rmSync(folder, { recursive: true });
-  return bytes;
-}
-
-const echoServer = image && compiled("echo-server.c");
-
-/** A port of this host that nobody has now. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
+const server = image && echoServer();
 
 describe.skipIf(image === undefined)("debian-12-cloud", () => {
   let vm: VirtualMachine;
@@ -110,18 +87,15 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
     expect(sha256(new Uint8Array(await response.arrayBuffer()))).toBe(sum);
   });
 
-  test.skipIf(echoServer === undefined)(
+  test.skipIf(server === undefined)(
     "a thousand connections to the guest are open at once, and each gets its answer",
     {
       timeout: timeoutMs,
     },
     async () => {
-      await shell("cat >/tmp/echo && chmod +x /tmp/echo", echoServer);
+      await shell("cat >/tmp/echo && chmod +x /tmp/echo", server);
       expect(await shell("/tmp/echo 7")).toBe("ready\nstatus 0");
-      const sockets = await Promise.all(Array.from({ length: 1000 }, () => opened(echoPort)));
-      const half = sockets.map((socket, n) => ask(socket, `question ${n}`));
-      const answers = await Promise.all(half);
-      expect(answers.filter((answer, n) => answer === `question ${n}`).length).toBe(1000);
+      expect(await askAllAtOnce(echoPort, 1000)).toBe(1000);
     },
   );
 
@@ -141,26 +115,3 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
     expect(refused).toContain("0 packets received");
   });
 });
-
-function opened(port: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: "127.0.0.1" });
-    socket.once("connect", () => resolve(socket));
-    socket.once("error", reject);
-  });
-}
-
-/** Sends it, and gives what has come back when it is as long. */
-function ask(socket: Socket, question: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let answer = "";
-    socket.on("data", (bytes) => {
-      answer += bytes.toString("latin1");
-      if (answer.length < question.length) return;
-      resolve(answer);
-      socket.destroy();
-    });
-    socket.once("error", reject);
-    socket.write(question);
-  });
-}
