@@ -7,18 +7,18 @@ const maxPieces = 1024;
 
 /** `now`: as in `SharedFiles`. */
 export function sharedFiles(now: () => number): SharedFiles {
-  const whole = (pieces: Uint8Array[], transfer: () => number): boolean => {
-    if (pieces.length > maxPieces) return false;
+  const attempt = (pieces: Uint8Array[], transfer: () => number): number | undefined => {
+    if (pieces.length > maxPieces) return undefined;
     try {
-      return transfer() === pieces.reduce((sum, piece) => sum + piece.length, 0);
+      return transfer();
     } catch {
       // Whoever has the file open finds the same trouble, and tells of it.
-      return false;
+      return undefined;
     }
   };
   return {
-    read: (file, offset, pieces) => whole(pieces, () => readvSync(file, pieces, offset)),
-    write: (file, offset, pieces) => whole(pieces, () => writevSync(file, pieces, offset)),
+    read: (file, offset, pieces) => attempt(pieces, () => readvSync(file, pieces, offset)),
+    write: (file, offset, pieces) => attempt(pieces, () => writevSync(file, pieces, offset)),
     now,
   };
 }

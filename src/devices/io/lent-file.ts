@@ -9,9 +9,9 @@ import { Trial } from "./trial.ts";
 
 /** A host whose threads all know an open file by the same number. */
 export interface SharedFiles {
-  /** Fills the pieces, one after the other, from `offset` on. False where the host did not do it, or not all of it. */
-  read(file: number, offset: number, pieces: Uint8Array[]): boolean;
-  write(file: number, offset: number, pieces: Uint8Array[]): boolean;
+  /** Fills the pieces, one after the other, from `offset` on; how many bytes there were. Undefined where the host did not do it. */
+  read(file: number, offset: number, pieces: Uint8Array[]): number | undefined;
+  write(file: number, offset: number, pieces: Uint8Array[]): number | undefined;
   /** Nanoseconds. */
   now(): number;
 }
@@ -35,20 +35,20 @@ export class LentFile {
     return this.#trial.isDue;
   }
 
-  /** False where it is the service's to do after all; some of it may have been done. */
-  read(offset: number, pieces: Uint8Array[]): boolean {
+  /** How many bytes there were; undefined where it is the service's to do after all. */
+  read(offset: number, pieces: Uint8Array[]): number | undefined {
     return this.#timed(pieces, () => this.#files.read(this.#file, offset, pieces));
   }
 
-  write(offset: number, pieces: Uint8Array[]): boolean {
+  write(offset: number, pieces: Uint8Array[]): number | undefined {
     return this.#timed(pieces, () => this.#files.write(this.#file, offset, pieces));
   }
 
-  #timed(pieces: readonly Uint8Array[], transfer: () => boolean): boolean {
+  #timed(pieces: readonly Uint8Array[], transfer: () => number | undefined): number | undefined {
     const from = this.#files.now();
     const done = transfer();
     const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    this.#trial.went(done && this.#files.now() - from < slowNs + slowNsPerByte * bytes);
+    this.#trial.went(done !== undefined && this.#files.now() - from < slowNs + slowNsPerByte * bytes);
     return done;
   }
 }

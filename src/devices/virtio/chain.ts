@@ -127,3 +127,22 @@ function eachPiece(
   }
   return done;
 }
+
+/** The ranges' bytes from `from` on, `length` of them, or as many as there are. */
+export function sliceRanges(ranges: readonly GuestRange[], from: number, length: number): GuestRange[] {
+  const found: GuestRange[] = [];
+  let skip = from;
+  let left = length;
+  for (const range of ranges) {
+    if (left === 0) break;
+    if (skip >= range.length) {
+      skip -= range.length;
+      continue;
+    }
+    const part = Math.min(range.length - skip, left);
+    found.push({ gpa: (range.gpa + skip) as GuestRange["gpa"], length: part });
+    left -= part;
+    skip = 0;
+  }
+  return found;
+}

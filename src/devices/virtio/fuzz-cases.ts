@@ -7,7 +7,7 @@ import { Blk } from "./blk/device.ts";
 import { decodeRequest, encodeAnswer } from "./blk/protocol.ts";
 import { VirtioConsole } from "./console/index.ts";
 import { VirtioFs } from "./fs/device.ts";
-import { answerMessage, parseRequestHeader, sessionSave } from "./fs/wire.ts";
+import { answerMessage, fileRecalled, parseRequestHeader, sessionSave } from "./fs/wire.ts";
 import type { MakeFuzzed, Random } from "./fuzz.ts";
 import { Net } from "./net/index.ts";
 import { frameHead } from "./net/wire.ts";
@@ -46,10 +46,18 @@ export const fuzzedDevices: Readonly<Record<string, MakeFuzzed>> = {
     const bytesFor = (request: number): number => (request === sessionSave ? 0 : random(200));
     const answerTo = (message: Uint8Array): Uint8Array => {
       const request = parseRequestHeader(message);
-      return answerMessage(request, bytesFor(request));
+      const lent = { handle: random(4), node: random(4), file: random(4) };
+      return answerMessage(request, bytesFor(request), request < sessionSave && random(2) === 0 ? lent : undefined);
     };
+    const recalled = (): Uint8Array<ArrayBuffer> => Uint8Array.from(answerMessage(fileRecalled, random(4)));
     line.onResume = () => line.answer(answerTo);
-    return { device, hostEvent: () => line.answer(answerTo) };
+    return {
+      device,
+      hostEvent: () => {
+        line.answer(answerTo);
+        line.onMessage(recalled());
+      },
+    };
   },
   vsock: (_, random) => {
     const streams = new FuzzStreams(random);
@@ -109,11 +117,16 @@ class FuzzLine implements IoLine {
   borrow(file: number): LentFile {
     const random = this.#random;
     let now = 0;
-    const read = (_: number, _offset: number, pieces: Uint8Array[]): boolean => {
-      for (const piece of pieces) piece.fill(random(256));
-      return random(16) > 0;
+    const transfer = (pieces: Uint8Array[]): number | undefined => {
+      const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+      return [undefined, random(bytes + 1), bytes][random(3)];
     };
-    return new LentFile({ read, write: () => random(16) > 0, now: () => (now += random(60_000)) }, file);
+    const read = (_: number, _offset: number, pieces: Uint8Array[]): number | undefined => {
+      for (const piece of pieces) piece.fill(random(256));
+      return transfer(pieces);
+    };
+    const write = (_: number, _offset: number, pieces: Uint8Array[]): number | undefined => transfer(pieces);
+    return new LentFile({ read, write, now: () => (now += random(60_000)) }, file);
   }
 
   resume(): void {

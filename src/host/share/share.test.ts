@@ -1,10 +1,12 @@
 import {
   existsSync,
+  fstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  readSync,
   renameSync,
   rmSync,
   statSync,
@@ -49,6 +51,7 @@ function mount(options: Partial<ShareOptions> = {}) {
   return { share, client: new FuseClient(share) };
 }
 
+const plain = { read: false, write: false, append: false, truncate: false, exclusive: false, sync: false };
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const text = (data: Uint8Array): string => new TextDecoder().decode(data);
 
@@ -311,6 +314,33 @@ test("what is another file by now is stale to a session that is brought back", (
   other.client.server.restore(session);
   expect(() => other.client.getattr(file.node)).toThrow("ESTALE");
   expect(() => other.client.read(file.node, handle, 0, 10)).toThrow("EBADF");
+});
+
+test("a file that is lent stays open until it is given back, though the guest has closed it", () => {
+  const { share, client } = mount();
+  const recalled: number[] = [];
+  share.onRecall = (file) => void recalled.push(file);
+  const { node } = client.walk("/file");
+  const opened = share.open(node, { ...plain, read: true });
+  const file = opened.file as number;
+  share.release(node, opened.handle);
+  expect(recalled).toEqual([file]);
+  expect(readSync(file, new Uint8Array(5), 0, 5, 0)).toBe(5);
+  share.returned(file);
+  expect(() => readSync(file, new Uint8Array(5), 0, 5, 0)).toThrow("EBADF");
+  // Nobody has lent it.
+  share.returned(0);
+
+  const kept = share.open(node, { ...plain, read: true }).file as number;
+  share.close();
+  expect(() => fstatSync(kept)).toThrow("EBADF");
+});
+
+test("files that are written through are not lent", () => {
+  const { share, client } = mount();
+  share.onRecall = () => {};
+  const { node } = client.walk("/file");
+  expect(share.open(node, { ...plain, write: true, sync: true }).file).toBeUndefined();
 });
 
 test("a new session finds nothing open of the one before", () => {

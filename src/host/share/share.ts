@@ -96,6 +96,9 @@ export class Share implements ShareHost {
   readonly #handles = new Map<number, Handle>();
   readonly #rootDevice: bigint;
   #nextHandle = 1;
+  onRecall: ((file: number) => void) | undefined;
+  /** Descriptors of files that the guest has closed, and that are still lent. */
+  readonly #recalled = new Set<number>();
 
   /** Throws what the system says of the path. */
   constructor(options: ShareOptions) {
@@ -248,7 +251,7 @@ export class Share implements ShareHost {
     const state = `${stats.size}:${stats.mtimeNs}:${stats.ctimeNs}`;
     const keepCache = inode.cached === state;
     inode.cached = now - stats.ctimeNs > settledNs ? state : "";
-    return { handle: this.#addFile(inode, fd, flags), keepCache };
+    return { handle: this.#addFile(inode, fd, flags), keepCache, ...this.#lends(fd, flags) };
   }
 
   create(parent: number, name: string, flags: OpenFlags, mode: number, owner: Owner): Entry & Opened {
@@ -270,7 +273,8 @@ export class Share implements ShareHost {
         stats = fstatSync(fd, { bigint: true });
       }
       const inode = this.#inodes.adopt(directory, name, stats);
-      return { ...this.#entry(inode, stats), handle: this.#addFile(inode, fd, flags), keepCache: false };
+      const handle = this.#addFile(inode, fd, flags);
+      return { ...this.#entry(inode, stats), handle, keepCache: false, ...this.#lends(fd, flags) };
     });
   }
 
@@ -331,10 +335,21 @@ export class Share implements ShareHost {
     };
   }
 
-  /** Gives up all descriptors, the root's too. */
+  returned(file: number): void {
+    if (this.#recalled.delete(file)) closeSync(file);
+  }
+
+  /** Gives up all descriptors, the root's too. Requires: nobody uses what was lent any more. */
   close(): void {
+    this.onRecall = undefined;
     this.reset();
+    for (const file of this.#recalled) this.returned(file);
     closeSync(this.#root);
+  }
+
+  /** Files that are written through take their time. */
+  #lends(fd: number, { sync }: OpenFlags): { readonly file?: number } {
+    return this.onRecall === undefined || sync ? {} : { file: fd };
   }
 
   #mustBeWritable(): void {
@@ -342,7 +357,7 @@ export class Share implements ShareHost {
   }
 
   #mustHaveRoom(): void {
-    if (this.#handles.size >= this.#options.maxDescriptors / 2) throw new ShareError("ENFILE");
+    if (this.#handles.size + this.#recalled.size >= this.#options.maxDescriptors / 2) throw new ShareError("ENFILE");
   }
 
   #writableDirectory(node: number): Inode {
@@ -438,8 +453,10 @@ export class Share implements ShareHost {
 
   #close(open: Handle): void {
     if (open.directory !== undefined) return open.directory.close();
-    closeSync(open.fd);
     this.#inodes.closed(open.inode, open.fd);
+    if (this.onRecall === undefined || open.flags.sync) return closeSync(open.fd);
+    this.#recalled.add(open.fd);
+    this.onRecall(open.fd);
   }
 
   #orClose<T>(fd: number, use: () => T): T {

@@ -48,18 +48,14 @@ class SlowService implements IoLine {
 
 /** A file of the host that is these bytes, and fails past their end. */
 function lentFile(bytes: Uint8Array): LentFile {
-  const each = (
-    offset: number,
-    pieces: Uint8Array[],
-    copy: (piece: Uint8Array, there: Uint8Array) => void,
-  ): boolean => {
+  const each = (offset: number, pieces: Uint8Array[], copy: (piece: Uint8Array, there: Uint8Array) => void): number => {
     let at = offset;
     for (const piece of pieces) {
-      if (at + piece.length > bytes.length) return false;
+      if (at + piece.length > bytes.length) break;
       copy(piece, bytes.subarray(at, at + piece.length));
       at += piece.length;
     }
-    return true;
+    return at - offset;
   };
   const files: SharedFiles = {
     read: (_, offset, pieces) => each(offset, pieces, (piece, there) => piece.set(there)),

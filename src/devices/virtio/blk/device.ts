@@ -251,7 +251,7 @@ export class Blk implements VirtioDevice<BlkState> {
     this.#spotLeft -= length;
     const reads = operation === blockOperation.read;
     const use = (pieces: Uint8Array[]) => (reads ? file.read(offset, pieces) : file.write(offset, pieces));
-    return this.#memory.access(data, reads, use) === true;
+    return this.#memory.access(data, reads, use) === length;
   }
 
   #answered(message: Uint8Array): void {

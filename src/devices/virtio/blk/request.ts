@@ -5,6 +5,7 @@
  * status in the last byte. A driver may cut both into pieces wherever it likes.
  */
 import type { GuestRange } from "#memory";
+import { sliceRanges } from "../chain.ts";
 import type { Chain } from "../device.ts";
 import { type BlockOperation, blockOperation } from "./protocol.ts";
 
@@ -87,7 +88,9 @@ function transfer(
   const offset = sector * sectorBytes;
   const good =
     length > 0 && length % sectorBytes === 0 && length <= maxRequestBytes && offset + length <= disk.sizeBytes;
-  return good ? { kind: "steps", steps: [{ operation, offset, length, data: slice(ranges, from, length) }] } : failed;
+  return good
+    ? { kind: "steps", steps: [{ operation, offset, length, data: sliceRanges(ranges, from, length) }] }
+    : failed;
 }
 
 function rangeSteps(chain: Chain, disk: DiskLimits, discard: boolean): ParsedRequest {
@@ -114,22 +117,3 @@ function rangeSteps(chain: Chain, disk: DiskLimits, discard: boolean): ParsedReq
 /** Exact below 2^53; what is larger is larger than any disk. */
 const readU64 = (view: DataView, at: number): number =>
   view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
-
-/** The ranges' bytes from `from` on, `length` of them. */
-function slice(ranges: readonly GuestRange[], from: number, length: number): GuestRange[] {
-  const found: GuestRange[] = [];
-  let skip = from;
-  let left = length;
-  for (const range of ranges) {
-    if (left === 0) break;
-    if (skip >= range.length) {
-      skip -= range.length;
-      continue;
-    }
-    const part = Math.min(range.length - skip, left);
-    found.push({ gpa: (range.gpa + skip) as GuestRange["gpa"], length: part });
-    left -= part;
-    skip = 0;
-  }
-  return found;
-}

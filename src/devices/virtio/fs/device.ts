@@ -2,7 +2,8 @@
  * A file system device (virtio 1.2, "File System Device"): a directory of the host, mounted by its tag.
  *
  * The driver's FUSE requests go to a service as places in guest memory, and its answers are in place when the message of them comes
- * back. So any number of requests may be in flight, and the machine's thread copies nothing.
+ * back. So any number of requests may be in flight, and the machine's thread copies nothing. Of files that the service lends it reads
+ * and writes on the spot.
  *
  * To be saved, it waits until nothing is in flight: what was done in the host must not be done again by a machine that goes on.
  *
@@ -13,10 +14,16 @@ import type { DeviceMemory, Pinned } from "#memory";
 import type { IoLine } from "../../io/index.ts";
 import { StateError } from "../../state.ts";
 import type { Chain, VirtioDevice, VirtioDriver, Virtqueue } from "../device.ts";
+import { LentHandles } from "./lent-handles.ts";
 import { type FsState, newFsState } from "./persist.ts";
+import { maxWriteBytes } from "./protocol.ts";
 import {
+  answerMessage,
+  fileRecalled,
+  fileReturned,
   maxPieces,
   parseAnswer,
+  parseLent,
   requestMessage,
   requestsEnd,
   SessionParts,
@@ -33,6 +40,8 @@ const queueSizes = [32, 512];
 /** Requests in flight for which an answer is waited for on the spot, and the largest of them. */
 const mostAwaited = 2;
 const quickBytes = 16 << 10;
+/** Of one turn's requests, what is read and written on the spot: the rest is done while the guest goes on. */
+const spotBytes = 1280 << 10;
 /** How long a save waits for the host, in small naps. */
 const napMs = 1;
 const mostNaps = 5000;
@@ -63,6 +72,7 @@ export class VirtioFs implements VirtioDevice<FsState> {
   #unsent: Uint8Array[] = [];
   /** Answers that are awaited from before the last reset. */
   #draining = 0;
+  readonly #lent: LentHandles;
   #nextRequest = 0;
   #driver: VirtioDriver | undefined;
 
@@ -72,6 +82,7 @@ export class VirtioFs implements VirtioDevice<FsState> {
     this.#config[tagBytes] = queueSizes.length - 1;
     this.#memory = memory;
     this.#line = line;
+    this.#lent = new LentHandles(memory);
     line.onMessage = (message) => this.#answered(message);
     line.onRoom = () => this.#sendUnsent();
   }
@@ -97,8 +108,12 @@ export class VirtioFs implements VirtioDevice<FsState> {
   kick(n: number): void {
     const queue = this.#driver?.queues[n];
     if (queue === undefined) return;
+    let spotLeft = spotBytes;
     for (let chain = queue.pop(); chain !== undefined; chain = queue.pop()) {
-      if (!this.#request(queue, chain)) queue.push(chain, 0);
+      const done = this.#lent.answer(chain, Math.min(spotLeft, maxWriteBytes));
+      spotLeft -= done?.moved ?? 0;
+      if (done !== undefined) queue.push(chain, done.length);
+      else if (!this.#request(queue, chain)) queue.push(chain, 0);
     }
     queue.flush();
     if (this.#isQuick) this.#line.linger();
@@ -106,6 +121,7 @@ export class VirtioFs implements VirtioDevice<FsState> {
 
   stop(): void {
     this.#driver = undefined;
+    this.#lent.clear();
     for (const [request, flight] of this.#inFlight) this.#inFlight.set(request, { ...flight, queue: undefined });
     this.#draining = this.#inFlight.size + 1;
     this.#send(requestMessage(sessionEnds, [], []));
@@ -178,6 +194,11 @@ export class VirtioFs implements VirtioDevice<FsState> {
       if (session !== undefined) this.#onSession(session);
       return;
     }
+    if (request === fileRecalled) {
+      this.#lent.drop(bytes);
+      return this.#send(answerMessage(fileReturned, bytes));
+    }
+    this.#borrow(message);
     const flight = this.#inFlight.get(request);
     this.#inFlight.delete(request);
     if (this.#draining > 0 && flight?.queue === undefined) this.#draining--;
@@ -185,6 +206,13 @@ export class VirtioFs implements VirtioDevice<FsState> {
     for (const pin of flight.pins) pin.release();
     flight.queue?.push(flight.chain, bytes);
     flight.queue?.flush();
+  }
+
+  #borrow(message: Uint8Array<ArrayBuffer>): void {
+    const lent = parseLent(message);
+    if (lent === undefined) return;
+    const file = this.#line.borrow(lent.file);
+    if (file !== undefined) this.#lent.add(lent, file);
   }
 
   #send(message: Uint8Array): void {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { IoLine } from "../../io/index.ts";
+import { LentFile, type SharedFiles } from "../../io/lent-file.ts";
 import { TestDriver } from "../test-driver.ts";
 import { VirtioFs } from "./device.ts";
 import { inHeaderBytes, opcode } from "./protocol.ts";
@@ -32,6 +33,7 @@ function oneFile() {
     return value;
   };
   const share: ShareHost = {
+    returned: (file) => called(`returned ${file}`, undefined),
     reset: () => called("reset", undefined),
     save: () => ({ inodes: [], handles: [{ handle: 9, inode: 1 }] }),
     restore: (session) => called(`restore ${session.handles.length}`, undefined),
@@ -194,6 +196,18 @@ test("any bytes give an answer that fits, or none", () => {
 
 // The device.
 
+/** The host's files: all of them are "abc…", as far as they were asked for. */
+const lentFiles = (expected: number): SharedFiles => ({
+  read: (file, offset, pieces) => {
+    expect(file).toBe(expected);
+    let at = offset;
+    for (const piece of pieces) for (let n = 0; n < piece.length && at < 26; n++) piece[n] = 0x61 + at++;
+    return at - offset;
+  },
+  write: (_, _offset, pieces) => pieces.reduce((sum, piece) => sum + piece.length, 0),
+  now: () => 0,
+});
+
 /** A device whose service is on this thread; `serve` lets it take so many messages. */
 function setUp() {
   const toService: Uint8Array<ArrayBuffer>[] = [];
@@ -205,7 +219,7 @@ function setUp() {
     pause: () => {},
     resume: () => {},
     linger: () => {},
-    borrow: () => undefined,
+    borrow: (file) => new LentFile(lentFiles(file), file),
   };
   let memory: TestDriver["memory"] | undefined;
   const lazily = new Proxy({} as TestDriver["memory"], {
@@ -218,19 +232,17 @@ function setUp() {
   const t = new TestDriver(device);
   memory = t.memory;
   const { share, calls } = oneFile();
-  const service = shareService(
-    { ...share, close: () => {} },
-    {
-      arena: t.memory.bytes,
-      send: (...parts) => line.onMessage(Uint8Array.from(parts.flatMap((part) => [...part]))),
-      congested: false,
-      room: () => Promise.resolve(),
-    },
-  );
+  const closable = { ...share, close: () => {} };
+  const service = shareService(closable, {
+    arena: t.memory.bytes,
+    send: (...parts) => line.onMessage(Uint8Array.from(parts.flatMap((part) => [...part]))),
+    congested: false,
+    room: () => Promise.resolve(),
+  });
   const serve = (count = 100): void => {
     for (const message of toService.splice(0, count)) void service.receive(message);
   };
-  return { device, t, serve, line, calls, waiting: () => toService.length };
+  return { device, t, serve, line, calls, share: closable, waiting: () => toService.length };
 }
 
 test("the tag and the number of queues are in the configuration", () => {
@@ -257,6 +269,82 @@ test("data of a read is written where the driver wants it", () => {
   serve();
   const [, read] = t.used(1);
   expect([read?.written, new TextDecoder().decode(read?.bytes.subarray(16))]).toEqual([26, "aaaaaaaaaa"]);
+});
+
+const extent = (op: number, handle: number, offset: number, size: number, node = 1): Uint8Array =>
+  Uint8Array.from([...header(op, inHeaderBytes + 40, node), ...words(handle, 0, offset, 0, size, 0, 0, 0, 0, 0)]);
+const open = request(opcode.open, words(0, 0));
+const release = request(opcode.release, words(1, 0, 0, 0, 0, 0));
+
+test("a file that is lent is read and written on the spot, until the guest has closed it", () => {
+  const { t, serve, share, waiting, calls } = setUp();
+  share.open = () => ({ handle: 1, keepCache: false, file: 77 });
+  share.release = () => share.onRecall?.(77);
+  t.add(1, [init], [80]);
+  t.add(1, [open], [32]);
+  t.kick(1);
+  serve();
+  t.used(1);
+
+  const write = Uint8Array.from([
+    ...header(opcode.write, inHeaderBytes + 45),
+    ...extent(opcode.write, 1, 0, 5).subarray(40),
+  ]);
+  t.add(1, [extent(opcode.read, 1, 2, 10)], [16, 3, 7]);
+  t.add(1, [extent(opcode.read, 1, 20, 10)], [26]);
+  t.add(1, [write, new Uint8Array(5)], [24]);
+  t.kick(1);
+  expect([waiting(), t.memory.pinned]).toEqual([0, 0]);
+  const [whole, atEnd, written] = t.used(1);
+  expect([whole?.written, new TextDecoder().decode(whole?.bytes.subarray(16))]).toEqual([26, "cdefghijkl"]);
+  expect(answerOf(atEnd?.bytes as Uint8Array)).toEqual([22, 0, 77n]);
+  expect([written?.written, written?.bytes[16]]).toEqual([24, 5]);
+
+  // Another node, another handle, a place that is none: the service says what is wrong.
+  t.add(1, [extent(opcode.read, 1, 0, 10, 2)], [26]);
+  t.add(1, [extent(opcode.read, 2, 0, 10)], [26]);
+  t.add(1, [Uint8Array.from([...header(opcode.read, 80), ...words(1, 0, 0, 0xffff_ffff, 9, 0, 0, 0, 0, 0)])], [26]);
+  t.kick(1);
+  expect(waiting()).toBe(3);
+  serve();
+
+  t.add(1, [release], [16]);
+  t.kick(1);
+  expect(calls["returned 77"]).toBeUndefined();
+  serve();
+  t.add(1, [extent(opcode.read, 1, 0, 10)], [26]);
+  t.kick(1);
+  // That the file is given back, and the read.
+  expect(waiting()).toBe(2);
+  serve();
+  expect(calls["returned 77"]).toBe(1);
+});
+
+test("whatever a request for a lent file says, its answer fits", () => {
+  const { t, serve, share } = setUp();
+  share.open = () => ({ handle: 1, keepCache: false, file: 77 });
+  t.add(1, [init], [80]);
+  t.add(1, [open], [32]);
+  t.kick(1);
+  serve();
+  t.used(1);
+  const sizes = [0, 1, 15, 16, 17, 24, 100, 5000, 1 << 20, 0x7fff_ffff, 0xffff_ffff];
+  const lengths = [0, 40, 79, 80, 81, 200, 0xffff_ffff];
+  for (const op of [opcode.read, opcode.write]) {
+    for (const size of sizes) {
+      for (const [n, length] of lengths.entries()) {
+        const room = sizes[(n + size) % 7] ?? 0;
+        const bytes = extent(op, 1, n, size);
+        new DataView(bytes.buffer).setUint32(0, length, true);
+        t.memory.bytes.fill(0, 0x10_0000);
+        t.add(1, [bytes, new Uint8Array(n * 20)], room === 0 ? [] : [room]);
+        t.kick(1);
+        serve();
+        for (const { written } of t.used(1)) expect(written).toBeLessThanOrEqual(room);
+      }
+    }
+  }
+  expect(t.notices).toEqual([]);
 });
 
 test("a chain that holds no request is given back empty", () => {

@@ -46,6 +46,8 @@ export const opcode = {
 export const inHeaderBytes = 40;
 /** fuse_out_header: u32 length; i32 error; u64 unique. */
 export const outHeaderBytes = 16;
+/** A request moves so much data at most. */
+export const maxWriteBytes = 1 << 20;
 /** fuse_write_in; the data follows. */
 export const writeArgumentBytes = 40;
 export const attributeBytes = 88;

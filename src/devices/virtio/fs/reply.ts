@@ -1,5 +1,5 @@
 /** From what a share answers to the bytes of a FUSE reply. */
-import { attributeBytes, dirEntryBytes, entryBytes } from "./protocol.ts";
+import { attributeBytes, dirEntryBytes, entryBytes, outHeaderBytes } from "./protocol.ts";
 import type { Attributes, DirectoryEntry, Entry, FileSystemStats } from "./share-host.ts";
 
 /** How long the guest may take names and attributes for true without asking: the host's programs change them, too. */
@@ -7,6 +7,15 @@ const validMs = 1000;
 const validSeconds = BigInt(Math.floor(validMs / 1000));
 const validNs = (validMs % 1000) * 1_000_000;
 const nsPerSecond = 1_000_000_000n;
+
+/** What every reply begins with. `length`: of all of it; `error`: a number of Linux's, or 0. */
+export function answerHeader(length: number, error: number, unique: bigint): Uint8Array {
+  const view = new DataView(new ArrayBuffer(outHeaderBytes));
+  view.setUint32(0, length, true);
+  view.setInt32(4, -error, true);
+  view.setBigUint64(8, unique, true);
+  return new Uint8Array(view.buffer);
+}
 
 function putAttributes(view: DataView, at: number, a: Attributes): void {
   const times = [a.atimeNs, a.mtimeNs, a.ctimeNs];

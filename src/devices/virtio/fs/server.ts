@@ -15,6 +15,7 @@ import {
   fuseMinor,
   inHeaderBytes,
   initFlag,
+  maxWriteBytes,
   oldestMinor,
   opcode,
   openFlag,
@@ -22,6 +23,7 @@ import {
   writeArgumentBytes,
 } from "./protocol.ts";
 import {
+  answerHeader,
   attributesReply,
   dirEntry,
   dirEntrySize,
@@ -33,10 +35,10 @@ import {
 } from "./reply.ts";
 import { type Header, longestRequest, parseHeader, parseRequest, type Request } from "./request.ts";
 import { parseSession } from "./session.ts";
-import { type DirectoryEntry, type Entry, ShareError, type ShareHost } from "./share-host.ts";
+import { type DirectoryEntry, type Entry, type Opened, ShareError, type ShareHost } from "./share-host.ts";
 import type { ByteVector } from "./vector.ts";
+import type { LentHandle } from "./wire.ts";
 
-export const maxWriteBytes = 1 << 20;
 const pageBytes = 4096;
 /** What the answer to a request takes that leaves something behind: an entry that counts, or a handle. */
 const roomFor: Partial<Record<Request["kind"], number>> = {
@@ -76,6 +78,8 @@ interface InPlace {
 export class FuseServer {
   readonly #host: ShareHost;
   #ready = false;
+  /** What the last request has opened, where it is lent. */
+  lent: LentHandle | undefined;
 
   constructor(host: ShareHost) {
     this.#host = host;
@@ -102,6 +106,7 @@ export class FuseServer {
 
   /** Answers the request in `input` into `output`; the bytes that the answer has. */
   handle(input: ByteVector, output: ByteVector): number {
+    this.lent = undefined;
     if (input.length < inHeaderBytes) return 0;
     const header = parseHeader(input.copy(0, inHeaderBytes));
     let error = 0;
@@ -120,11 +125,7 @@ export class FuseServer {
         length = outHeaderBytes;
       }
     }
-    const out = new DataView(new ArrayBuffer(outHeaderBytes));
-    out.setUint32(0, length, true);
-    out.setInt32(4, -error, true);
-    out.setBigUint64(8, header.unique, true);
-    output.put(0, new Uint8Array(out.buffer));
+    output.put(0, answerHeader(length, error, header.unique));
     return length;
   }
 
@@ -211,11 +212,13 @@ export class FuseServer {
       case "link":
         return entryReply(host.link(request.oldNode, node, request.name));
       case "open": {
-        const { handle, keepCache } = host.open(node, request.flags);
-        return openReply(handle, keepCache ? openFlag.keepCache : 0);
+        const opened = host.open(node, request.flags);
+        this.#lend(node, opened);
+        return openReply(opened.handle, opened.keepCache ? openFlag.keepCache : 0);
       }
       case "create": {
         const made = host.create(node, request.name, request.flags, request.mode & 0o7777, owner);
+        this.#lend(made.node, made);
         return entryReply(made, openReply(made.handle, 0));
       }
       case "release":
@@ -235,6 +238,10 @@ export class FuseServer {
       case "unsupported":
         throw new ShareError(request.code);
     }
+  }
+
+  #lend(node: number, { handle, file }: Opened): void {
+    if (file !== undefined) this.lent = { handle, node, file };
   }
 
   #init({ major, minor, readAhead, flags }: Request & { kind: "init" }): Uint8Array {

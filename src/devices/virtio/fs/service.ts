@@ -5,6 +5,9 @@ import type { ShareHost } from "./share-host.ts";
 import { ByteVector } from "./vector.ts";
 import {
   answerMessage,
+  fileRecalled,
+  fileReturned,
+  parseAnswer,
   parseRequestHeader,
   parseRequestMessage,
   SessionParts,
@@ -22,8 +25,11 @@ export interface ClosableShare extends ShareHost {
 export function shareService(share: ClosableShare, port: ServicePort): IoService {
   const server = new FuseServer(share);
   const restored = new SessionParts();
+  share.onRecall = (file) => port.send(answerMessage(fileRecalled, file));
   const receive = (message: Uint8Array<ArrayBuffer>): void => {
     switch (parseRequestHeader(message)) {
+      case fileReturned:
+        return share.returned(parseAnswer(message).bytes);
       case sessionEnds:
         server.reset();
         return port.send(answerMessage(sessionEnds, 0));
@@ -37,7 +43,8 @@ export function shareService(share: ClosableShare, port: ServicePort): IoService
       }
       default: {
         const { request, toRead, toWrite } = parseRequestMessage(message, port.arena);
-        port.send(answerMessage(request, server.handle(new ByteVector(toRead), new ByteVector(toWrite))));
+        const bytes = server.handle(new ByteVector(toRead), new ByteVector(toWrite));
+        port.send(answerMessage(request, bytes, server.lent));
       }
     }
   };

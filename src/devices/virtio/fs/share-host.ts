@@ -61,6 +61,8 @@ export interface Opened {
   readonly handle: number;
   /** What the guest has cached of the file is still good. */
   readonly keepCache: boolean;
+  /** The host's number of the open file, where it is lent: it stays open until `returned`. */
+  readonly file?: number;
 }
 
 export interface OpenFlags {
@@ -116,6 +118,10 @@ export interface HandleRecord {
 }
 
 export interface ShareHost {
+  /** Told of each lent file that the guest has closed. Without it no file is lent. */
+  onRecall?: ((file: number) => void) | undefined;
+  /** Nobody uses a file any more that was recalled. */
+  returned(file: number): void;
   /** What the guest has open and knows, as plain data: `restore` on such a share goes on with it. */
   save(): SessionRecord;
   /** Files that are not where they were are stale to the guest, and it looks for them anew. */

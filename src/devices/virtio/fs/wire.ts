@@ -2,19 +2,26 @@
  * Messages between the file system device and its service on the I/O thread.
  *
  * To the service: u32 request, u32 pieces to be read, u32 pieces to be written, then u32 address in the arena and u32 length of each.
- * Back: u32 request, u32 bytes that the answer has.
+ * Back: u32 request, u32 bytes that the answer has; with f64 handle, f64 node, f64 file where it opens a file that is lent.
  *
  * Requests without pieces are the device's own. `sessionEnds` closes all that the guest has open. `sessionSave` is answered with the
  * session, and `sessionRestore` brings one back: in parts, each behind the request and a word that says whether more follow.
+ *
+ * A file that is lent stays open until it was given back: the service asks for it by `fileRecalled`, with its number in the second
+ * word, when the guest has closed it, and the device says `fileReturned`, with the number, when it will not use it any more. For
+ * closed, a number may soon be another file's.
  */
 import type { ArenaRange } from "#memory";
 
 export const sessionEnds = 0xffff_ffff;
 export const sessionSave = 0xffff_fffe;
 export const sessionRestore = 0xffff_fffd;
+export const fileRecalled = 0xffff_fffc;
+export const fileReturned = 0xffff_fffb;
 /** Requests of the guest are numbered below. */
 export const requestsEnd = 0xffff_ff00;
 const partBytes = 64 << 10;
+const lentAt = 8;
 /** A driver's longest request has a page a piece, and some for headers. */
 export const maxPieces = 2048;
 export const lineBytes = 256 << 10;
@@ -89,8 +96,28 @@ export class SessionParts {
   }
 }
 
-export const answerMessage = (request: number, bytes: number): Uint8Array =>
-  new Uint8Array(Uint32Array.of(request, bytes).buffer);
+/** An open file of the guest, and the host's file that is lent for it. */
+export interface LentHandle {
+  readonly handle: number;
+  readonly node: number;
+  readonly file: number;
+}
+
+export function answerMessage(request: number, bytes: number, lent?: LentHandle): Uint8Array {
+  if (lent === undefined) return new Uint8Array(Uint32Array.of(request, bytes).buffer);
+  const message = new DataView(new ArrayBuffer(lentAt + 24));
+  message.setUint32(0, request, true);
+  message.setUint32(4, bytes, true);
+  [lent.handle, lent.node, lent.file].forEach((value, n) => message.setFloat64(lentAt + 8 * n, value, true));
+  return new Uint8Array(message.buffer);
+}
+
+/** What the answer to a request lends. */
+export function parseLent(message: Uint8Array<ArrayBuffer>): LentHandle | undefined {
+  if (message.length <= lentAt) return undefined;
+  const [handle, node, file] = new Float64Array(message.slice(lentAt).buffer);
+  return { handle, node, file };
+}
 
 export function parseAnswer(message: Uint8Array<ArrayBuffer>): { readonly request: number; readonly bytes: number } {
   const [request, bytes] = new Uint32Array(message.slice(0, 8).buffer);
