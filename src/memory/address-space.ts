@@ -11,6 +11,7 @@ import { entryFlags, spaceFields } from "./arena-layout.ts";
 import type { MemoryObject } from "./backends/memory-object.ts";
 import type { ArenaRange, DeviceMemory, GuestRange, Pinned } from "./device-memory.ts";
 import { DirtyTracker, trackerBytes } from "./dirty-log.ts";
+import { PageSet } from "./page-set.ts";
 
 /** What the address space needs of the runtime. */
 export interface FrameSource {
@@ -81,7 +82,11 @@ export class AddressSpace implements DeviceMemory {
   readonly #pins = new Map<number, number>();
   /** Arena offset of the words that `release` hands over; header and tables are in one piece with it. */
   readonly #releaseList: number;
+  /** And of a bitmap for `harvest`, which is zeros between two. */
+  readonly #bitmap: number;
   readonly #pieceBytes: number;
+  /** Above all guest frames of the memslots; a multiple of 1024. */
+  readonly #gfnEnd: number;
   readonly memslots: readonly Memslot[];
   readonly sizeBytes: number;
   readonly #mappings: Mapping[] = [];
@@ -94,20 +99,23 @@ export class AddressSpace implements DeviceMemory {
     this.#frames = frames;
     this.memslots = memslots;
     this.sizeBytes = memslots.reduce((sum, slot) => sum + slot.sizeBytes, 0);
-    const fixedBytes = headerBytes + firstTableBytes + 4 * releaseBatch + trackerBytes(memslots);
+    const tables = tablesOf(memslots);
+    this.#gfnEnd = (Math.max(...tables) + 1) * entriesPerTable;
+    const fixedBytes = headerBytes + firstTableBytes + 4 * releaseBatch + trackerBytes + this.#gfnEnd / 8;
     if (header !== undefined) {
       this.header = header;
       this.#table = arena.i32[(header + spaceFields.S_TABLE) >> 2];
       this.#releaseList = this.#table + firstTableBytes;
+      this.#bitmap = this.#releaseList + 4 * releaseBatch + trackerBytes;
       this.#pieceBytes = 0;
-      this.dirty = new DirtyTracker(arena, frames, this, this.#releaseList + 4 * releaseBatch);
+      this.dirty = new DirtyTracker(arena, frames, this, this.#gfnEnd, this.#releaseList + 4 * releaseBatch);
       return;
     }
-    const tables = tablesOf(memslots);
     this.#pieceBytes = fixedBytes + tables.length * tableBytes;
     this.header = arena.lend(this.#pieceBytes);
     this.#table = this.header + headerBytes;
     this.#releaseList = this.#table + firstTableBytes;
+    this.#bitmap = this.#releaseList + 4 * releaseBatch + trackerBytes;
     const words = arena.i32;
     words[(this.header + spaceFields.S_TABLE) >> 2] = this.#table;
     words[(this.header + spaceFields.S_GFN_END) >> 2] = gfnEnd;
@@ -115,7 +123,7 @@ export class AddressSpace implements DeviceMemory {
       words[(this.#table >> 2) + table] = this.header + fixedBytes + n * tableBytes;
     });
     for (const slot of memslots) this.#map(slot);
-    this.dirty = new DirtyTracker(arena, frames, this, this.#releaseList + 4 * releaseBatch);
+    this.dirty = new DirtyTracker(arena, frames, this, this.#gfnEnd, this.#releaseList + 4 * releaseBatch);
   }
 
   /**
@@ -365,6 +373,25 @@ export class AddressSpace implements DeviceMemory {
   /** Pages evicted so far, and brought back. */
   get swapped(): { readonly out: number; readonly in: number } {
     return { out: this.#evictions, in: this.#faults };
+  }
+
+  /**
+   * The pages that have any of these flags (E_DIRTY, E_ACCESSED), which they lose; then no TLB has what would keep them from getting
+   * them again (runtime/memory/logs.ts). For the dirty log there is `dirty`, which has several readers.
+   */
+  harvest(flags: number): PageSet {
+    const pages = new PageSet(this.#gfnEnd);
+    if (this.#frames.harvest_flags(this.header, flags, this.#bitmap) === 0) return pages;
+    const from = this.#bitmap >>> 2;
+    const words = this.#arena.i32.subarray(from, from + pages.bitmap.length);
+    pages.bitmap.set(words);
+    words.fill(0);
+    return pages;
+  }
+
+  /** What the memslots are mapped onto. */
+  get objects(): readonly MemoryObject[] {
+    return [...new Set(this.#mappings.map(({ object }) => object))];
   }
 
   /** Calls `see` for each page of RAM that may hold something, in order of address: with its HPA, or 0 where only its object has it, and its entry. */

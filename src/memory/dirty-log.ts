@@ -8,9 +8,8 @@
  * Nothing on the guest's fast path knows of logs (runtime/memory/logs.ts): a harvest empties the write TLBs, and the first store to
  * each page fills them again.
  */
-import { gfnOf, pageSize } from "#address";
 import { assert } from "#base";
-import type { FrameSource, Memslot } from "./address-space.ts";
+import type { FrameSource } from "./address-space.ts";
 import type { Arena } from "./arena.ts";
 import { entryFlags, spaceFields } from "./arena-layout.ts";
 import { PageSet } from "./page-set.ts";
@@ -36,7 +35,8 @@ export interface DirtyRingHarvest {
 /** What the tracker asks of its address space. */
 interface Space {
   readonly header: number;
-  readonly memslots: readonly Memslot[];
+  /** Takes the flags from the pages that have any of them: which those were. */
+  harvest(flags: number): PageSet;
 }
 
 /** The epoch of a log that is open. */
@@ -53,17 +53,8 @@ interface Epoch {
 const tooMany = -1;
 const maxRoom = 4096;
 const wordBytes = 4;
-
-/** Bytes of the arena that the tracker of an address space needs. */
-export function trackerBytes(memslots: readonly Memslot[]): number {
-  return wordBytes * (2 * maxRoom + bitmapWords(memslots));
-}
-
-/** One bit a page up to the end of the last memslot, 1024 of them at a time: as many as have a table of entries. */
-function bitmapWords(memslots: readonly Memslot[]): number {
-  const end = Math.max(...memslots.map((slot) => gfnOf(slot.gpa) + slot.sizeBytes / pageSize));
-  return Math.ceil(end / 1024) * 32;
-}
+/** Bytes of the arena that a tracker needs. */
+export const trackerBytes = wordBytes * 2 * maxRoom;
 
 export class DirtyTracker {
   readonly #arena: Arena;
@@ -71,21 +62,20 @@ export class DirtyTracker {
   readonly #space: Space;
   readonly #open = new Set<Epoch>();
   #ring: Epoch | undefined;
-  /** Arena offsets: of the runtime's ring, of what is taken out of it, and of a bitmap, which is zeros between harvests. */
+  /** Arena offsets: of the runtime's ring, and of what is taken out of it. */
   readonly #ringAt: number;
   readonly #listAt: number;
-  readonly #bitmapAt: number;
-  readonly #bitmapWords: number;
+  /** Above all guest frames. */
+  readonly #gfnEnd: number;
 
   /** `at`: arena offset of `trackerBytes` zeros. */
-  constructor(arena: Arena, frames: FrameSource, space: Space, at: number) {
+  constructor(arena: Arena, frames: FrameSource, space: Space, gfnEnd: number, at: number) {
     this.#arena = arena;
     this.#frames = frames;
     this.#space = space;
     this.#ringAt = at;
     this.#listAt = at + wordBytes * maxRoom;
-    this.#bitmapAt = at + 2 * wordBytes * maxRoom;
-    this.#bitmapWords = bitmapWords(space.memslots);
+    this.#gfnEnd = gfnEnd;
   }
 
   /** From now on. */
@@ -141,11 +131,8 @@ export class DirtyTracker {
   }
 
   #collectFlags(): void {
-    if (this.#frames.harvest_flags(this.#space.header, entryFlags.E_DIRTY, this.#bitmapAt) === 0) return;
-    const from = this.#bitmapAt >>> 2;
-    const words = this.#arena.i32.subarray(from, from + this.#bitmapWords);
-    for (const { pages } of this.#open) pages.addAll(words);
-    words.fill(0);
+    const dirty = this.#space.harvest(entryFlags.E_DIRTY);
+    for (const { pages } of this.#open) pages.addAll(dirty);
   }
 
   /** False where the ring has not all of them. */
@@ -172,6 +159,6 @@ export class DirtyTracker {
   }
 
   #noPages(): PageSet {
-    return new PageSet(this.#bitmapWords * 32);
+    return new PageSet(this.#gfnEnd);
   }
 }

@@ -22,9 +22,9 @@ export class PageSet implements Iterable<number> {
     this.bitmap[gfn >>> 5] |= 1 << (gfn & 31);
   }
 
-  /** Adds all of a set's, or of the words of its bitmap. */
-  addAll(words: ArrayLike<number>): void {
-    for (let n = 0; n < words.length; n++) this.bitmap[n] |= words[n];
+  /** Adds all of another set with the same end. */
+  addAll({ bitmap }: PageSet): void {
+    for (let n = 0; n < bitmap.length; n++) this.bitmap[n] |= bitmap[n];
   }
 
   /** In ascending order. */
