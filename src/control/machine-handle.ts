@@ -58,6 +58,7 @@ import {
   type VmReport,
   type VmStats,
 } from "./vm-api.ts";
+import { VmMemory } from "./vm-memory.ts";
 import { type Vsock, vsockOf } from "./vsock.ts";
 
 /** A thread that does not stop on its own within this time is ended. */
@@ -79,6 +80,8 @@ export class MachineHandle implements AsyncDisposable {
   readonly #guestPorts: GuestPorts;
   /** Sockets of the guest, with the option `vsock`. */
   readonly vsock: Vsock;
+  /** What the guest's memory is used for. */
+  readonly memory: VmMemory;
   readonly #commands: GuestCommands;
   readonly #orders: OrderBook;
   readonly #options: VmOptions;
@@ -104,6 +107,7 @@ export class MachineHandle implements AsyncDisposable {
     this.vsock = vsockOf(this.#streams, options.vsock ?? false);
     this.#guestPorts = new GuestPorts(this.#streams, options.ports ?? []);
     this.#orders = new OrderBook(() => this.#ringBell());
+    this.memory = new VmMemory((question) => this.#orders.give({ type: "memory", question }));
     this.#options = options;
     this.#commands = new GuestCommands(this.#lines[1] as SerialLine, serialWindow, options.programs);
     this.exited = this.#exited.promise;

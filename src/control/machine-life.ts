@@ -12,8 +12,10 @@ import {
   ForkError,
   type MachineConfig,
   type MachineHost,
+  type MachineMemory,
   type MachineOutcome,
   type MachineStats,
+  type MemoryQuestion,
   type Resume,
   type RunnableMachine,
 } from "#vm";
@@ -27,6 +29,7 @@ import { type WarmMachine, WarmthFile } from "./warmth.ts";
 
 /** A machine that can be written down, and that others can go on from. */
 export interface ThreadMachine extends RunnableMachine, WarmMachine {
+  readonly memory?: Pick<MachineMemory, "answer">;
   snapshot?(owner: Value, sink: SnapshotSink): SavedSnapshot;
   /** Throws ForkError where it has what cannot be shared. */
   fork?(host: MachineHost): ThreadMachine;
@@ -171,6 +174,8 @@ export class MachineLife {
         return this.#snapshot(order.path, parseValue(order.owner));
       case "fork":
         return this.#fork();
+      case "memory":
+        return this.#memory(order.question);
       default:
         return assertNever(order);
     }
@@ -189,6 +194,11 @@ export class MachineLife {
       file.abandon();
       throw error;
     }
+  }
+
+  #memory(question: MemoryQuestion): unknown {
+    if (this.#machine?.memory === undefined) throw new Error("this machine does not tell of its memory");
+    return this.#machine.memory.answer(question);
   }
 
   /** Those who wait to be machines go on as this one does. */

@@ -2,13 +2,16 @@
  * What an owner asks of a running machine beyond a bit: messages to its thread, each answered once, in the order they came.
  */
 import { allocateMessageRing, MessageReceiver, MessageSender } from "#base";
+import type { MemoryQuestion } from "#vm";
 import { VmError } from "./vm-api.ts";
 
 export type Order =
   /** Writes a snapshot to `path`; `owner`: words for whoever restores it, as `printValue` writes them. */
   | { readonly type: "snapshot"; readonly path: string; readonly owner: string }
   /** Those who were sent to the thread before go on as this machine does. */
-  | { readonly type: "fork" };
+  | { readonly type: "fork" }
+  /** Answered by what the machine's memory says (vm/machine-memory.ts). */
+  | { readonly type: "memory"; readonly question: MemoryQuestion };
 
 /** The answer to an order: what it gives, or why it failed. */
 export interface Answer {

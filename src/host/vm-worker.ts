@@ -20,6 +20,7 @@ if (parentPort) {
     warmUp: (of, file) => void warmUp(machine, of, file),
     learnWarmth: (of, before) => learnWarmth(machine, of, before),
     fork: (host) => onThread(machine.fork(host)),
+    memory: machine.memory,
     turn: () => machine.turn(),
     stats: () => machine.stats(),
     profile: () => printProfile?.(machine),

@@ -7,7 +7,7 @@ export { oldestAge, PageAges } from "./page-ages.ts";
 export { PageSet } from "./page-set.ts";
 export { Arena, ArenaError } from "./arena.ts";
 export { ArenaKernels, type PageKernels } from "./page-kernels.ts";
-export { type MemoryObject, MemoryObjectError } from "./backends/memory-object.ts";
+export { type MemoryObject, type MemoryObjectStats, MemoryObjectError } from "./backends/memory-object.ts";
 export { OverlayPages } from "./backends/overlay.ts";
 export { PlainPages } from "./backends/plain.ts";
 export { SameFilledPages } from "./backends/same-filled.ts";

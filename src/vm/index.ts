@@ -18,6 +18,16 @@ export type {
   TraceOptions,
   Turn,
 } from "./machine-host.ts";
+export type {
+  AgeHistogram,
+  HeatMap,
+  MachineMemory,
+  MemoryQuestion,
+  MemorySlot,
+  MemoryStats,
+  PageCounts,
+  PageRange,
+} from "./machine-memory.ts";
 export type { Sample } from "./profiler.ts";
 export { BootError, unpackKernel } from "./boot/index.ts";
 export { decodeXz } from "./boot/xz.ts";

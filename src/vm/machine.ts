@@ -53,6 +53,7 @@ import type {
   RunnableMachine,
   Turn,
 } from "./machine-host.ts";
+import { MachineMemory } from "./machine-memory.ts";
 import { MachineRoom } from "./machine-room.ts";
 import { checkResume, type MachineState, type Resume } from "./machine-state.ts";
 import { type Peripherals, plugIn, usesIo } from "./peripherals.ts";
@@ -129,8 +130,8 @@ export class Machine implements RunnableMachine, Disposable {
   readonly #chaos: EvictionChaos | undefined;
   readonly #io: IoThreads;
   readonly #peripherals: Peripherals;
-  /** Where the host takes memory back. */
-  readonly #freeFrames: FreeFrames | undefined;
+  /** What there is to know of its memory. */
+  readonly memory: MachineMemory;
   #exits: Record<string, number> = {};
   #nextDigest: bigint;
   /** Between two turns, where time is to be told. */
@@ -164,7 +165,14 @@ export class Machine implements RunnableMachine, Disposable {
     this.#mapMemory(from instanceof Machine ? undefined : from);
     if (config.engine.chaosSeed !== undefined) this.#chaos = new EvictionChaos(config.engine.chaosSeed, this.#space);
     this.#vcpus = this.#room.enter(this.#space, cpus, engineHost);
-    if (host.discard) this.#freeFrames = FreeFrames.of(arena, engine.runtime, host.discard);
+    this.memory = new MachineMemory({
+      arena,
+      space: this.#space,
+      freeFrames: host.discard && FreeFrames.of(arena, engine.runtime, host.discard),
+      isZero: (frame) => engine.runtime.is_zero(frame) !== 0,
+      balloonedPages: () => this.#peripherals.balloon?.actualPages ?? 0,
+      now: () => host.now(),
+    });
     if (threaded) {
       this.#engine.runAs(this.#vcpus[0]);
       this.#threads = new VcpuThreads(this.#vcpus, {
@@ -259,7 +267,6 @@ export class Machine implements RunnableMachine, Disposable {
   /** One slice of one vCPU, and what comes before and after it. */
   #slice(until: bigint): Turn {
     this.#clock.ringDue();
-    this.#freeFrames?.look(this.#host.now());
     if (this.#host.poll()) return this.#end("stopped", "");
     for (const input of this.#serialInput) input.feed();
     this.#host.streams?.poll();
@@ -272,6 +279,7 @@ export class Machine implements RunnableMachine, Disposable {
     const from = vcpu.u64("ICOUNT");
     const compiledBefore = vcpu.u64("COMPILED");
     const started = this.#host.now();
+    this.memory.look(started, false);
     const exit = this.#runSlice(from, until);
     this.#clock.await();
     this.#exits[exit.reason] = (this.#exits[exit.reason] ?? 0) + 1;
@@ -474,7 +482,7 @@ export class Machine implements RunnableMachine, Disposable {
   #idle(): Turn {
     if (this.#io.hasWork) return busy;
     this.#platform.flush();
-    this.#freeFrames?.look(this.#host.now(), true);
+    this.memory.look(this.#host.now(), true);
     const next = this.#clock.next();
     if (this.#virtual && next !== Number.POSITIVE_INFINITY) {
       this.#clock.skipTo(next);

@@ -12,6 +12,7 @@ async function run(given: MachineWorkerStart): Promise<void> {
     await runMachineThread(given.start, await browserThread(given), (config, host) => {
       const machine = new Machine(config, host);
       return {
+        memory: machine.memory,
         turn: () => machine.turn(),
         stats: () => machine.stats(),
         profile: () => (config.profile ? printProfile(machine) : undefined),

@@ -1,0 +1,235 @@
+/**
+ * A machine's memory as its thread looks at it from time to time: which pages are used and how long ago, which were stored to, and
+ * which frames are free for the host.
+ *
+ * Ages are kept from the first question about them until nobody has asked for a minute: a scan costs a walk over all entries of the
+ * address space, and the vCPUs their TLBs.
+ */
+import { pageSize } from "#address";
+import { assertNever } from "#base";
+import {
+  type AddressSpace,
+  type Arena,
+  type DirtyLog,
+  entryFlags,
+  type FreeFrameStats,
+  type FreeFrames,
+  freeFrames,
+  type MemoryObjectStats,
+  oldestAge,
+  PageAges,
+} from "#memory";
+
+/** Counts are of pages of 4096 bytes. */
+export interface MemoryStats {
+  readonly slots: readonly MemorySlot[];
+  /** Where the bytes of pages are kept that no frame holds. */
+  readonly objects: readonly MemoryObjectStats[];
+  readonly pages: PageCounts;
+  /** Of the machine and its forks together. */
+  readonly freeFrames: FreeFrameStats;
+  readonly ages: AgeHistogram;
+  /** Pages that were used in the last minute, or since they are watched. */
+  readonly workingSet: number;
+}
+
+export interface MemorySlot {
+  readonly gpa: number;
+  readonly bytes: number;
+}
+
+/** Every page of the memslots is one of the first four. */
+export interface PageCounts {
+  /** They have a frame that nobody else uses, */
+  readonly own: number;
+  /** one that a fork uses, too, */
+  readonly shared: number;
+  /** no frame, but a memory object that has them, */
+  readonly stored: number;
+  /** or neither: they read as zeros. */
+  readonly untouched: number;
+  /** Of those with a frame: nothing but zeros is in it. */
+  readonly zero: number;
+  /** In the balloon: the guest does without them. */
+  readonly ballooned: number;
+}
+
+/** How many pages with a frame were last used when. */
+export interface AgeHistogram {
+  readonly scanMs: number;
+  readonly scans: number;
+  /** `pages[n]`: not used for `sinceMs[n]`, but for less than the next one. */
+  readonly sinceMs: readonly number[];
+  readonly pages: readonly number[];
+}
+
+/** The memslots' pages in order of address, some at a time. */
+export interface HeatMap {
+  readonly pagesPerCell: number;
+  /** Of each cell, 0 to 255: how much of it has frames, */
+  readonly present: readonly number[];
+  /** and how hot these are: 255 where all were used since the last scan, half of that two scans later. */
+  readonly heat: readonly number[];
+}
+
+/** Pages one after the other. */
+export interface PageRange {
+  readonly gpa: number;
+  readonly bytes: number;
+}
+
+/** What can be asked of a machine's memory. */
+export type MemoryQuestion =
+  | { readonly about: "stats" }
+  | { readonly about: "heat"; readonly cells: number }
+  /** Answered by the pages stored to since it was last asked, or that it was asked first. */
+  | { readonly about: "dirty" };
+
+const scanMs = 1000;
+const forgottenNs = 60e9;
+const workingSetScans = 60;
+const halfLifeScans = 2;
+const mostCells = 1 << 16;
+
+/** What it has of its machine. */
+export interface MemoryParts {
+  readonly arena: Arena;
+  readonly space: AddressSpace;
+  /** Absent where the host takes nothing back. */
+  readonly freeFrames: FreeFrames | undefined;
+  isZero(frame: number): boolean;
+  balloonedPages(): number;
+  now(): number;
+}
+
+export class MachineMemory {
+  readonly #parts: MemoryParts;
+  #ages: PageAges | undefined;
+  #nextScan = 0;
+  #lastAsked = 0;
+  #dirty: DirtyLog | undefined;
+
+  constructor(parts: MemoryParts) {
+    this.#parts = parts;
+  }
+
+  /** Does what is due at `nowNs`; `idle`: the guest sleeps. */
+  look(nowNs: number, idle: boolean): void {
+    this.#parts.freeFrames?.look(nowNs, idle);
+    if (this.#ages === undefined || nowNs < this.#nextScan) return;
+    if (nowNs > this.#lastAsked + forgottenNs) {
+      this.#ages = undefined;
+      return;
+    }
+    this.#ages.scan();
+    this.#nextScan = nowNs + scanMs * 1e6;
+  }
+
+  answer(question: MemoryQuestion): MemoryStats | HeatMap | readonly PageRange[] {
+    switch (question.about) {
+      case "stats":
+        return this.#stats(this.#watched());
+      case "heat":
+        return this.#heat(this.#watched(), Math.min(Math.max(1, Math.floor(question.cells)), mostCells));
+      case "dirty":
+        return this.#dirtyPages();
+      default:
+        return assertNever(question);
+    }
+  }
+
+  #watched(): PageAges {
+    const now = this.#parts.now();
+    this.#lastAsked = now;
+    if (this.#ages === undefined) this.#nextScan = now + scanMs * 1e6;
+    this.#ages ??= new PageAges(this.#parts.space);
+    return this.#ages;
+  }
+
+  #stats(ages: PageAges): MemoryStats {
+    const { arena, space } = this.#parts;
+    const histogram = ages.histogram();
+    return {
+      slots: space.memslots.map(({ gpa, sizeBytes }) => ({ gpa, bytes: sizeBytes })),
+      objects: space.objects.map((object) => object.stats()),
+      pages: this.#count(),
+      freeFrames: freeFrames(arena),
+      ages: {
+        scanMs,
+        scans: ages.scans,
+        sinceMs: ageBounds.map((bound) => bound * scanMs),
+        pages: ageBounds.map((bound, n) => sum(histogram.subarray(bound, ageBounds[n + 1]))),
+      },
+      workingSet: sum(histogram.subarray(0, workingSetScans)),
+    };
+  }
+
+  #count(): PageCounts {
+    const { space, isZero, balloonedPages } = this.#parts;
+    let own = 0;
+    let shared = 0;
+    let stored = 0;
+    let zero = 0;
+    space.forEachPage((_, frame, entry) => {
+      if (frame === 0) stored++;
+      else if ((entry & entryFlags.E_COW) !== 0) shared++;
+      else own++;
+      if (frame !== 0 && isZero(frame)) zero++;
+    });
+    const untouched = space.sizeBytes / pageSize - own - shared - stored;
+    return { own, shared, stored, untouched, zero, ballooned: balloonedPages() };
+  }
+
+  #heat(ages: PageAges, cells: number): HeatMap {
+    const { space } = this.#parts;
+    const pages = space.sizeBytes / pageSize;
+    const pagesPerCell = Math.ceil(pages / cells);
+    const present = new Float64Array(Math.ceil(pages / pagesPerCell));
+    const heat = new Float64Array(present.length);
+    const placeOf = placesOf(space);
+    space.forEachPage((gfn, frame) => {
+      if (frame === 0) return;
+      const cell = Math.floor(placeOf(gfn) / pagesPerCell);
+      present[cell]++;
+      heat[cell] += 0.5 ** (ages.ageOf(gfn) / halfLifeScans);
+    });
+    return {
+      pagesPerCell,
+      present: Array.from(present, (count) => Math.ceil((255 * count) / pagesPerCell)),
+      heat: Array.from(heat, (warmth, cell) => (present[cell] === 0 ? 0 : Math.round((255 * warmth) / present[cell]))),
+    };
+  }
+
+  #dirtyPages(): readonly PageRange[] {
+    if (this.#dirty === undefined) {
+      this.#dirty = this.#parts.space.dirty.open();
+      return [];
+    }
+    const ranges: { gpa: number; bytes: number }[] = [];
+    for (const gfn of this.#dirty.harvest()) {
+      const last = ranges.at(-1);
+      if (last && last.gpa + last.bytes === gfn * pageSize) last.bytes += pageSize;
+      else ranges.push({ gpa: gfn * pageSize, bytes: pageSize });
+    }
+    return ranges;
+  }
+}
+
+/** In scans: 0, 1, 2, 4, ... and no age beyond. */
+const ageBounds = [0, ...Array.from({ length: Math.log2(oldestAge + 1) }, (_, n) => 2 ** n)];
+
+const sum = (counts: Uint32Array): number => counts.reduce((total, count) => total + count, 0);
+
+/** The place of a guest frame among all pages of the memslots. */
+function placesOf({ memslots }: AddressSpace): (gfn: number) => number {
+  let before = 0;
+  const slots = memslots.map(({ gpa, sizeBytes }) => {
+    const slot = { first: gpa / pageSize, before };
+    before += sizeBytes / pageSize;
+    return slot;
+  });
+  return (gfn) => {
+    const slot = slots.findLast(({ first }) => gfn >= first);
+    return slot === undefined ? 0 : gfn - slot.first + slot.before;
+  };
+}
