@@ -15,6 +15,7 @@ import {
   imageRemoveCommand,
   listCommand,
   logsCommand,
+  memCommand,
   relayCommand,
   restoreCommand,
   runCommand,
@@ -44,6 +45,8 @@ addCommand(program, copyCommand, async (from, _, [to]) => (await import("./copy.
 addCommand(program, listCommand, async () => (await import("./machines.ts")).list());
 addCommand(program, stopCommand, async (name, values) => (await import("./machines.ts")).stop(name ?? "", values));
 addCommand(program, logsCommand, async (name, values) => (await import("./machines.ts")).logs(name ?? "", values));
+
+addCommand(program, memCommand, async (name, values) => (await import("./mem.ts")).mem(name ?? "", values));
 
 addCommand(program, snapshotCommand, async (name, _, [path]) =>
   (await import("./machines.ts")).snapshot(name ?? "", path ?? ""),

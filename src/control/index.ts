@@ -39,8 +39,17 @@ export { recallOptions, rememberedOf } from "./remembered.ts";
 export type { IoStart, NewFile, ThreadHost, VcpuStart } from "./thread-machine-host.ts";
 export { runTicker, type TickerStart } from "./ticker.ts";
 export type { GuestPort } from "./guest-ports.ts";
-export type { VmMemory } from "./vm-memory.ts";
-export type { AgeHistogram, HeatMap, MemorySlot, MemoryStats, PageCounts, PageRange } from "#vm";
+export { VmMemory } from "./vm-memory.ts";
+export type {
+  AgeHistogram,
+  HeatMap,
+  MemoryAnswer,
+  MemoryQuestion,
+  MemorySlot,
+  MemoryStats,
+  PageCounts,
+  PageRange,
+} from "#vm";
 export type { Vsock } from "./vsock.ts";
 export type { GuestStream } from "./guest-streams.ts";
 export {
@@ -60,6 +69,7 @@ export {
   forkCommand,
   listCommand,
   logsCommand,
+  memCommand,
   snapshotCommand,
   stopCommand,
 } from "./commands/machines.ts";

@@ -1,5 +1,5 @@
 /** The memory of a running machine, as its owner sees it. */
-import type { HeatMap, MemoryQuestion, MemoryStats, PageRange } from "#vm";
+import type { HeatMap, MemoryAnswer, MemoryQuestion, MemoryStats, PageRange } from "#vm";
 import { VmError } from "./vm-api.ts";
 
 const defaultCells = 1024;
@@ -15,21 +15,26 @@ export class VmMemory {
    * Slots, what they are kept in, pages by state, ages. From the first call on, and until nobody has asked for a minute, the pages'
    * accesses are watched: that is what ages and working set tell of.
    */
-  async stats(): Promise<MemoryStats> {
-    return (await this.#ask({ about: "stats" })) as MemoryStats;
+  stats(): Promise<MemoryStats> {
+    return this.ask({ about: "stats" });
   }
 
   /** How recently memory was used, in some `cells` of many pages each. Watches as `stats` does. */
   async heat(cells = defaultCells): Promise<HeatMap> {
     if (!(cells >= 1)) throw new VmError("option", `heat: ${cells} is no number of cells`);
-    return (await this.#ask({ about: "heat", cells })) as HeatMap;
+    return this.ask({ about: "heat", cells });
   }
 
   /**
    * The pages that were stored to since the last call, by the guest or its devices; the first call gives none. Who reads them then
    * has seen every store.
    */
-  async dirty(): Promise<readonly PageRange[]> {
-    return (await this.#ask({ about: "dirty" })) as readonly PageRange[];
+  dirty(): Promise<readonly PageRange[]> {
+    return this.ask({ about: "dirty" });
+  }
+
+  /** The same, for who is asked. */
+  async ask<Q extends MemoryQuestion>(question: Q): Promise<MemoryAnswer<Q>> {
+    return (await this.#ask(question)) as MemoryAnswer<Q>;
   }
 }

@@ -22,6 +22,7 @@ export type {
   AgeHistogram,
   HeatMap,
   MachineMemory,
+  MemoryAnswer,
   MemoryQuestion,
   MemorySlot,
   MemoryStats,

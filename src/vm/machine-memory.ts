@@ -29,7 +29,7 @@ export interface MemoryStats {
   /** Of the machine and its forks together. */
   readonly freeFrames: FreeFrameStats;
   readonly ages: AgeHistogram;
-  /** Pages that were used in the last minute, or since they are watched. */
+  /** Pages with a frame that were used in the last minute, or since they are watched. */
   readonly workingSet: number;
 }
 
@@ -65,6 +65,7 @@ export interface AgeHistogram {
 
 /** The memslots' pages in order of address, some at a time. */
 export interface HeatMap {
+  /** A power of two. */
   readonly pagesPerCell: number;
   /** Of each cell, 0 to 255: how much of it has frames, */
   readonly present: readonly number[];
@@ -84,6 +85,13 @@ export type MemoryQuestion =
   | { readonly about: "heat"; readonly cells: number }
   /** Answered by the pages stored to since it was last asked, or that it was asked first. */
   | { readonly about: "dirty" };
+
+/** What it is answered by. */
+export type MemoryAnswer<Q extends MemoryQuestion> = Q["about"] extends "stats"
+  ? MemoryStats
+  : Q["about"] extends "heat"
+    ? HeatMap
+    : readonly PageRange[];
 
 const scanMs = 1000;
 const forgottenNs = 60e9;
@@ -160,7 +168,7 @@ export class MachineMemory {
         sinceMs: ageBounds.map((bound) => bound * scanMs),
         pages: ageBounds.map((bound, n) => sum(histogram.subarray(bound, ageBounds[n + 1]))),
       },
-      workingSet: sum(histogram.subarray(0, workingSetScans)),
+      workingSet: sum(histogram.subarray(0, Math.min(ages.scans, workingSetScans))),
     };
   }
 
@@ -183,7 +191,7 @@ export class MachineMemory {
   #heat(ages: PageAges, cells: number): HeatMap {
     const { space } = this.#parts;
     const pages = space.sizeBytes / pageSize;
-    const pagesPerCell = Math.ceil(pages / cells);
+    const pagesPerCell = 2 ** Math.ceil(Math.log2(Math.max(1, pages / cells)));
     const present = new Float64Array(Math.ceil(pages / pagesPerCell));
     const heat = new Float64Array(present.length);
     const placeOf = placesOf(space);

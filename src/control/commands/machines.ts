@@ -46,6 +46,19 @@ export const logsCommand = command({
   options: { follow: { ...flag("go on as it prints more"), short: "f" } },
 });
 
+export const memCommand = command({
+  name: "mem",
+  summary: "show what a machine's memory is used for",
+  argument: name,
+  options: {
+    json: flag("as JSON, everything that is known"),
+    watch: { ...flag("show a heat map of its accesses, anew each second"), short: "w" },
+    heat: text("FILE", "write the heat map as a picture (SVG)"),
+  },
+  notes: `Accesses are watched from the first question on, and for a minute after the last one. docs/memory-watch.md says what
+the words mean.`,
+});
+
 export const snapshotCommand = command({
   name: "snapshot",
   summary: "write a machine that runs to a file, for restore; it runs on",

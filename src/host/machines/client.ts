@@ -1,6 +1,13 @@
 /** The other end of a running machine's socket. */
 import { connect as connectTo } from "node:net";
-import { type ProcessEnd, type ProcessOptions, type SnapshotSummary, VmError } from "#control";
+import {
+  type MemoryAnswer,
+  type MemoryQuestion,
+  type ProcessEnd,
+  type ProcessOptions,
+  type SnapshotSummary,
+  VmError,
+} from "#control";
 import { checkName, forgetStale, namesIn, openFolder, socketOf } from "./folder.ts";
 import { Connection, type MachineInfo, type Order, packet, parseMessage, type Reply, type Request } from "./wire.ts";
 
@@ -57,6 +64,10 @@ export class RemoteMachine {
   /** Writes the machine to a file of this host, by its absolute path. */
   snapshot(path: string): Promise<SnapshotSummary> {
     return this.#ask({ do: "snapshot", path }) as Promise<SnapshotSummary>;
+  }
+
+  memory<Q extends MemoryQuestion>(question: Q): Promise<MemoryAnswer<Q>> {
+    return this.#ask({ do: "memory", question }) as Promise<MemoryAnswer<Q>>;
   }
 
   async log(follow: boolean, receive: (bytes: Uint8Array) => void | Promise<void>): Promise<void> {

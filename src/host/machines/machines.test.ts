@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { VmMemory } from "#control";
 import { GuestCommands } from "../../control/agent/index.ts";
 import { agentFile } from "../package-files.ts";
 import { listMachines, RemoteMachine } from "./client.ts";
@@ -61,6 +62,7 @@ async function machineCalled(name: string) {
     powerOff: () => ended.resolve({ reason: "poweroff", detail: "" }),
     stop: () => ended.promise,
     snapshot: async () => ({ sizeBytes: 0, pages: 0 }),
+    memory: new VmMemory(async ({ about }) => [about]),
   };
   const server = MachineServer.open(machine, { name, image: "none", memoryBytes: 1, cpus: 1 }, reserved);
   return {
@@ -121,6 +123,11 @@ test.skipIf(!runs)("archives go in and out, the log is shown, and stop tells how
   await remote.log(false, (bytes) => void (log += Buffer.from(bytes)));
   expect(log).toBe("booted\n");
   expect(await remote.stop(1000)).toBe("poweroff");
+});
+
+test.skipIf(!runs)("a question about its memory reaches the machine, and the answer comes back", async () => {
+  using _machine = await machineCalled("asked");
+  expect(await new RemoteMachine("asked").memory({ about: "dirty" })).toEqual(["dirty"]);
 });
 
 test.skipIf(!runs)("a name is one machine's, and free again when it is gone", async () => {

@@ -12,7 +12,17 @@ const logBytes = 256 * 1024;
 /** What is asked of a machine here. */
 export type ServedMachine = Pick<
   VirtualMachine,
-  "console" | "exited" | "isFolder" | "packTar" | "powerOff" | "ready" | "snapshot" | "spawn" | "stop" | "unpackTar"
+  | "console"
+  | "exited"
+  | "isFolder"
+  | "memory"
+  | "packTar"
+  | "powerOff"
+  | "ready"
+  | "snapshot"
+  | "spawn"
+  | "stop"
+  | "unpackTar"
 >;
 
 export type MachineFacts = Pick<MachineInfo, "name" | "image" | "memoryBytes" | "cpus">;
@@ -87,6 +97,8 @@ export class MachineServer implements Disposable {
         return (await this.#vm.isFolder(request.path)) satisfies boolean;
       case "snapshot":
         return this.#vm.snapshot(request.path);
+      case "memory":
+        return this.#vm.memory.ask(request.question);
       case "put":
         return this.#vm.unpackTar(streamOf(packets), request.path);
       case "get":

@@ -1,0 +1,56 @@
+/** `memvisor mem`: what a machine's memory is used for. */
+import { writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { exitStatus, type memCommand, type ValuesOf } from "#control";
+import { RemoteMachine } from "#host";
+import { heatLines, heatSvg } from "#introspect";
+import { Failure } from "./failure.ts";
+import { withMachineFailures } from "./machine-failures.ts";
+import { memoryText } from "./memory-text.ts";
+
+const columns = 64;
+const rows = 24;
+const pictureCells = 128 * 96;
+const watchMs = 1000;
+/** Who asks first hears of ages after so long. */
+const firstLookMs = 2500;
+
+export async function mem(name: string, { json, watch, heat }: ValuesOf<typeof memCommand>): Promise<number> {
+  if (heat !== undefined && !heat.endsWith(".svg"))
+    throw new Failure(`--heat: ${heat} is to be a picture: give it a name that ends in .svg`, exitStatus.usage);
+  const machine = new RemoteMachine(name);
+  return withMachineFailures(async () => {
+    let stats = await machine.memory({ about: "stats" });
+    if (stats.ages.scans === 0) {
+      await sleep(firstLookMs);
+      stats = await machine.memory({ about: "stats" });
+    }
+    if (heat !== undefined) {
+      const map = await machine.memory({ about: "heat", cells: pictureCells });
+      writeFileSync(heat, heatSvg(map, stats.slots, 128, `memory of ${name}`));
+    } else if (watch) await watchMemory(machine, name);
+    else console.log(json ? JSON.stringify(stats, undefined, 2) : memoryText(stats));
+    return exitStatus.success;
+  });
+}
+
+/** Shows the heat map anew each second, until the machine ends or the command is interrupted. */
+async function watchMemory(machine: RemoteMachine, name: string): Promise<void> {
+  const terminal = process.stdout.isTTY;
+  if (terminal) process.stdout.write("\u001b[2J");
+  for (;;) {
+    const stats = await machine.memory({ about: "stats" });
+    const map = await machine.memory({ about: "heat", cells: columns * rows });
+    const stored = (await machine.memory({ about: "dirty" })).reduce((sum, { bytes }) => sum + bytes, 0);
+    const held = (stats.pages.own + stats.pages.shared) * 4096;
+    const head = `${name}: ${mib(held)} in frames, ${mib(stats.workingSet * 4096)} used lately, ${mib(stored)} stored to since the last look`;
+    const lines = [head, "", ...heatLines(map, stats.slots, columns, terminal)];
+    // To the top left corner; what is left of longer lines goes.
+    process.stdout.write(
+      terminal ? `\u001b[H${lines.map((line) => `${line}\u001b[K\n`).join("")}\u001b[J` : `${lines.join("\n")}\n`,
+    );
+    await sleep(watchMs);
+  }
+}
+
+const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
