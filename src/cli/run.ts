@@ -52,6 +52,7 @@ async function optionsFor(imageName: string | undefined, values: RunValues): Pro
     ...networkFor(values),
     ...(image && programSettings(image)),
     ...(image ? rootDisk(image, disk, values.keep) : disk && { disks: disk }),
+    ...(values.pmem && { pmem: values.pmem.map((each) => ({ ...each, file: resolve(each.file) })) }),
     ...(values.share && { shares: values.share.map((each) => ({ ...each, hostPath: resolve(each.hostPath) })) }),
     ...(interpreter && { interpreterOnly: true }),
     ...(chaos !== undefined && { chaosSeed: chaos }),

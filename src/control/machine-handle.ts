@@ -24,6 +24,7 @@ import { type GuestPort, GuestPorts, portsProblem } from "./guest-ports.ts";
 import { GuestStreams } from "./guest-streams.ts";
 import { networkOptions } from "./network-options.ts";
 import { OrderBook } from "./orders.ts";
+import { pmemProblem } from "./pmem.ts";
 import { rememberedOf } from "./remembered.ts";
 import { SerialLine } from "./serial-line.ts";
 import { shareConfigs, sharesProblem, shareWords } from "./shares.ts";
@@ -241,6 +242,8 @@ export class MachineHandle implements AsyncDisposable {
     const { disks = [] } = this.#options;
     if (disks.some((disk) => !disk.readOnly))
       throw new VmError("order", "a machine with a disk to write to cannot be saved: it would change without it");
+    if (this.#options.pmem !== undefined)
+      throw new VmError("order", "a machine with persistent memory cannot be saved: its file would change without it");
     const owner = printValue(rememberedOf(this.#options));
     // Half a message would be in the snapshot, and the other half nowhere. A guest that does not read is saved all the same.
     await Promise.race([
@@ -408,7 +411,7 @@ function filesOf({ kernel, setupHeader, initrd, snapshot, learn }: VmOptions): B
 }
 
 function configOf(options: VmOptions): MachineStart["config"] {
-  const { cpus, seed, rng, balloon, ports, vsock, network, disks, shares, digestEvery, trace, profile } = options;
+  const { cpus, seed, rng, balloon, ports, vsock, network, disks, pmem, shares, digestEvery, trace, profile } = options;
   const { interpreterOnly, chaosSeed, without } = options;
   return {
     commandLine: [options.commandLine ?? defaultCommandLine, ...shareWords(shares ?? [])].join(" "),
@@ -423,6 +426,7 @@ function configOf(options: VmOptions): MachineStart["config"] {
     ...(rng && { rng }),
     ...(balloon && { balloon }),
     ...(disks && { disks }),
+    ...(pmem && { pmem }),
     ...(digestEvery !== undefined && { digestEvery }),
     ...(trace && { trace }),
     ...(profile && { profile }),
@@ -468,6 +472,8 @@ export function checkOptions(options: VmOptions): void {
     wrong("vsock: what a host sends comes at no certain time: leave out vsock or the virtual clock");
   }
   checkDisks(options.disks ?? [], wrong);
+  const wrongPmem = pmemProblem(options.pmem ?? [], memoryBytes);
+  if (wrongPmem !== undefined) wrong(`pmem: ${wrongPmem}`);
   if (timeoutMs !== undefined && !(timeoutMs > 0)) wrong("timeoutMs: a time above 0 is needed");
 }
 

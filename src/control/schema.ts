@@ -6,7 +6,7 @@
 
 import type { DiskConfig, DiskFormat } from "#devices";
 import { parseAllow, parsePublish } from "#net/rules";
-import type { PassName, TraceEvent } from "#vm";
+import type { PassName, PmemConfig, TraceEvent } from "#vm";
 import { checked } from "./network-options.ts";
 import { parseShare } from "./shares.ts";
 import { VmError, type VmShare } from "./vm-api.ts";
@@ -218,6 +218,24 @@ export const address = (help: string): Option<bigint> => ({
   },
 });
 
+/** FILE and, behind commas, how it is used. */
+export const pmemList = (help: string): Option<readonly PmemConfig[]> => ({
+  placeholder: "FILE[,size=SIZE][,ro]",
+  help,
+  many: true,
+  parse: (value) => {
+    const { file, uses } = takeUses(value, pmemUse);
+    return file === "" ? wrong("the name of the file is missing") : [{ file, ...uses }];
+  },
+});
+
+function pmemUse(word: string): Omit<PmemConfig, "file"> | undefined {
+  if (word === "ro") return { readOnly: true };
+  return word.startsWith("size=") ? { sizeBytes: pmemSize.parse(word.slice(5)) } : undefined;
+}
+
+const pmemSize = size("", 2 * mib, 4096 * mib, "");
+
 const diskFormats = Object.keys({ raw: true, qcow2: true } satisfies Record<DiskFormat, true>) as DiskFormat[];
 
 /** FILE and, behind commas, how it is used. A name may hold commas: only what is known as a use is taken for one. */
@@ -226,18 +244,26 @@ export const diskList = (help: string): Option<readonly DiskConfig[]> => ({
   help,
   many: true,
   parse(value) {
-    const words = value.split(",");
-    let uses: Omit<DiskConfig, "file"> = {};
-    while (words.length > 1) {
-      const use = diskUse(words.at(-1) as string);
-      if (use === undefined) break;
-      uses = { ...use, ...uses };
-      words.pop();
-    }
-    const file = words.join(",");
+    const { file, uses } = takeUses(value, diskUse);
     return file === "" ? wrong("the name of a disk's file is missing") : [{ file, ...uses }];
   },
 });
+
+/** The words at the end that say how a file is used, and what stands before them. */
+function takeUses<Uses extends object>(
+  value: string,
+  useOf: (word: string) => Partial<Uses> | undefined,
+): { readonly file: string; readonly uses: Partial<Uses> } {
+  const words = value.split(",");
+  let uses: Partial<Uses> = {};
+  while (words.length > 1) {
+    const use = useOf(words.at(-1) as string);
+    if (use === undefined) break;
+    uses = { ...use, ...uses };
+    words.pop();
+  }
+  return { file: words.join(","), uses };
+}
 
 function diskUse(word: string): Omit<DiskConfig, "file"> | undefined {
   if (word === "ro") return { readOnly: true };

@@ -7,7 +7,7 @@
 import { ByteRingReader } from "#base";
 import { type IoThreadSetup, type SharedFiles, StreamHub } from "#devices";
 import type { EmitterSetup } from "#jit";
-import type { Discard } from "#memory";
+import type { Discard, PageFile } from "#memory";
 import type { SnapshotSink, SnapshotSource } from "#snapshot";
 import type { MachineHost, ReportKind, VcpuThreadSetup } from "#vm";
 import { type Order, OrderDesk } from "./orders.ts";
@@ -36,6 +36,8 @@ export interface ThreadHost {
   openFile?(path: string): SnapshotSource;
   /** A file that appears under its name when it is whole. Throws an Error that says why there can be none. */
   createFile?(path: string): NewFile;
+  /** As in `MachineHost`. */
+  openPages?(name: string, access: "read" | "write", create: boolean): PageFile;
   /** Starts a thread that calls `runTicker`. */
   startTicker(start: TickerStart): void;
   /** As in `MachineHost`. */
@@ -91,6 +93,7 @@ export class ThreadMachineHost implements MachineHost {
   readonly sharedFiles: SharedFiles | undefined;
   readonly discard: Discard | undefined;
   readonly startEmitter: ((setup: EmitterSetup) => void) | undefined;
+  readonly openPages: MachineHost["openPages"];
   readonly #thread: ThreadHost;
   readonly #post: (message: MachineMessage) => void;
   readonly #words: Int32Array;
@@ -117,6 +120,7 @@ export class ThreadMachineHost implements MachineHost {
     this.discard = thread.discard;
     this.#words = new Int32Array(start.words);
     this.#sendStats = sendStats;
+    if (thread.openPages) this.openPages = (...file) => thread.openPages?.(...file) as PageFile;
     if (thread.startEmitter) this.startEmitter = (setup) => thread.startEmitter?.(setup);
     if (thread.startIo) this.startIo = (setup) => thread.startIo?.({ setup, words: start.words });
     if (thread.startVcpu) this.startVcpu = (setup) => thread.startVcpu?.({ setup, words: start.words });

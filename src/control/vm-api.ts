@@ -1,6 +1,6 @@
 /** What a program says to a virtual machine and hears from it: the library's types. */
 import type { DiskConfig } from "#devices";
-import type { EngineOptions, MachineStats, ReportKind, TraceOptions } from "#vm";
+import type { EngineOptions, MachineStats, PmemConfig, ReportKind, TraceOptions } from "#vm";
 import type { BootFiles } from "./thread-protocol.ts";
 
 export interface VmOptions extends EngineOptions, BootFiles {
@@ -31,6 +31,8 @@ export interface VmOptions extends EngineOptions, BootFiles {
   readonly seed?: number;
   /** Disks (virtio): /dev/vda and so on in the guest. A disk that cannot be opened is a `VmError` "boot" of `start`. */
   readonly disks?: readonly DiskConfig[];
+  /** Files as persistent memory (virtio-pmem): /dev/pmem0 and so on in the guest (docs/persistent-memory.md). */
+  readonly pmem?: readonly PmemConfig[];
   /** A memory balloon (virtio): the guest gives back memory that it does not use, and more when `balloon` asks for it. */
   readonly balloon?: boolean;
   /** An entropy device (virtio): the guest's /dev/hwrng. */

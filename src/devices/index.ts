@@ -15,6 +15,8 @@ export {
   lowRamLimit,
   memoryMap,
   pciWindow64,
+  pmemAlignment,
+  pmemRanges,
   ramRanges,
 } from "./memory-map.ts";
 export type { PciBar, PciConfigHooks, PciIdentity } from "./pci/index.ts";
@@ -35,6 +37,7 @@ export type {
 } from "./virtio/index.ts";
 export type { BlockRequest, DiskConfig, DiskFacts, DiskFormat } from "./virtio/index.ts";
 export { Balloon, type GuestMemoryStatistics } from "./virtio/index.ts";
+export { type PersistentRegion, Pmem } from "./virtio/index.ts";
 export {
   Blk,
   blkRingBytes,

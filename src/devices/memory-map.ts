@@ -8,6 +8,7 @@
  *     fec0_0000  IOAPIC
  *     fee0_0000  local APICs (each vCPU sees its own), and where MSIs are written
  *  1_0000_0000  the rest of RAM
+ *  2_0000_0000  persistent memory (virtio-pmem)
  * 40_0000_0000  64-bit PCI memory window
  */
 
@@ -30,6 +31,10 @@ export const conventionalRamEnd = 0x9_fc00;
 export const pciWindow: MemoryRange = { base: 0xc000_0000, size: 0x2000_0000 };
 export const ecam: MemoryRange = { base: 0xe000_0000, size: 0x1000_0000 };
 export const pciWindow2: MemoryRange = { base: 0xf000_0000, size: 0x0ec0_0000 };
+/** Persistent memory: it ends where guest frame numbers do, at 64 GiB. */
+export const pmemWindow: MemoryRange = { base: 8 * gib, size: 56 * gib };
+/** Linux maps persistent memory by subsections of this size. */
+export const pmemAlignment = 2 << 20;
 /** Ends at 2^39: the vCPU must announce at least 39 physical address bits. */
 export const pciWindow64: MemoryRange = { base: 0x40_0000_0000, size: 0x40_0000_0000 };
 
@@ -64,6 +69,16 @@ export interface MemoryMapEntry extends MemoryRange {
 export function ramRanges(ramBytes: number): MemoryRange[] {
   const low = { base: 0, size: Math.min(ramBytes, lowRamLimit) };
   return ramBytes <= lowRamLimit ? [low] : [low, { base: highRamBase, size: ramBytes - lowRamLimit }];
+}
+
+/** Where regions of persistent memory of these sizes lie, one after the other. Requires: multiples of `pmemAlignment` that fit. */
+export function pmemRanges(sizes: readonly number[]): MemoryRange[] {
+  let next = pmemWindow.base;
+  return sizes.map((size) => {
+    const base = next;
+    next += size;
+    return { base, size };
+  });
 }
 
 /** What the boot loader tells the guest (e820), ascending. */

@@ -4,7 +4,9 @@ import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs"
 import { type MessagePort, Worker } from "node:worker_threads";
 import type { IoStart, ThreadHost, VcpuStart } from "#control";
 import type { EmitterSetup } from "#jit";
+import type { PageFile } from "#memory";
 import { discardOnLinux } from "./discard.ffi.ts";
+import { nodeDiskHost } from "./disk-files.ts";
 import { keepInLargePages } from "./large-pages.ffi.ts";
 import { buildOf, hostModule, interpreterOf, runtimeFile } from "./package-files.ts";
 import { sharedFiles } from "./shared-files.ts";
@@ -35,6 +37,7 @@ export function nodeThread(port: MessagePort): ThreadHost {
     openFile,
     keepInLargePages,
     createFile,
+    openPages,
     startTicker: (workerData) => void new Worker(hostModule("ticker-worker"), { workerData, name: "memvisor ticker" }),
     ...(hasX86MemoryOrder && { startVcpu }),
     startIo,
@@ -43,6 +46,12 @@ export function nodeThread(port: MessagePort): ThreadHost {
     startEmitter,
     peakRssBytes: () => process.resourceUsage().maxRSS * 1024,
   };
+}
+
+/** A file for persistent memory. */
+function openPages(name: string, access: "read" | "write", create: boolean): PageFile {
+  if (create && !nodeDiskHost.exists(name)) nodeDiskHost.create(name).close();
+  return nodeDiskHost.open(name, access);
 }
 
 function startVcpu(workerData: VcpuStart): void {

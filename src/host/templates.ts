@@ -21,7 +21,7 @@ const suffix = ".snapshot";
 export function canBeTemplate(options: VmOptions): boolean {
   const { clock, seed, digestEvery, trace, profile, interpreterOnly, chaosSeed, without } = options;
   const watched = [seed, digestEvery, trace, chaosSeed, without].some((each) => each !== undefined);
-  const outside = [options.disks, options.shares, options.network, options.ports, options.vsock].some(
+  const outside = [options.disks, options.pmem, options.shares, options.network, options.ports, options.vsock].some(
     (each) => each !== undefined,
   );
   return !watched && !outside && !profile && !interpreterOnly && clock !== "virtual";

@@ -36,6 +36,7 @@ const demandModules = [
   "loop",
   "af_packet",
   "virtio_scsi",
+  "nd_pmem",
   "crc32c_generic",
   "crc32c_intel",
 ];

@@ -45,6 +45,8 @@ export interface FrameSource {
 export interface Memslot {
   readonly gpa: Gpa;
   readonly sizeBytes: number;
+  /** What is stored there is dropped. */
+  readonly readOnly?: boolean;
 }
 
 /** A run of guest frames whose bytes are in a memory object while no frame holds them. */
@@ -215,7 +217,7 @@ export class AddressSpace implements DeviceMemory {
   }
 
   write(gpa: Gpa, source: Uint8Array): boolean {
-    if (!this.isRam(gpa, source.length)) return false;
+    if (!this.#mayWrite(gpa, source.length)) return false;
     return this.#pieces(gpa, source.length, (_, gfn, offset, done, length) => {
       const frame = this.#frames.frame_of(this.header, gfn, entryFlags.E_ACCESSED | entryFlags.E_DIRTY) >>> 0;
       if (frame === 0) return false;
@@ -226,8 +228,7 @@ export class AddressSpace implements DeviceMemory {
   }
 
   isRam(gpa: Gpa, length: number): boolean {
-    if (!Number.isSafeInteger(gpa)) return false;
-    return this.memslots.some((slot) => gpa >= slot.gpa && gpa + Math.max(length, 1) <= slot.gpa + slot.sizeBytes);
+    return this.#slotOf(gpa, length) !== undefined;
   }
 
   load16(gpa: Gpa): number {
@@ -425,14 +426,32 @@ export class AddressSpace implements DeviceMemory {
     return this.#arena.u8.subarray(frame, frame + length);
   }
 
+  /** The bytes of a page's frame, for as long as none is allotted; undefined where it has none. */
+  presentBytes(gfn: Gfn): Uint8Array | undefined {
+    const entry = this.#entry(gfn);
+    return (entry & entryFlags.E_PRESENT) === 0 ? undefined : this.frameBytes((entry & ~0xfff) >>> 0, pageSize);
+  }
+
+  /** The memslot that all of these bytes are in. */
+  #slotOf(gpa: Gpa, length: number): Memslot | undefined {
+    if (!Number.isSafeInteger(gpa)) return undefined;
+    return this.memslots.find((slot) => gpa >= slot.gpa && gpa + Math.max(length, 1) <= slot.gpa + slot.sizeBytes);
+  }
+
+  #mayWrite(gpa: Gpa, length: number): boolean {
+    const slot = this.#slotOf(gpa, length);
+    return slot !== undefined && !slot.readOnly;
+  }
+
   #map(slot: Memslot): void {
     assert(offsetIn(slot.gpa) === 0 && slot.sizeBytes % pageSize === 0, "a memslot is made of whole pages");
     const end = gfnOf(slot.gpa) + slot.sizeBytes / pageSize;
     assert(end <= gfnEnd, "a memslot ends below the end of guest-physical addresses");
+    const flags = entryFlags.E_RAM | (slot.readOnly ? entryFlags.E_READONLY : 0);
     const words = this.#arena.i32;
     for (let gfn = gfnOf(slot.gpa); gfn < end; gfn++) {
       const first = (this.#table >> 2) + Math.floor(gfn / entriesPerTable);
-      words[(words[first] >> 2) + (gfn % entriesPerTable)] = entryFlags.E_RAM;
+      words[(words[first] >> 2) + (gfn % entriesPerTable)] = flags;
     }
   }
 
@@ -459,7 +478,7 @@ export class AddressSpace implements DeviceMemory {
     const pieces: ArenaRange[] = [];
     const frames: number[] = [];
     for (const range of ranges) {
-      if (!this.isRam(range.gpa, range.length)) return undefined;
+      if (!(write ? this.#mayWrite(range.gpa, range.length) : this.isRam(range.gpa, range.length))) return undefined;
       const whole = this.#pieces(range.gpa, range.length, (entry, gfn, offset, _done, length) => {
         // A frame that others use could become theirs alone meanwhile.
         const own = write || (entry & entryFlags.E_COW) !== 0;
@@ -496,7 +515,8 @@ export class AddressSpace implements DeviceMemory {
   /** The frame that a device's store goes to, or 0. */
   #frameToWrite(gpa: Gpa): number {
     const entry = this.#entry(gfnOf(gpa));
-    const { E_BACKED, E_COW } = entryFlags;
+    const { E_BACKED, E_COW, E_READONLY } = entryFlags;
+    if ((entry & E_READONLY) !== 0) return 0;
     if ((entry & (written | E_BACKED | E_COW)) === written) return (entry & ~0xfff) >>> 0;
     return this.#frames.frame_of(this.header, gfnOf(gpa), entryFlags.E_ACCESSED | entryFlags.E_DIRTY) >>> 0;
   }

@@ -12,6 +12,7 @@ export { OverlayPages } from "./backends/overlay.ts";
 export { PlainPages } from "./backends/plain.ts";
 export { SameFilledPages } from "./backends/same-filled.ts";
 export { KeptPages, type KeptStats } from "./backends/kept-pages.ts";
+export { type PageFile, PersistentPages } from "./backends/persistent.ts";
 export {
   arenaLayout,
   blockHeader,

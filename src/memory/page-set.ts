@@ -28,8 +28,14 @@ export class PageSet implements Iterable<number> {
   }
 
   /** In ascending order. */
-  *[Symbol.iterator](): Generator<number> {
-    for (const [n, word] of this.bitmap.entries()) {
+  [Symbol.iterator](): Generator<number> {
+    return this.within(0, 32 * this.bitmap.length);
+  }
+
+  /** Of these numbers. Requires: multiples of 32. */
+  *within(first: number, end: number): Generator<number> {
+    for (let n = first / 32; n < end / 32; n++) {
+      const word = this.bitmap[n] ?? 0;
       for (let left = word; left !== 0; left &= left - 1) yield n * 32 + (31 - Math.clz32(left & -left));
     }
   }

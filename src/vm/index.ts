@@ -1,3 +1,4 @@
+export type { PmemConfig } from "./persistent-memory.ts";
 export { ForkError, Machine, type MachineParts } from "./machine.ts";
 export { runVcpuThread, type VcpuThreadHost, type VcpuThreadSetup } from "./vcpu-thread.ts";
 export type { MachineState, Resume } from "./machine-state.ts";

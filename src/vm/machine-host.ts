@@ -7,8 +7,9 @@
 
 import type { DiskConfig, GuestMemoryStatistics, IoThreadSetup, SharedFiles, StreamHub } from "#devices";
 import type { EmitterSetup, PassName } from "#jit";
-import type { Discard } from "#memory";
+import type { Discard, PageFile } from "#memory";
 import type { NetworkOptions } from "#net/rules";
+import type { PmemConfig } from "./persistent-memory.ts";
 
 export type { PassName };
 
@@ -53,6 +54,8 @@ export interface MachineConfig {
   readonly seed?: number;
   /** Disks (virtio), /dev/vda and so on in a Linux guest. */
   readonly disks?: readonly DiskConfig[];
+  /** Files as persistent memory (virtio), /dev/pmem0 and so on in a Linux guest. */
+  readonly pmem?: readonly PmemConfig[];
   /** A memory balloon (virtio): the guest gives back what it does not use. */
   readonly balloon?: boolean;
   /** An entropy device (virtio). */
@@ -149,6 +152,11 @@ export interface MachineHost {
   poll(): boolean;
   /** Sleeps until `now()` is `untilNs` (forever without one) or something came since the last `poll`. */
   wait(untilNs?: number): void;
+  /**
+   * Opens a file for persistent memory, made where `create` says so and there is none; it is this machine's alone until it is closed, or
+   * shared with others that read. Throws an Error that says what is wrong. Absent where there are no files.
+   */
+  openPages?(name: string, access: "read" | "write", create: boolean): PageFile;
   /** Bytes that the guest is asked to do without. */
   readonly balloonBytes?: number;
   /** A machine is about to use the first `bytes` of a memory, everywhere and at random. Absent where nothing can be done for that. */

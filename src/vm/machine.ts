@@ -22,7 +22,7 @@ import {
 } from "#devices";
 import { type EngineHost, TranslatingEngine, type VmExit } from "#engine";
 import { passesWithout } from "#jit";
-import { AddressSpace, Arena, FreeFrames, OverlayPages, PlainPages, SameFilledPages } from "#memory";
+import { AddressSpace, Arena, FreeFrames, type Memslot, OverlayPages, PlainPages, SameFilledPages } from "#memory";
 import {
   Event,
   enterLongMode,
@@ -57,6 +57,7 @@ import { MachineMemory } from "./machine-memory.ts";
 import { MachineRoom } from "./machine-room.ts";
 import { checkResume, type MachineState, type Resume } from "./machine-state.ts";
 import { type Peripherals, plugIn, usesIo } from "./peripherals.ts";
+import { PersistentMemory } from "./persistent-memory.ts";
 import { Profiler, type Sample } from "./profiler.ts";
 import { SeededRandom } from "./random.ts";
 import { publishApic } from "./remote-apic.ts";
@@ -132,6 +133,7 @@ export class Machine implements RunnableMachine, Disposable {
   readonly #peripherals: Peripherals;
   /** What there is to know of its memory. */
   readonly memory: MachineMemory;
+  readonly #persistent: PersistentMemory;
   #exits: Record<string, number> = {};
   #nextDigest: bigint;
   /** Between two turns, where time is to be told. */
@@ -154,6 +156,7 @@ export class Machine implements RunnableMachine, Disposable {
     const threaded = cpus > 1 && !this.#virtual && !watched && host.startVcpu !== undefined;
     this.#startNs = host.now() - (state?.timeNs ?? 0);
     this.#io = new IoThreads(host, this.#virtual);
+    this.#persistent = new PersistentMemory(config.pmem ?? [], host);
     if (config.trace) this.#tracer = new Tracer(config.trace, (line) => host.report("trace", line));
     const bareHost = this.#engineHost();
     const engineHost = this.#tracer?.watch(bareHost, () => this.#turns.vcpu) ?? bareHost;
@@ -161,8 +164,11 @@ export class Machine implements RunnableMachine, Disposable {
     const { arena, engine } = this.#room;
     this.#engine = engine;
     const ranges = ramRanges(config.memoryBytes).map(({ base, size }) => ({ gpa: gpa(base), sizeBytes: size }));
-    this.#space = parent ? parent.#space.fork() : new AddressSpace(arena, engine.runtime, ranges);
-    this.#mapMemory(from instanceof Machine ? undefined : from);
+    this.#space = parent
+      ? parent.#space.fork()
+      : new AddressSpace(arena, engine.runtime, [...ranges, ...this.#persistent.slots]);
+    this.#mapMemory(ranges, from instanceof Machine ? undefined : from);
+    this.#persistent.attach(this.#space);
     if (config.engine.chaosSeed !== undefined) this.#chaos = new EvictionChaos(config.engine.chaosSeed, this.#space);
     this.#vcpus = this.#room.enter(this.#space, cpus, engineHost);
     this.memory = new MachineMemory({
@@ -198,6 +204,7 @@ export class Machine implements RunnableMachine, Disposable {
       random: (target) => this.#fillRandom(target),
       notice: (line) => this.#reportOnce(line),
       streams: host.streams,
+      regions: this.#persistent.regions,
       openLine: (request) => this.#io.line(request),
     });
     this.#platform.powerOn();
@@ -238,6 +245,7 @@ export class Machine implements RunnableMachine, Disposable {
   [Symbol.dispose](): void {
     this.#threads?.end();
     this.#io.close();
+    this.#persistent[Symbol.dispose]();
     this.#profiler?.[Symbol.dispose]();
     this.#room.leave(this.#vcpus, this.#space);
   }
@@ -250,6 +258,7 @@ export class Machine implements RunnableMachine, Disposable {
     const { trace, profile } = this.#config;
     if (this.#threads) throw new ForkError("its vCPUs have threads of their own");
     if (usesIo(this.#config)) throw new ForkError("it has disks, shares or a network");
+    if (this.#config.pmem) throw new ForkError("it has persistent memory");
     if (trace || profile) throw new ForkError("it is traced or profiled");
     return new Machine(this.#config, host, this);
   }
@@ -392,7 +401,7 @@ export class Machine implements RunnableMachine, Disposable {
     const arena = new Arena({
       threads: threaded ? (config.cpus ?? 1) : 1,
       shared: threaded || usesIo(config),
-      frameBytes: config.memoryBytes + spareFrameBytes,
+      frameBytes: config.memoryBytes + this.#persistent.sizeBytes + spareFrameBytes,
     });
     host.keepInLargePages?.(arena.memory, arena.maximumBytes);
     const engine = new TranslatingEngine({
@@ -533,14 +542,12 @@ export class Machine implements RunnableMachine, Disposable {
   }
 
   /** What the memslots are mapped onto: what was saved, and somewhere for what is evicted. */
-  #mapMemory(resume: Resume | undefined): void {
+  #mapMemory(slots: readonly Memslot[], resume: Resume | undefined): void {
     const saved = resume?.memory(this.#room.kernels);
     const evicted =
-      this.#config.engine.chaosSeed === undefined
-        ? undefined
-        : new SameFilledPages(new PlainPages(gfnEnd(this.#space)));
+      this.#config.engine.chaosSeed === undefined ? undefined : new SameFilledPages(new PlainPages(gfnEnd(slots)));
     const object = saved && evicted ? new OverlayPages(evicted, saved) : (saved ?? evicted);
-    if (object) for (const slot of this.#space.memslots) this.#space.map(slot, object, gfnOf(slot.gpa));
+    if (object) for (const slot of slots) this.#space.map(slot, object, gfnOf(slot.gpa));
   }
 
   #resume(state: MachineState): void {
@@ -698,9 +705,9 @@ export class Machine implements RunnableMachine, Disposable {
   }
 }
 
-/** Past the last guest frame that is RAM. */
-const gfnEnd = ({ memslots }: AddressSpace): number =>
-  Math.max(...memslots.map((slot) => gfnOf(slot.gpa) + slot.sizeBytes / pageSize));
+/** Past the last guest frame of these memslots. */
+const gfnEnd = (slots: readonly Memslot[]): number =>
+  Math.max(...slots.map((slot) => gfnOf(slot.gpa) + slot.sizeBytes / pageSize));
 
 const balloonStats = (balloon: Balloon): BalloonStats => ({
   bytes: balloon.actualPages * pageSize,

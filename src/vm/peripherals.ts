@@ -13,7 +13,9 @@ import {
   Net,
   networkRingBytes,
   networkService,
+  type PersistentRegion,
   type Platform,
+  Pmem,
   Rng,
   type StreamHub,
   shareLineBytes,
@@ -35,6 +37,8 @@ export interface PeripheralHost {
   readonly random: (target: Uint8Array) => void;
   readonly notice: (line: string) => void;
   readonly streams: StreamHub | undefined;
+  /** Persistent memory. */
+  readonly regions: readonly PersistentRegion[];
   /** A line to a service of the host. Its greeting comes before the guest runs. */
   readonly openLine: (request: IoRequest) => IoLine;
 }
@@ -83,6 +87,7 @@ function devicesOf(config: PeripheralConfig, host: PeripheralHost): [name: strin
     const line = host.openLine({ service: "share", config: { hostPath, readOnly }, ringBytes: shareLineBytes });
     devices.push([`share.${tag}`, new VirtioFs(tag, host.memory, line)]);
   }
+  for (const [n, region] of host.regions.entries()) devices.push([`pmem${n}`, new Pmem(region)]);
   if (balloon) devices.push(["balloon", new Balloon(host.memory)]);
   return devices;
 }

@@ -11,11 +11,15 @@ import { answerMessage, fileRecalled, parseRequestHeader, sessionSave } from "./
 import type { MakeFuzzed, Random } from "./fuzz.ts";
 import { Net } from "./net/index.ts";
 import { frameHead } from "./net/wire.ts";
+import { Pmem } from "./pmem/index.ts";
 import { Rng } from "./rng/index.ts";
 import { VirtioVsock } from "./vsock/index.ts";
 
 export const fuzzedDevices: Readonly<Record<string, MakeFuzzed>> = {
   rng: (_, random) => ({ device: new Rng((target) => target.fill(random(256))) }),
+  pmem: (_, random) => ({
+    device: new Pmem({ base: 0x2_0000_0000, sizeBytes: 64 << 20, flush: () => random(4) > 0 }),
+  }),
   blk: (memory, random) => {
     const lent = random(2) === 0 ? 1 : undefined;
     const facts = { sizeBytes: 1 << 20, readOnly: random(8) === 0, id: "fuzz", physicalBlockBytes: 4096, file: lent };

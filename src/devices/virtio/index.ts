@@ -34,4 +34,5 @@ export {
 } from "./fs/index.ts";
 export { VirtioVsock } from "./vsock/index.ts";
 export { Balloon, type GuestMemoryStatistics } from "./balloon/index.ts";
+export { type PersistentRegion, Pmem } from "./pmem/index.ts";
 export { Rng } from "./rng/index.ts";

@@ -63,6 +63,8 @@ if grep -qs 0x1af4 /sys/bus/pci/devices/*/vendor || ls -d /sys/bus/acpi/devices/
   cd "/lib/modules/$(uname -r)" && while read -r module; do
     insmod "$module" 2>/dev/null
   done </${moduleOrderPath}
+  # Persistent memory: /dev/pmem0 and so on.
+  ls -d /sys/bus/nd/devices/region* >/dev/null 2>&1 && modprobe nd_pmem
 fi
 
 # Where the root of all that comes is, seen from here.

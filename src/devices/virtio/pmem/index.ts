@@ -1,0 +1,1 @@
+export { type PersistentRegion, Pmem } from "./device.ts";
