@@ -148,15 +148,16 @@ export class MachineLife {
     if (past !== undefined) this.#warmth?.keep(past);
     this.#warmth = undefined;
     // A guest that resets without end never looks at the host itself.
-    if (outcome.reason === "reset" && reboot && files.kernel !== undefined && !this.#host.poll()) {
-      this.#past = sumStats(this.#past, past?.stats() ?? noStats);
-    } else {
-      this.#over = true;
-      const profile = past?.profile?.();
-      this.#post({ type: "ended", outcome, stats: this.#stats(), ...(profile !== undefined && { profile }) });
-    }
+    const again = outcome.reason === "reset" && reboot && files.kernel !== undefined && !this.#host.poll();
+    const stats = this.#stats();
+    if (again) this.#past = sumStats(this.#past, past?.stats() ?? noStats);
+    const profile = again ? undefined : past?.profile?.();
     this.#machine = undefined;
+    // Who hears of the end may end the thread: its files are closed by then.
     past?.[Symbol.dispose]();
+    if (again) return;
+    this.#over = true;
+    this.#post({ type: "ended", outcome, stats, ...(profile !== undefined && { profile }) });
   }
 
   #stats(): VmStats {
