@@ -25,7 +25,7 @@ import { GuestStreams } from "./guest-streams.ts";
 import { networkOptions } from "./network-options.ts";
 import { OrderBook } from "./orders.ts";
 import { pmemProblem } from "./pmem.ts";
-import { rememberedOf } from "./remembered.ts";
+import { changesEngine, forkedOptions, rememberedOf } from "./remembered.ts";
 import { SerialLine } from "./serial-line.ts";
 import { shareConfigs, sharesProblem, shareWords } from "./shares.ts";
 import {
@@ -50,6 +50,7 @@ import {
   maxDisks,
   maxMemoryBytes,
   minMemoryBytes,
+  type RestoreOptions,
   type SerialPort,
   type SnapshotSummary,
   type SpawnOptions,
@@ -98,6 +99,7 @@ export class MachineHandle implements AsyncDisposable {
   /** Set when the owner ends the machine: then that is the reason, whatever the machine says. */
   #ending: VmEnd | undefined;
   #over = false;
+  #resumed = false;
 
   /** Requires: `checkOptions` has passed them. */
   protected constructor(options: VmOptions, startThread: StartThread) {
@@ -245,16 +247,7 @@ export class MachineHandle implements AsyncDisposable {
     if (this.#options.pmem !== undefined)
       throw new VmError("order", "a machine with persistent memory cannot be saved: its file would change without it");
     const owner = printValue(rememberedOf(this.#options));
-    // Half a message would be in the snapshot, and the other half nowhere. A guest that does not read is saved all the same.
-    await Promise.race([
-      this.#commands.hold(),
-      new Promise<void>((resolve) => void setTimeout(() => resolve(), holdTimeoutMs)),
-    ]);
-    try {
-      return (await this.#orders.give({ type: "snapshot", path, owner })) as SnapshotSummary;
-    } finally {
-      this.#commands.release();
-    }
+    return this.#held(() => this.#orders.give({ type: "snapshot", path, owner }) as Promise<SnapshotSummary>);
   }
 
   /** As `snapshot`, at the moment when the guest's agent is ready for the first command, which waits for it. */
@@ -268,9 +261,9 @@ export class MachineHandle implements AsyncDisposable {
     return { memoryBytes, cpus };
   }
 
-  /** Whether the guest goes on from a snapshot. */
+  /** Whether the guest goes on from a snapshot, or as another one did. */
   get resumed(): boolean {
-    return this.#options.snapshot !== undefined;
+    return this.#resumed;
   }
 
   /**
@@ -290,9 +283,34 @@ export class MachineHandle implements AsyncDisposable {
     await this.stop();
   }
 
+  /** Where and how machines start that go on as this one does; undefined where each needs a thread of its own. */
+  protected placeForForks(changes: RestoreOptions): { options: VmOptions; start: StartThread } | undefined {
+    const start = this.#thread.startBeside;
+    if (start === undefined || changesEngine(changes)) return undefined;
+    return { options: forkedOptions(this.#options, changes), start };
+  }
+
+  /** Has those that were started in the place for forks go on as this machine does. */
+  protected letGoOn(): Promise<unknown> {
+    return this.#held(() => this.#orders.give({ type: "fork" }));
+  }
+
   /** Resolved when the guest runs; rejected when the machine cannot be started. */
   protected get started(): Promise<void> {
     return this.#started.promise;
+  }
+
+  /** Half a message would be in a copy of the machine, and the other half nowhere. A guest that does not read is copied all the same. */
+  async #held<T>(work: () => Promise<T>): Promise<T> {
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, holdTimeoutMs);
+    try {
+      await Promise.race([this.#commands.hold(), late.promise]);
+      return await work();
+    } finally {
+      clearTimeout(timer);
+      this.#commands.release();
+    }
   }
 
   async #end(end: VmEnd): Promise<VmEnd> {
@@ -320,8 +338,10 @@ export class MachineHandle implements AsyncDisposable {
     if (this.#over) return;
     switch (message.type) {
       case "started":
-        if (message.resumed) this.#commands.resume(message.awakening);
-        else this.#commands.restart();
+        if (message.resumed) {
+          this.#resumed = true;
+          this.#commands.resume(message.awakening);
+        } else this.#commands.restart();
         this.#started.resolve();
         break;
       case "output":

@@ -28,6 +28,16 @@ export function recallOptions(owner: Value, snapshot: string, changes: RestoreOp
   return { ...(owner as Partial<VmOptions>), ...changes, snapshot };
 }
 
+/** Options for a machine that goes on as one with `options` does, at its side. */
+export function forkedOptions(options: VmOptions, changes: RestoreOptions): VmOptions {
+  return { ...(rememberedOf(options) as Partial<VmOptions>), ...changes };
+}
+
+/** Whether a machine with these changes cannot run on the engine of the one that it goes on as. */
+export function changesEngine({ profile, interpreterOnly, chaosSeed, without }: RestoreOptions): boolean {
+  return [profile, interpreterOnly, chaosSeed, without].some((change) => change !== undefined);
+}
+
 /** Numbers, texts, and lists and records of them. */
 function isPlain(value: unknown): boolean {
   if (["number", "string", "boolean"].includes(typeof value)) return true;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { checkOptions, MachineHandle, type VmOptions } from "#control";
-import { workerThread } from "./virtual-machine.ts";
+import { workerThread } from "./worker-thread.ts";
 
 const entry = workerThread(new URL("./testing/scripted-machine.ts", import.meta.url));
 

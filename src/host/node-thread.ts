@@ -1,8 +1,8 @@
 /** What a thread that runs a machine, or a vCPU of one, has of Node. */
 import { randomFillSync } from "node:crypto";
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
-import { type MessagePort, Worker } from "node:worker_threads";
-import type { IoStart, ThreadHost, VcpuStart } from "#control";
+import { type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
+import type { IoStart, Newcomer, ThreadHost, VcpuStart } from "#control";
 import type { EmitterSetup } from "#jit";
 import type { PageFile } from "#memory";
 import { discardOnLinux } from "./discard.ffi.ts";
@@ -11,6 +11,7 @@ import { keepInLargePages } from "./large-pages.ffi.ts";
 import { buildOf, hostModule, interpreterOf, runtimeFile } from "./package-files.ts";
 import { sharedFiles } from "./shared-files.ts";
 import { createFile, openFile } from "./snapshot-file.ts";
+import type { Beside } from "./worker-thread.ts";
 
 /** Nanoseconds of a clock that all threads share: each thread's `performance.now()` begins at another moment. */
 export const hostNow = (): number => Number(process.hrtime.bigint());
@@ -38,6 +39,7 @@ export function nodeThread(port: MessagePort): ThreadHost {
     keepInLargePages,
     createFile,
     openPages,
+    takeNewcomers: () => newcomersAt(port),
     startTicker: (workerData) => void new Worker(hostModule("ticker-worker"), { workerData, name: "memvisor ticker" }),
     ...(hasX86MemoryOrder && { startVcpu }),
     startIo,
@@ -52,6 +54,15 @@ export function nodeThread(port: MessagePort): ThreadHost {
 function openPages(name: string, access: "read" | "write", create: boolean): PageFile {
   if (create && !nodeDiskHost.exists(name)) nodeDiskHost.create(name).close();
   return nodeDiskHost.open(name, access);
+}
+
+function newcomersAt(port: MessagePort): readonly Newcomer[] {
+  const all: Newcomer[] = [];
+  for (let sent = receiveMessageOnPort(port); sent; sent = receiveMessageOnPort(port)) {
+    const { start, port: own } = sent.message as Beside;
+    all.push({ start, post: (message) => own.postMessage(message) });
+  }
+  return all;
 }
 
 function startVcpu(workerData: VcpuStart): void {

@@ -2,18 +2,13 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join, posix, resolve } from "node:path";
-import { Worker } from "node:worker_threads";
 import type { Value } from "#base";
 import {
   busybox,
   checkOptions,
   MachineHandle,
-  type MachineMessage,
-  type MachineStart,
-  type MachineThread,
   type RestoreOptions,
   recallOptions,
-  type StartThread,
   VmError,
 } from "#control";
 import { readOwner, SnapshotError } from "#snapshot";
@@ -21,6 +16,7 @@ import { packPath, unpackTo } from "./copy.ts";
 import { hostModule } from "./package-files.ts";
 import { openFile } from "./snapshot-file.ts";
 import { type StartOptions, withImage } from "./start-options.ts";
+import { workerThread } from "./worker-thread.ts";
 
 export class VirtualMachine extends MachineHandle {
   /**
@@ -63,10 +59,31 @@ export class VirtualMachine extends MachineHandle {
   }
 
   /**
-   * `count` machines that go on as this one does, which runs on. They share its pages in the host's file cache, and hold what they
-   * touch. Throws as `snapshot` does; then there is none.
+   * `count` machines that go on as this one does, which runs on. They live on its thread and share its memory, but for what they
+   * write; where it has what cannot be shared, or they are to have another engine, each is restored from a snapshot on a thread of its
+   * own (docs/forks.md). Throws as `snapshot` does; then there is none.
    */
   async fork(count = 1, options: RestoreOptions = {}): Promise<VirtualMachine[]> {
+    return (await this.#forkBeside(count, options)) ?? this.#forkByFile(count, options);
+  }
+
+  /** Undefined where that cannot be. */
+  async #forkBeside(count: number, options: RestoreOptions): Promise<VirtualMachine[] | undefined> {
+    const place = this.placeForForks(options);
+    if (place === undefined) return undefined;
+    const forks = Array.from({ length: count }, () => new VirtualMachine(place.options, place.start));
+    try {
+      await this.letGoOn();
+      await Promise.all(forks.map((fork) => fork.started));
+      return forks;
+    } catch (error) {
+      await Promise.all(forks.map((fork) => fork.stop()));
+      if (error instanceof VmError && error.code === "fork") return undefined;
+      throw error;
+    }
+  }
+
+  async #forkByFile(count: number, options: RestoreOptions): Promise<VirtualMachine[]> {
     const folder = await mkdtemp(join(tmpdir(), "memvisor-fork-"));
     const removed = () => rm(folder, { recursive: true, force: true });
     const path = join(folder, "snapshot");
@@ -94,26 +111,4 @@ function ownerOf(path: string): Value {
   } catch (error) {
     throw error instanceof SnapshotError ? new VmError("snapshot", error.message) : error;
   }
-}
-
-/** What a machine's thread makes lives for a moment or for good: collecting more often costs nothing and saves 20 MiB. */
-const maxYoungGenerationSizeMb = 8;
-
-/** Machines on worker threads that begin at `entry`. */
-export function workerThread(entry: URL): StartThread {
-  return (start: MachineStart): MachineThread => {
-    const worker = new Worker(entry, {
-      workerData: start,
-      name: "memvisor machine",
-      resourceLimits: { maxYoungGenerationSizeMb },
-    });
-    return {
-      onMessage: (receive) => void worker.on("message", (message: MachineMessage) => receive(message)),
-      onEnd: (receive) => {
-        worker.on("error", (error) => receive(error instanceof Error ? error : new Error(String(error))));
-        worker.on("exit", () => receive(undefined));
-      },
-      terminate: async () => void (await worker.terminate()),
-    };
-  };
 }

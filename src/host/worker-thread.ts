@@ -1,0 +1,94 @@
+/**
+ * Machines on worker threads: one that is started has a thread made for it, its forks live on the same one.
+ *
+ * Law: the thread ends when the last of its machines has ended, or is given up.
+ */
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
+import { type MachineMessage, type MachineStart, type MachineThread, type StartThread, words } from "#control";
+
+/** What a machine's thread makes lives for a moment or for good: collecting more often costs nothing and saves 20 MiB. */
+const maxYoungGenerationSizeMb = 8;
+
+/** What a machine's thread is sent: one who is to be a fork, and where its messages go. */
+export interface Beside {
+  readonly start: MachineStart;
+  readonly port: MessagePort;
+}
+
+/** Machines on worker threads that begin at `entry`. */
+export function workerThread(entry: URL): StartThread {
+  return (start: MachineStart): MachineThread => new SharedWorker(entry, start).first();
+}
+
+/** A machine on the thread, as the thread's end meets it. */
+interface Resident {
+  ended(error?: Error): void;
+  received(message: MachineMessage): void;
+  /** A fork's own; the first machine has the worker's. */
+  readonly port?: MessagePort;
+}
+
+class SharedWorker {
+  readonly #worker: Worker;
+  readonly #bell: Int32Array;
+  readonly #residents = new Set<Resident>();
+
+  constructor(entry: URL, start: MachineStart) {
+    this.#bell = new Int32Array(start.words);
+    this.#worker = new Worker(entry, {
+      workerData: start,
+      name: "memvisor machine",
+      resourceLimits: { maxYoungGenerationSizeMb },
+    });
+    this.#worker.on("error", (error) => this.#end(error instanceof Error ? error : new Error(String(error))));
+    this.#worker.on("exit", () => this.#end());
+  }
+
+  first(): MachineThread {
+    return this.#settle(this.#worker);
+  }
+
+  #beside(start: MachineStart): MachineThread {
+    const { port1: port, port2 } = new MessageChannel();
+    this.#worker.postMessage({ start, port: port2 } satisfies Beside, [port2]);
+    const ring = (): void => {
+      Atomics.add(this.#bell, words.bell, 1);
+      Atomics.notify(this.#bell, words.bell);
+    };
+    return { ...this.#settle(port, port), ring };
+  }
+
+  #settle(source: Worker | MessagePort, port?: MessagePort): MachineThread {
+    const resident: Resident = { ended: () => {}, received: () => {}, ...(port && { port }) };
+    this.#residents.add(resident);
+    source.on("message", (message: MachineMessage) => resident.received(message));
+    return {
+      onMessage: (receive) => {
+        resident.received = receive;
+      },
+      onEnd: (receive) => {
+        resident.ended = receive;
+      },
+      terminate: () => this.#leave(resident),
+      startBeside: (start) => this.#beside(start),
+    };
+  }
+
+  /** Others may live on the thread: then it is not waited for. */
+  async #leave(resident: Resident): Promise<void> {
+    if (!this.#residents.delete(resident)) return;
+    resident.port?.close();
+    if (this.#residents.size === 0) await this.#worker.terminate();
+    resident.ended();
+  }
+
+  #end(error?: Error): void {
+    for (const resident of this.#residents) {
+      // What a port brings may come after the news of the thread's end.
+      const { port } = resident;
+      for (let last = port && receiveMessageOnPort(port); last; last = port && receiveMessageOnPort(port))
+        resident.received(last.message as MachineMessage);
+      resident.ended(error);
+    }
+  }
+}
