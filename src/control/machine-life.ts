@@ -41,6 +41,12 @@ export type NewMachine = (config: MachineConfig, host: MachineHost, resume?: Res
 /** So that a machine is seen to have panicked, or the like, though it sleeps. */
 const longestRestNs = 1e9;
 
+/**
+ * Of a machine that always has something to do. A turn may be as short as the guest's timer interrupt: were that all, a guest whose turn
+ * comes later than its next tick would never come to anything else.
+ */
+const shareNs = 6e6;
+
 /** What a life has of its thread. */
 export interface LifeContext {
   readonly thread: ThreadHost;
@@ -108,17 +114,24 @@ export class MachineLife {
   }
 
   /**
-   * Takes a turn, if one is due at `now`; gives when the next one is, unless something comes for the machine before. Requires: the
-   * machine was made, and it is not over.
+   * Takes turns, if one is due at `now`, until it has nothing to do or has had its share of time; gives when the next one is due,
+   * unless something comes for the machine before. Requires: the machine was made, and it is not over.
    */
-  turn(now: number): number {
+  turns(now: number): number {
     if (this.#nextNs > now && !this.#host.wasRung) return this.#nextNs;
-    const latestNs = now + longestRestNs;
+    const begun = this.#context.thread.now();
+    const latestNs = begun + longestRestNs;
     if (this.#host.isFlooded) return latestNs;
     try {
-      const { outcome, nextNs } = (this.#machine as ThreadMachine).turn();
-      this.#nextNs = Math.min(nextNs, latestNs);
-      if (outcome) this.#end(judge(outcome, this.#host));
+      for (let time = begun; time < begun + shareNs; time = this.#context.thread.now()) {
+        const { outcome, nextNs } = (this.#machine as ThreadMachine).turn();
+        this.#nextNs = Math.min(nextNs, latestNs);
+        if (outcome) {
+          this.#end(judge(outcome, this.#host));
+          break;
+        }
+        if (nextNs > time || this.#host.isFlooded) break;
+      }
     } catch (error) {
       this.#fail(error);
     }

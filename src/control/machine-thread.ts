@@ -1,7 +1,7 @@
 /**
  * A thread that machines live on, whatever they are and whoever made the thread: the first one, and its forks.
  *
- * They take turns, each a slice of some milliseconds where it has something to do; where none has, the thread sleeps until the first
+ * Each takes turns for some milliseconds where it has something to do; where none has, the thread sleeps until the first
  * of their times or a ring of the first machine's bell, which the forks' owners ring, too. Law: what one does to itself ends that one only.
  */
 import { type LifeContext, MachineLife, type NewMachine } from "./machine-life.ts";
@@ -22,7 +22,7 @@ export async function runMachineThread(start: MachineStart, thread: ThreadHost, 
     for (let n = 0; n < lives.length; n++) {
       const life = lives[n];
       if (life.isToBoot) await life.boot();
-      if (!life.isOver) nextNs = Math.min(nextNs, life.turn(now));
+      if (!life.isOver) nextNs = Math.min(nextNs, life.turns(now));
       if (life.isOver) lives.splice(n--, 1);
     }
     if (lives.length === 0) return;
