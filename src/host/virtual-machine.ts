@@ -3,14 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join, posix, resolve } from "node:path";
 import type { Value } from "#base";
-import {
-  busybox,
-  checkOptions,
-  MachineHandle,
-  type RestoreOptions,
-  recallOptions,
-  VmError,
-} from "#control";
+import { busybox, checkOptions, MachineHandle, type RestoreOptions, recallOptions, VmError } from "#control";
 import { readOwner, SnapshotError } from "#snapshot";
 import { packPath, unpackTo } from "./copy.ts";
 import { hostModule } from "./package-files.ts";
