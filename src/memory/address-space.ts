@@ -21,6 +21,8 @@ export interface FrameSource {
   invalidate_frame(frame: number): void;
   /** Makes the new address space `to` a copy of `from`; all frames are both's. */
   fork_space(from: number, to: number): void;
+  /** Where `to` has a guest frame in its object only, it gets that of `from`, in common. */
+  share_frame(from: number, to: number, gfn: number): void;
   /** Gives back all frames of an address space. */
   leave_space(space: number): void;
   /** Takes the frames of the `count` guest frames whose numbers are the words at `list`; how many there were. */
@@ -80,6 +82,8 @@ export class AddressSpace implements DeviceMemory {
   readonly #table: number;
   /** Which pages are stored to. */
   readonly dirty: DirtyTracker;
+  /** Address spaces that frames may be shared with, this one among them. */
+  #family = new Set<AddressSpace>([this]);
   /** How often each frame is pinned. */
   readonly #pins = new Map<number, number>();
   /** Arena offset of the words that `release` hands over; header and tables are in one piece with it. */
@@ -135,6 +139,8 @@ export class AddressSpace implements DeviceMemory {
   fork(): AddressSpace {
     assert(this.#pins.size === 0, "nobody else works on what is forked");
     const fork = new AddressSpace(this.#arena, this.#frames, this.memslots);
+    fork.#family = this.#family;
+    this.#family.add(fork);
     for (const mapping of this.#mappings) {
       // What is written to it from now on is this one's alone; the fork is mapped onto one of its own.
       if (!mapping.object.sealed) this.#leave(mapping);
@@ -155,6 +161,7 @@ export class AddressSpace implements DeviceMemory {
 
   /** Gives all of it back to the arena. Requires: no vCPU runs in it any more. */
   [Symbol.dispose](): void {
+    this.#family.delete(this);
     this.#frames.leave_space(this.header);
     this.#arena.takeBack(this.header, this.#pieceBytes);
   }
@@ -194,6 +201,15 @@ export class AddressSpace implements DeviceMemory {
     }
     this.#frames.install_frame(this.header, gfn, frame, kept ? 1 : 0);
     this.#faults++;
+    if (this.#family.size > 1) this.#shareFault(gfn);
+  }
+
+  /** Those of the family that would read the page from the same place have this frame in common. */
+  #shareFault(gfn: Gfn): void {
+    const mapping = this.#mappingOf(gfn);
+    if (mapping?.object.sealed !== true) return;
+    for (const other of this.#family)
+      if (other !== this && other.#mappingOf(gfn) === mapping) this.#frames.share_frame(this.header, other.header, gfn);
   }
 
   /** As `fault`, where the page has no frame. */

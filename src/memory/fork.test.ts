@@ -3,6 +3,7 @@ import { gpa } from "#address";
 import { guest } from "../../test/guest-code.ts";
 import type { AddressSpace } from "./address-space.ts";
 import type { Arena } from "./arena.ts";
+import { PlainPages } from "./backends/plain.ts";
 
 const halt = Uint8Array.of(0xf4);
 const at = gpa(0x40_0000);
@@ -91,6 +92,24 @@ test("spaces of a family, forked, written, given back and ended at random, hold 
   expect(arena.framesUsed - others).toBe(frames.size);
   for (const { space } of family) space[Symbol.dispose]();
   expect(arena.framesUsed).toBe(others);
+});
+
+test("what a sealed object has is read once for all of a family, and is each one's own once it is written", () => {
+  const pages = new PlainPages((16 << 20) / 4096);
+  const bytes = new Uint8Array(4096).fill(7);
+  for (const page of [0, 1]) pages.write(at / 4096 + page, bytes);
+  pages.seal();
+  const { space, arena } = newSpace();
+  space.map(space.memslots[0], pages, 0);
+  const forks = [space.fork(), space.fork()];
+  const before = arena.framesUsed;
+  for (const page of [0, 1]) forks[0].bringIn(at / 4096 + page);
+  expect([forks[0], space, forks[1]].map((each) => byteAt(each, 0))).toEqual([7, 7, 7]);
+  write(forks[1], 1, 8);
+  expect([forks[0], space, forks[1]].map((each) => byteAt(each, 1))).toEqual([7, 7, 8]);
+  expect([pages.stats().reads, arena.framesUsed - before]).toEqual([2, 3]);
+  for (const each of [space, ...forks]) each[Symbol.dispose]();
+  expect(arena.framesUsed).toBe(0);
 });
 
 test("a table's place is used again, empty", () => {

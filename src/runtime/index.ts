@@ -13,7 +13,7 @@ export { put_free, take_free } from "./memory/free";
 export { harvest_flags, harvest_ring } from "./memory/logs";
 export { adopt_blocks } from "./memory/adopt";
 export { release_frames } from "./memory/release";
-export { fork_space, leave_space } from "./memory/share";
+export { fork_space, leave_space, share_frame } from "./memory/share";
 export { mulhs64, mulhu64 } from "./wide";
 export { mpsadbw, phminposuw } from "./vector";
 export {

@@ -52,6 +52,19 @@ function forkTable(from: u32, to: u32): void {
   }
 }
 
+/** Where `to` has a guest frame in its object only, it gets that of `from`, which was read from there. */
+export function share_frame(from: u32, to: u32, gfn: u32): void {
+  const at = entryOf(to, gfn);
+  const entry = load<u32>(at);
+  if ((entry & (L.E_PRESENT | L.E_BACKED)) != L.E_BACKED) return;
+  const source = entryOf(from, gfn);
+  const frame = load<u32>(source) & 0xfffff000;
+  store<u32>(source, load<u32>(source) | L.E_COW);
+  store<u32>(at, entry | frame | L.E_PRESENT | L.E_COW);
+  store<u16>(usersAt(frame), <u16>(<u32>load<u16>(usersAt(frame)) + 1));
+  store<u32>(to, load<u32>(to, L.S_FRAMES) + 1, L.S_FRAMES);
+}
+
 /** Empties the TLBs of all vCPUs of a VM. */
 export function flush_space(space: u32): void {
   const end = load<u32>(L.PROCESS, L.P_VCPU_COUNT);
