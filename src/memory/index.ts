@@ -7,10 +7,17 @@ export { oldestAge, PageAges } from "./page-ages.ts";
 export { PageSet } from "./page-set.ts";
 export { Arena, ArenaError } from "./arena.ts";
 export { ArenaKernels, type PageKernels } from "./page-kernels.ts";
-export { type MemoryObject, type MemoryObjectStats, MemoryObjectError } from "./backends/memory-object.ts";
+export { type MemoryObject, MemoryObjectError, type MemoryObjectStats } from "./backends/memory-object.ts";
+export {
+  backingWords,
+  type MemoryBacking,
+  type MemoryServices,
+  newMemoryObject,
+  parseBacking,
+} from "./backends/backing.ts";
+export type { MemoryFile } from "./backends/file.ts";
+export type { PageCipher } from "./backends/encrypted.ts";
 export { OverlayPages } from "./backends/overlay.ts";
-export { PlainPages } from "./backends/plain.ts";
-export { SameFilledPages } from "./backends/same-filled.ts";
 export { KeptPages, type KeptStats } from "./backends/kept-pages.ts";
 export { type PageFile, PersistentPages } from "./backends/persistent.ts";
 export {

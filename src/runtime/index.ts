@@ -9,6 +9,7 @@ export {
 export { begin_eviction, end_eviction, evict_frames } from "./memory/evict";
 export { digest_bytes, digest_memory, digest_page } from "./digest";
 export { is_zero, xxh64 } from "./pages";
+export { lz4_compress, lz4_decompress } from "./lz4";
 export { put_free, take_free } from "./memory/free";
 export { harvest_flags, harvest_ring } from "./memory/logs";
 export { adopt_blocks } from "./memory/adopt";

@@ -38,6 +38,9 @@ export interface RuntimeExports extends FrameSource, FreeLists {
   digest_page(gfn: number, at: number): bigint;
   /** XXH64, seed 0, of bytes in the arena; `size` is a multiple of 32. */
   xxh64(at: number, size: number): bigint;
+  /** See src/runtime/lz4.ts. */
+  lz4_compress(source: number, target: number, limit: number, table: number): number;
+  lz4_decompress(source: number, size: number, target: number): number;
   update_mode(vp: number): void;
   deliver_fault(vp: number): number;
   deliver_interrupt(vp: number, vector: number): number;

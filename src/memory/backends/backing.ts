@@ -1,0 +1,100 @@
+/**
+ * Which memory object is to keep what is evicted, as plain data and as people write it: `compressed`, `file:PATH`,
+ * `encrypted:file:PATH`; the outer one first.
+ */
+import type { PageKernels } from "../page-kernels.ts";
+import type { BatchCodec } from "./cold-batches.ts";
+import { CompressedPages } from "./compressed.ts";
+import { EncryptedPages, type PageCipher } from "./encrypted.ts";
+import { FilePages, type MemoryFile } from "./file.ts";
+import { type MemoryObject, MemoryObjectError } from "./memory-object.ts";
+import { PlainPages } from "./plain.ts";
+import { SameFilledPages } from "./same-filled.ts";
+import { SharedPages, SharedStore } from "./shared.ts";
+
+export type MemoryBacking =
+  | { readonly kind: "plain" }
+  | { readonly kind: "file"; readonly path: string }
+  | { readonly kind: "compressed" | "encrypted" | "shared"; readonly inner?: MemoryBacking };
+
+/** What kinds of memory objects need of the host. */
+export interface MemoryServices {
+  readonly codec?: BatchCodec;
+  /** With a key that nobody else has. */
+  newCipher?(): PageCipher;
+  /** A new file, gone when it is disposed of. Throws an Error that says why there can be none. */
+  newFile?(path: string): MemoryFile;
+}
+
+export const backingWords =
+  "compressed, encrypted, shared, plain or file:PATH; or one in another, such as encrypted:file:PATH";
+
+/** Undefined for what is none. */
+export function parseBacking(text: string): MemoryBacking | undefined {
+  const colon = text.indexOf(":");
+  const kind = colon < 0 ? text : text.slice(0, colon);
+  const rest = colon < 0 ? undefined : text.slice(colon + 1);
+  switch (kind) {
+    case "plain":
+      return rest === undefined ? { kind } : undefined;
+    case "file":
+      return rest ? { kind, path: rest } : undefined;
+    case "compressed":
+    case "encrypted":
+    case "shared": {
+      if (rest === undefined) return { kind };
+      const inner = parseBacking(rest);
+      return inner && { kind, inner };
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** Of `pageCount` pages, all holes. Throws `MemoryObjectError` where the host has not what it takes. */
+export function newMemoryObject(
+  backing: MemoryBacking,
+  pageCount: number,
+  kernels: PageKernels,
+  services: MemoryServices,
+): MemoryObject {
+  return new SameFilledPages(build(backing, pageCount, kernels, services));
+}
+
+function build(
+  backing: MemoryBacking,
+  pageCount: number,
+  kernels: PageKernels,
+  services: MemoryServices,
+): MemoryObject {
+  const inner = (): MemoryObject =>
+    "inner" in backing && backing.inner
+      ? build(backing.inner, pageCount, kernels, services)
+      : new PlainPages(pageCount);
+  switch (backing.kind) {
+    case "plain":
+      return new PlainPages(pageCount);
+    case "file":
+      return new FilePages(pageCount, newFile(backing.path, services), kernels);
+    case "compressed": {
+      const { codec } = services;
+      if (backing.inner === undefined) return new CompressedPages(pageCount, { kernels, ...(codec && { codec }) });
+      if (codec === undefined) throw new MemoryObjectError("there is no codec for batches of cold pages here");
+      return new CompressedPages(pageCount, { kernels, codec, inner: inner() });
+    }
+    case "encrypted":
+      if (services.newCipher === undefined) throw new MemoryObjectError("there is no cipher for pages here");
+      return new EncryptedPages(inner(), services.newCipher());
+    case "shared":
+      return new SharedPages(pageCount, new SharedStore(inner(), kernels));
+  }
+}
+
+function newFile(path: string, services: MemoryServices): MemoryFile {
+  if (services.newFile === undefined) throw new MemoryObjectError("there are no files for guest memory here");
+  try {
+    return services.newFile(path);
+  } catch (error) {
+    throw new MemoryObjectError(error instanceof Error ? error.message : String(error));
+  }
+}
