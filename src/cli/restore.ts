@@ -5,11 +5,12 @@ import { VirtualMachine } from "#host";
 import { attend } from "./named.ts";
 
 export function restore(path: string, values: ValuesOf<typeof restoreCommand>): Promise<number> {
-  const { reboot, timeout, interpreter, profile } = values;
+  const { reboot, timeout, interpreter, profile, memoryBacking } = values;
   const options = {
     ...(reboot !== undefined && { reboot }),
     ...(timeout !== undefined && { timeoutMs: timeout }),
     ...(interpreter && { interpreterOnly: true }),
+    ...(memoryBacking !== undefined && { memoryBacking }),
     ...(profile !== undefined && { profile: true }),
   };
   return attend(values, basename(path), () => VirtualMachine.restore(path, options));

@@ -34,7 +34,21 @@ async function optionsFor(imageName: string | undefined, values: RunValues): Pro
   const setupHeader = values.kernel === undefined ? image?.unpacked?.setupHeaderPath : undefined;
   const initrd = await fileFor("--initrd", values.initrd ?? image?.initrdPath);
   if (!kernel) throw new Failure("no kernel: name an image or pass --kernel FILE", exitStatus.usage);
-  const { memory, cpus, clock, reboot, timeout, digestEvery, seed, rng, balloon, disk, interpreter, chaos } = values;
+  const {
+    memory,
+    memoryBacking,
+    cpus,
+    clock,
+    reboot,
+    timeout,
+    digestEvery,
+    seed,
+    rng,
+    balloon,
+    disk,
+    interpreter,
+    chaos,
+  } = values;
   return {
     kernel,
     ...(setupHeader && { setupHeader }),
@@ -48,6 +62,7 @@ async function optionsFor(imageName: string | undefined, values: RunValues): Pro
     ...(digestEvery !== undefined && { digestEvery }),
     ...(seed !== undefined && { seed }),
     ...(rng && { rng }),
+    ...(memoryBacking !== undefined && { memoryBacking }),
     ...(balloon && { balloon }),
     ...networkFor(values),
     ...(image && programSettings(image)),

@@ -18,6 +18,13 @@ export function statsText(stats: VmStats): string {
     ["TLB misses", grouped(stats.tlbMisses)],
     ["frames held", `${grouped(stats.framesTouched)} (${((stats.framesTouched * 4096) / mib).toFixed(1)} MiB)`],
   );
+  if (stats.swap) {
+    const { out, in: back, backing } = stats.swap;
+    rows.push(
+      ["evicted", `${grouped(out)} pages, ${grouped(back)} brought back`],
+      [`  ${backing.kind}`, `${grouped(backing.pagesHeld)} pages in ${(backing.hostBytes / mib).toFixed(1)} MiB`],
+    );
+  }
   if (stats.balloon) rows.push(["given back", `${(stats.balloon.releasedBytes / mib).toFixed(1)} MiB`]);
   if (stats.peakRssBytes !== undefined) rows.push(["peak RSS", `${(stats.peakRssBytes / mib).toFixed(1)} MiB`]);
   rows.push(["exits", ""]);

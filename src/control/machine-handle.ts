@@ -8,6 +8,7 @@
  */
 import { allocateByteRing, printValue } from "#base";
 import { streamRingBytes } from "#devices";
+import { backingWords, parseBacking } from "#memory/backing";
 import type { MachineOutcome, ReportKind } from "#vm";
 import {
   execute,
@@ -432,7 +433,8 @@ function filesOf({ kernel, setupHeader, initrd, snapshot, learn }: VmOptions): B
 
 function configOf(options: VmOptions): MachineStart["config"] {
   const { cpus, seed, rng, balloon, ports, vsock, network, disks, pmem, shares, digestEvery, trace, profile } = options;
-  const { interpreterOnly, chaosSeed, without } = options;
+  const { interpreterOnly, chaosSeed, without, memoryBacking } = options;
+  const backing = memoryBacking === undefined ? undefined : parseBacking(memoryBacking);
   return {
     commandLine: [options.commandLine ?? defaultCommandLine, ...shareWords(shares ?? [])].join(" "),
     memoryBytes: options.memoryBytes ?? defaultMemoryBytes,
@@ -444,6 +446,7 @@ function configOf(options: VmOptions): MachineStart["config"] {
     ...(shares && { shares: shareConfigs(shares) }),
     ...(seed !== undefined && { seed }),
     ...(rng && { rng }),
+    ...(backing && { memoryBacking: backing }),
     ...(balloon && { balloon }),
     ...(disks && { disks }),
     ...(pmem && { pmem }),
@@ -480,6 +483,8 @@ export function checkOptions(options: VmOptions): void {
   if (digestEvery !== undefined && !(Number.isSafeInteger(digestEvery) && digestEvery > 0)) {
     wrong("digestEvery: a whole number of instructions above 0 is needed");
   }
+  if (options.memoryBacking !== undefined && parseBacking(options.memoryBacking) === undefined)
+    wrong(`memoryBacking: "${options.memoryBacking}" is none: ${backingWords}`);
   if (options.network !== undefined) networkOptions(options.network);
   const wrongShare = sharesProblem(options.shares ?? []);
   if (wrongShare !== undefined) wrong(`shares: ${wrongShare}`);

@@ -28,6 +28,7 @@ export function sumStats(a: MachineStats, b: MachineStats): MachineStats {
     tlbMisses: a.tlbMisses + b.tlbMisses,
     exits,
     framesTouched: Math.max(a.framesTouched, b.framesTouched),
+    ...(b.swap && { swap: b.swap }),
     ...(b.balloon && { balloon: b.balloon }),
   };
 }

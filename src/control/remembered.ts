@@ -5,6 +5,7 @@ import { type RestoreOptions, VmError, type VmOptions } from "./vm-api.ts";
 /** Of the machine that was saved, not of what is saved. */
 const passing = [
   "timeoutMs",
+  "memoryBacking",
   "trace",
   "profile",
   "snapshot",

@@ -5,6 +5,7 @@
  */
 
 import type { DiskConfig, DiskFormat } from "#devices";
+import { backingWords, parseBacking } from "#memory/backing";
 import { parseAllow, parsePublish } from "#net/rules";
 import type { PassName, PmemConfig, TraceEvent } from "#vm";
 import { checked } from "./network-options.ts";
@@ -199,6 +200,13 @@ export const allowList = (help: string): Option<readonly string[]> => ({
 });
 
 /** Directories to share. */
+/** Stays a text: options of machines are. */
+export const backing = (help: string): Option<string> => ({
+  placeholder: "KIND",
+  help,
+  parse: (value) => (parseBacking(value) ? value : wrong(`"${value}" is no memory backing: ${backingWords}`)),
+});
+
 export const shareList = (help: string): Option<readonly VmShare[]> => ({
   placeholder: "DIR:PATH[:ro]",
   help,

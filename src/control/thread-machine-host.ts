@@ -7,7 +7,7 @@
 import { ByteRingReader } from "#base";
 import { type IoThreadSetup, type SharedFiles, StreamHub } from "#devices";
 import type { EmitterSetup } from "#jit";
-import type { Discard, PageFile } from "#memory";
+import type { Discard, MemoryServices, PageFile } from "#memory";
 import type { SnapshotSink, SnapshotSource } from "#snapshot";
 import type { MachineHost, ReportKind, VcpuThreadSetup } from "#vm";
 import { type Order, OrderDesk } from "./orders.ts";
@@ -50,6 +50,8 @@ export interface ThreadHost {
   startEmitter?(setup: EmitterSetup): void;
   /** Those who are to be forks of the machine that has the order to fork. Absent where a fork gets a thread of its own. */
   takeNewcomers?(): readonly Newcomer[];
+  /** What kinds of memory backings need. */
+  readonly memory?: MemoryServices;
   /** Of the whole process, where a process can tell. */
   peakRssBytes?(): number;
 }
@@ -88,6 +90,7 @@ export class ThreadMachineHost implements MachineHost {
   readonly serialInput: readonly ByteRingReader[];
   readonly streams: StreamHub;
   readonly panic = new PanicWatch();
+  readonly memory?: MemoryServices;
   readonly startVcpu: ((setup: VcpuThreadSetup) => void) | undefined;
   readonly startIo: ((setup: IoThreadSetup) => void) | undefined;
   readonly sharedFiles: SharedFiles | undefined;
@@ -121,6 +124,7 @@ export class ThreadMachineHost implements MachineHost {
     this.#words = new Int32Array(start.words);
     this.#sendStats = sendStats;
     if (thread.openPages) this.openPages = (...file) => thread.openPages?.(...file) as PageFile;
+    if (thread.memory) this.memory = thread.memory;
     if (thread.startEmitter) this.startEmitter = (setup) => thread.startEmitter?.(setup);
     if (thread.startIo) this.startIo = (setup) => thread.startIo?.({ setup, words: start.words });
     if (thread.startVcpu) this.startVcpu = (setup) => thread.startVcpu?.({ setup, words: start.words });

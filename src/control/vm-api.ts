@@ -33,6 +33,11 @@ export interface VmOptions extends EngineOptions, BootFiles {
   readonly disks?: readonly DiskConfig[];
   /** Files as persistent memory (virtio-pmem): /dev/pmem0 and so on in the guest (docs/persistent-memory.md). */
   readonly pmem?: readonly PmemConfig[];
+  /**
+   * Where pages of the guest go that are evicted (docs/memory.md): `compressed`, `file:PATH`, `encrypted`, `encrypted:file:PATH`, …
+   * Without one, pages stay in memory.
+   */
+  readonly memoryBacking?: string;
   /** A memory balloon (virtio): the guest gives back memory that it does not use, and more when `balloon` asks for it. */
   readonly balloon?: boolean;
   /** An entropy device (virtio): the guest's /dev/hwrng. */
@@ -62,6 +67,7 @@ export interface VmNetwork {
 
 /** How a machine goes on from a snapshot; all else is as it was. */
 export interface RestoreOptions extends EngineOptions {
+  readonly memoryBacking?: string;
   /** Keep beside the file, as `FILE.warm`, what this machine wants first: the next ones that learn have it at once. */
   readonly learn?: boolean;
   readonly reboot?: boolean;

@@ -7,6 +7,7 @@ import type { EmitterSetup } from "#jit";
 import type { PageFile } from "#memory";
 import { discardOnLinux } from "./discard.ffi.ts";
 import { nodeDiskHost } from "./disk-files.ts";
+import { memoryServices } from "./guest-memory.ts";
 import { keepInLargePages } from "./large-pages.ffi.ts";
 import { buildOf, hostModule, interpreterOf, runtimeFile } from "./package-files.ts";
 import { sharedFiles } from "./shared-files.ts";
@@ -46,6 +47,7 @@ export function nodeThread(port: MessagePort): ThreadHost {
     sharedFiles: sharedFiles(hostNow),
     ...(discard && { discard }),
     startEmitter,
+    memory: memoryServices,
     peakRssBytes: () => process.resourceUsage().maxRSS * 1024,
   };
 }

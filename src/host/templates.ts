@@ -30,12 +30,13 @@ export function canBeTemplate(options: VmOptions): boolean {
 /** As `VirtualMachine.start`, but from the template in `folder`; where there is none, the machine makes it. */
 export async function startFromTemplate(options: VmOptions, folder: string): Promise<VirtualMachine> {
   const path = join(folder, `${await keyOf(options)}${suffix}`);
-  const { reboot, timeoutMs } = options;
+  const { reboot, timeoutMs, memoryBacking } = options;
   try {
     const vm = await VirtualMachine.restore(path, {
       learn: true,
       ...(reboot !== undefined && { reboot }),
       ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(memoryBacking !== undefined && { memoryBacking }),
     });
     await touch(path);
     return vm;

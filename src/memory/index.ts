@@ -8,13 +8,8 @@ export { PageSet } from "./page-set.ts";
 export { Arena, ArenaError } from "./arena.ts";
 export { ArenaKernels, type PageKernels } from "./page-kernels.ts";
 export { type MemoryObject, MemoryObjectError, type MemoryObjectStats } from "./backends/memory-object.ts";
-export {
-  backingWords,
-  type MemoryBacking,
-  type MemoryServices,
-  newMemoryObject,
-  parseBacking,
-} from "./backends/backing.ts";
+export type { MemoryBacking } from "./backing.ts";
+export { type MemoryServices, newMemoryObject } from "./backends/new-object.ts";
 export type { MemoryFile } from "./backends/file.ts";
 export type { PageCipher } from "./backends/encrypted.ts";
 export { OverlayPages } from "./backends/overlay.ts";

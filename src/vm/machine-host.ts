@@ -7,7 +7,7 @@
 
 import type { DiskConfig, GuestMemoryStatistics, IoThreadSetup, SharedFiles, StreamHub } from "#devices";
 import type { EmitterSetup, PassName } from "#jit";
-import type { Discard, PageFile } from "#memory";
+import type { Discard, MemoryBacking, MemoryObjectStats, MemoryServices, PageFile } from "#memory";
 import type { NetworkOptions } from "#net/rules";
 import type { PmemConfig } from "./persistent-memory.ts";
 
@@ -56,6 +56,8 @@ export interface MachineConfig {
   readonly disks?: readonly DiskConfig[];
   /** Files as persistent memory (virtio), /dev/pmem0 and so on in a Linux guest. */
   readonly pmem?: readonly PmemConfig[];
+  /** Where pages go that are evicted; without one, none can be. */
+  readonly memoryBacking?: MemoryBacking;
   /** A memory balloon (virtio): the guest gives back what it does not use. */
   readonly balloon?: boolean;
   /** An entropy device (virtio). */
@@ -103,8 +105,17 @@ export interface MachineStats {
   readonly exits: Readonly<Record<string, number>>;
   /** Frames that hold guest memory, 4 KiB each: what was touched, and not given back since. */
   readonly framesTouched: number;
+  /** Of a machine with a memory backing. */
+  readonly swap?: SwapStats;
   /** Of a machine with a balloon. */
   readonly balloon?: BalloonStats;
+}
+
+export interface SwapStats {
+  /** Pages evicted, and brought back, since the machine began. */
+  readonly out: number;
+  readonly in: number;
+  readonly backing: MemoryObjectStats;
 }
 
 export interface BalloonStats {
@@ -157,6 +168,8 @@ export interface MachineHost {
    * shared with others that read. Throws an Error that says what is wrong. Absent where there are no files.
    */
   openPages?(name: string, access: "read" | "write", create: boolean): PageFile;
+  /** What kinds of memory backings need. */
+  readonly memory?: MemoryServices;
   /** Bytes that the guest is asked to do without. */
   readonly balloonBytes?: number;
   /** A machine is about to use the first `bytes` of a memory, everywhere and at random. Absent where nothing can be done for that. */

@@ -22,7 +22,17 @@ import {
 } from "#devices";
 import { type EngineHost, TranslatingEngine, type VmExit } from "#engine";
 import { passesWithout } from "#jit";
-import { AddressSpace, Arena, FreeFrames, type Memslot, OverlayPages, PlainPages, SameFilledPages } from "#memory";
+import {
+  AddressSpace,
+  Arena,
+  ArenaError,
+  FreeFrames,
+  type MemoryObject,
+  MemoryObjectError,
+  type Memslot,
+  newMemoryObject,
+  OverlayPages,
+} from "#memory";
 import {
   Event,
   enterLongMode,
@@ -129,6 +139,7 @@ export class Machine implements RunnableMachine, Disposable {
   readonly #times = new TierTimes();
   readonly #profiler: Profiler | undefined;
   readonly #chaos: EvictionChaos | undefined;
+  #backing: MemoryObject | undefined;
   readonly #io: IoThreads;
   readonly #peripherals: Peripherals;
   /** What there is to know of its memory. */
@@ -248,6 +259,7 @@ export class Machine implements RunnableMachine, Disposable {
     this.#persistent[Symbol.dispose]();
     this.#profiler?.[Symbol.dispose]();
     this.#room.leave(this.#vcpus, this.#space);
+    this.#backing?.[Symbol.dispose]();
   }
 
   /**
@@ -329,6 +341,7 @@ export class Machine implements RunnableMachine, Disposable {
       tlbMisses: Number(this.#sum("TLB_MISSES")),
       exits: { ...this.#exits, ...this.#engine.leavesByName() },
       framesTouched: this.#space.framesTouched,
+      ...(this.#backing && { swap: { ...this.#space.swapped, backing: this.#backing.stats() } }),
       ...(this.#peripherals.balloon && { balloon: balloonStats(this.#peripherals.balloon) }),
     };
   }
@@ -544,10 +557,21 @@ export class Machine implements RunnableMachine, Disposable {
   /** What the memslots are mapped onto: what was saved, and somewhere for what is evicted. */
   #mapMemory(slots: readonly Memslot[], resume: Resume | undefined): void {
     const saved = resume?.memory(this.#room.kernels);
-    const evicted =
-      this.#config.engine.chaosSeed === undefined ? undefined : new SameFilledPages(new PlainPages(gfnEnd(slots)));
+    const evicted = this.#newBacking(gfnEnd(slots));
+    this.#backing = evicted;
     const object = saved && evicted ? new OverlayPages(evicted, saved) : (saved ?? evicted);
     if (object) for (const slot of slots) this.#space.map(slot, object, gfnOf(slot.gpa));
+  }
+
+  #newBacking(pageCount: number): MemoryObject | undefined {
+    const { memoryBacking, engine } = this.#config;
+    const backing = memoryBacking ?? (engine.chaosSeed === undefined ? undefined : ({ kind: "plain" } as const));
+    if (backing === undefined) return undefined;
+    try {
+      return newMemoryObject(backing, pageCount, this.#room.kernels, this.#host.memory ?? {});
+    } catch (error) {
+      throw error instanceof MemoryObjectError ? new ArenaError(error.message) : error;
+    }
   }
 
   #resume(state: MachineState): void {

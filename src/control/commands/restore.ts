@@ -1,5 +1,5 @@
 /** `restore`: a machine that goes on from a snapshot, in this terminal or for one command. */
-import { command, flag, negatedFlag, seconds, text } from "../schema.ts";
+import { backing, command, flag, negatedFlag, seconds, text } from "../schema.ts";
 
 export const restoreCommand = command({
   name: "restore",
@@ -18,6 +18,7 @@ export const restoreCommand = command({
     stats: flag("print counters to standard error at the end"),
     profile: text("FILE", "write where guest time goes to FILE at the end, for https://www.speedscope.app"),
     interpreter: flag("compile nothing, interpret everything"),
+    memoryBacking: backing("where guest memory goes that is evicted (docs/memory.md)"),
     consoleLog: text("FILE", "write what the guest prints on its console to FILE too"),
   },
   notes: `The snapshot is not changed, and any number of machines may run from it; it must stay where it is meanwhile.

@@ -1,6 +1,7 @@
 /** `run`: starts a machine and gives it this terminal, or runs one command in it. */
 import {
   allowList,
+  backing,
   choice,
   command,
   count,
@@ -60,6 +61,7 @@ export const runCommand = command({
     initrd: text("FILE", "initial RAM file system"),
     append: text("STR", "more words for the kernel's command line"),
     memory: size("512M", minMemoryBytes, maxMemoryBytes, "guest memory"),
+    memoryBacking: backing("where guest memory goes that is evicted (docs/memory.md)"),
     cpus: count("N", 1, `vCPUs, at most ${maxCpus}`),
     name: text("NAME", "let other commands find the machine: exec, cp, logs, stop"),
     detach: { ...flag("run in the background; without --name it gets one, which is printed"), short: "d" },

@@ -1,7 +1,5 @@
-/**
- * Which memory object is to keep what is evicted, as plain data and as people write it: `compressed`, `file:PATH`,
- * `encrypted:file:PATH`; the outer one first.
- */
+/** The memory object that a backing names (memory/backing.ts). */
+import type { MemoryBacking } from "../backing.ts";
 import type { PageKernels } from "../page-kernels.ts";
 import type { BatchCodec } from "./cold-batches.ts";
 import { CompressedPages } from "./compressed.ts";
@@ -12,11 +10,6 @@ import { PlainPages } from "./plain.ts";
 import { SameFilledPages } from "./same-filled.ts";
 import { SharedPages, SharedStore } from "./shared.ts";
 
-export type MemoryBacking =
-  | { readonly kind: "plain" }
-  | { readonly kind: "file"; readonly path: string }
-  | { readonly kind: "compressed" | "encrypted" | "shared"; readonly inner?: MemoryBacking };
-
 /** What kinds of memory objects need of the host. */
 export interface MemoryServices {
   readonly codec?: BatchCodec;
@@ -24,31 +17,6 @@ export interface MemoryServices {
   newCipher?(): PageCipher;
   /** A new file, gone when it is disposed of. Throws an Error that says why there can be none. */
   newFile?(path: string): MemoryFile;
-}
-
-export const backingWords =
-  "compressed, encrypted, shared, plain or file:PATH; or one in another, such as encrypted:file:PATH";
-
-/** Undefined for what is none. */
-export function parseBacking(text: string): MemoryBacking | undefined {
-  const colon = text.indexOf(":");
-  const kind = colon < 0 ? text : text.slice(0, colon);
-  const rest = colon < 0 ? undefined : text.slice(colon + 1);
-  switch (kind) {
-    case "plain":
-      return rest === undefined ? { kind } : undefined;
-    case "file":
-      return rest ? { kind, path: rest } : undefined;
-    case "compressed":
-    case "encrypted":
-    case "shared": {
-      if (rest === undefined) return { kind };
-      const inner = parseBacking(rest);
-      return inner && { kind, inner };
-    }
-    default:
-      return undefined;
-  }
 }
 
 /** Of `pageCount` pages, all holes. Throws `MemoryObjectError` where the host has not what it takes. */
