@@ -17,12 +17,14 @@ import { parseArgs } from "node:util";
 import { VirtualMachine } from "#host";
 import { machineFiles } from "../tools/machine-setup.ts";
 import { qemu } from "./contenders.ts";
+import { costOf, costText, givenBack } from "./memory-watch.ts";
 import { median, table } from "./table.ts";
 
 const usage = `npm run bench:memory -- [options]
   --image NAME    a prepared image (default debian-12-cloud)
   --memory MIB    guest memory (default 512)
   --rounds N      of each figure (default 5)
+  --pairs N       of each CPU kernel, with and without a log (default 3)
   --forks N       idle forks whose memory is counted (default 10)
   --cpu NAME      the model that QEMU shows its guest (default qemu64)`;
 
@@ -31,6 +33,7 @@ const { values } = parseArgs({
     image: { type: "string", default: "debian-12-cloud" },
     memory: { type: "string", default: "512" },
     rounds: { type: "string", default: "5" },
+    pairs: { type: "string", default: "3" },
     forks: { type: "string", default: "10" },
     cpu: { type: "string", default: "qemu64" },
     help: { type: "boolean", short: "h" },
@@ -64,6 +67,7 @@ async function main(): Promise<void> {
   const files = { kernel, initrd: initrd as string };
   const ours = await measureOurs(files);
   const theirs = await measureQemu(files);
+  await measureWatching(files);
   const starts = coldStarts();
   const size = (bytes: readonly number[]): string => `${(median(bytes) / 2 ** 20).toFixed(1)} MiB`;
   const ms = (times: readonly number[]): string => `${median(times).toFixed(0)} ms`;
@@ -93,6 +97,22 @@ async function main(): Promise<void> {
       ["command to its end: run --exec true, from a template", ms(starts.template), "", "", "300 ms"],
       ["command to its end: run --cold --exec true", ms(starts.cold), "", "", ""],
     ]),
+  );
+}
+
+/** The memory of one guest, looked at and given back. */
+async function measureWatching(files: { kernel: string; initrd: string }): Promise<void> {
+  say("logs");
+  const dirty = await costOf(values.image, Number(values.pairs), (vm) => vm.memory.dirty());
+  const ages = await costOf(values.image, Number(values.pairs), (vm) => vm.memory.stats());
+  say("400 MiB");
+  const back = await givenBack(files);
+  console.log(
+    [
+      `dirty log harvested each 100 ms, CPU kernels: ${costText(dirty)} (goal: 3 %)`,
+      `ages scanned each second, and asked for each 100 ms, CPU kernels: ${costText(ages)}`,
+      `of 400 MiB that the guest gave up, back at the host after 5 s: ${(100 * back).toFixed(0)} % (goal: 90 %)`,
+    ].join("\n"),
   );
 }
 

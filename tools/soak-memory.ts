@@ -14,12 +14,16 @@ import { parseArgs } from "node:util";
 import { VirtualMachine } from "#host";
 import { openImage } from "#host/images";
 import { median } from "../bench/table.ts";
+import { virtualMachine } from "./machine-setup.ts";
+import { judgeByCopy, judgeKnownStores } from "./soak/dirty-log.ts";
 
 const usage = `npm run soak:memory -- [options]
   --snapshots N   how many are taken, restored and verified (default 100)
   --kills N       savers that are killed on the way; the snapshot of before must be whole (default 10)
   --image NAME    default debian-12-cloud
   --cpus N        vCPUs (default 1)
+  --stores N      of a guest whose stores are known, against the dirty log (default 100000000)
+  --boots N       boots, with one vCPU and with two on threads, of which a copy is kept by the dirty log (default 1)
   --seed N        of the instants (default 1)`;
 
 const { values } = parseArgs({
@@ -28,6 +32,8 @@ const { values } = parseArgs({
     kills: { type: "string", default: "10" },
     image: { type: "string", default: "debian-12-cloud" },
     cpus: { type: "string", default: "1" },
+    stores: { type: "string", default: "100000000" },
+    boots: { type: "string", default: "1" },
     seed: { type: "string", default: "1" },
     /** Of this tool itself: restores the file named and saves it again, until it is killed. */
     saver: { type: "string" },
@@ -66,16 +72,44 @@ else process.exitCode = (await soak()) === 0 ? 0 : 1;
 
 /** How many went wrong. */
 async function soak(): Promise<number> {
+  const logged = (await knownStores()) + bootCopies();
+  if (Number(values.snapshots) === 0 && Number(values.kills) === 0) return logged;
   const folder = await mkdtemp(join(tmpdir(), "memvisor-soak-"));
   try {
     await using vm = await bootImage();
     await vm.spawn("sh", ["-c", writer]);
     const wrong = await snapshots(vm, folder);
     const torn = await kills(vm, folder);
-    return wrong + torn;
+    return logged + wrong + torn;
   } finally {
     await rm(folder, { recursive: true });
   }
+}
+
+async function knownStores(): Promise<number> {
+  const wanted = Number(values.stores);
+  if (wanted === 0) return 0;
+  const { stores, harvests, pages, missed, spurious } = await judgeKnownStores(wanted, next);
+  console.log(
+    `dirty log, ${stores} known stores: ${harvests} harvests of ${pages} pages, ${missed} missed, ${spurious} spurious`,
+  );
+  return missed + spurious;
+}
+
+function bootCopies(): number {
+  let wrong = 0;
+  for (let n = 0; n < Number(values.boots); n++) {
+    for (const cpus of [1, 2]) {
+      const config = virtualMachine({ image: values.image, memory: "256", cpus: String(cpus), seed: String(n + 1) });
+      const { harvests, pages, missed } = judgeByCopy(
+        { ...config, clock: cpus === 1 ? "virtual" : "wall", engine: {} },
+        next,
+      );
+      console.log(`dirty log, a boot with ${cpus} vCPUs: ${harvests} harvests of ${pages} pages, ${missed} missed`);
+      wrong += missed;
+    }
+  }
+  return wrong;
 }
 
 async function bootImage(): Promise<VirtualMachine> {
