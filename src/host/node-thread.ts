@@ -5,10 +5,9 @@ import { type MessagePort, receiveMessageOnPort, Worker } from "node:worker_thre
 import type { IoStart, Newcomer, ThreadHost, VcpuStart } from "#control";
 import type { EmitterSetup } from "#jit";
 import type { PageFile } from "#memory";
-import { discardOnLinux } from "./discard.ffi.ts";
+import { discard, keepInLargePages } from "./arena-memory.ffi.ts";
 import { nodeDiskHost } from "./disk-files.ts";
 import { memoryServices } from "./guest-memory.ts";
-import { keepInLargePages } from "./large-pages.ffi.ts";
 import { buildOf, hostModule, interpreterOf, runtimeFile } from "./package-files.ts";
 import { sharedFiles } from "./shared-files.ts";
 import { createFile, openFile } from "./snapshot-file.ts";
@@ -19,8 +18,6 @@ export const hostNow = (): number => Number(process.hrtime.bigint());
 
 /** What a vCPU's thread allots in JavaScript is small and soon forgotten. */
 const youngGenerationMb = 8;
-
-const discard = discardOnLinux();
 
 /** Hosts on which WebAssembly's plain loads and stores have x86's memory order. */
 const hasX86MemoryOrder = process.arch === "x64";
