@@ -128,6 +128,11 @@ export const frameRecord = {
   F_PATCHES: 4,
   /** u16: stores to the frame since one changed code in it, that one included; 0 when code was lifted from it after that. */
   F_STORES: 6,
+  /**
+   * The same u16, while the frame holds no code: which entry of the write TLBs may be the frame's, one more than its number; 0 none,
+   * all ones several.
+   */
+  F_WRITER: 6,
   /** u64: which granules of 64 bytes some block was lifted from. */
   F_CODE: 8,
 } as const;

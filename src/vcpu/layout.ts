@@ -216,7 +216,7 @@ export const fpr = (n: number): number => at.FPR + 16 * n;
 
 // The rest of the area.
 /** Entries of each TLB: direct-mapped by the low bits of the page number. A power of two. */
-export const tlbEntries = 1024;
+export const tlbEntries = 4096;
 /** Entry: u64 tag (page's GVA; all ones = empty), u32 addend (GVA to HPA, in 32 bits), u32 flags (1 = global). */
 export const tlbEntryBytes = 16;
 export const tlbBytes = tlbEntries * tlbEntryBytes;
@@ -240,45 +240,55 @@ const knownPageHeader = 64;
 /** Places that an indirect jump remembers (ir/ops.ts). */
 export const targetSlots = 16;
 
+const codeFilterLog2 = 15;
+const fillLogEntries = 8192;
+
+/** Where each part of the area begins, one behind the other from the TLBs on; and where the last one ends. */
+function starts<Name extends string>(sizes: Readonly<Record<Name, number>>): { at: Record<Name, number>; end: number } {
+  let end = 0x2000;
+  const at = {} as Record<Name, number>;
+  for (const name of Object.keys(sizes) as Name[]) {
+    at[name] = end;
+    end += Math.ceil(sizes[name] / 4096) * 4096;
+  }
+  return { at, end };
+}
+const { at: start, end: areaBytes } = starts({
+  tlb: 6 * tlbBytes,
+  fetchTlb: 2 * tlbBytes,
+  jumpCache: jumpCacheEntries * jumpCacheEntryBytes,
+  fillLog: 4 * fillLogEntries,
+  codeFilter: 2 ** codeFilterLog2 / 8,
+  regionCache: regionCacheBytes,
+  knownPageMasks: knownPageHeader + 6 * knownPageSlots * knownPageEntryBytes,
+});
+
 export const area = {
   /** Scratch of runtime helpers: images of the floating-point state on their way from or to guest memory. */
   scratch: 0x1400,
   scratchBytes: 0x400,
-  /** Three TLB modes (user, supervisor, supervisor with AC), each a read and a write TLB. */
-  tlb: 0x2000,
-  /** Two fetch TLBs: user, supervisor. */
-  fetchTlb: 0x2000 + 6 * tlbBytes,
-  jumpCache: 0x2000 + 8 * tlbBytes,
-  /** u32 each: offset in the area of a non-global TLB entry that was filled. */
-  fillLog: 0x2000 + 8 * tlbBytes + jumpCacheEntries * jumpCacheEntryBytes,
-  fillLogEntries: 2048,
-  /** One bit for each hash of a 2 MiB range that some entry was filled from as part of a large page. */
+  /** One bit for each hash of a 2 MiB range that some entry was filled from as part of a large page: for data, for code. */
   largeFilter: 0x1800,
+  largeCodeFilter: 0x1900,
+  /** Three TLB modes (user, supervisor, supervisor with AC), each a read and a write TLB. */
+  tlb: start.tlb,
+  /** Two fetch TLBs: user, supervisor. */
+  fetchTlb: start.fetchTlb,
+  jumpCache: start.jumpCache,
+  /** u32 each: offset in the area of a non-global TLB entry that was filled. */
+  fillLog: start.fillLog,
+  fillLogEntries,
   /** One bit for each hash of a page that something noted the code of. */
-  codeFilter: 0x34000,
-  codeFilterLog2: 15,
-  regionCache: 0x35000,
+  codeFilter: start.codeFilter,
+  codeFilterLog2,
+  regionCache: start.regionCache,
   /** A u32 for each TLB of data: a bit for each entry that may know something. */
-  knownPageMasks: 0x45000,
-  knownPages: 0x45000 + knownPageHeader,
-  bytes: 0x48000,
+  knownPageMasks: start.knownPageMasks,
+  knownPages: start.knownPageMasks + knownPageHeader,
+  bytes: areaBytes,
 } as const;
 
 if (placed.size > area.scratch) throw new Error("the vCPU record outgrew its place in the area");
-const codeFilterEnd = area.codeFilter + 2 ** area.codeFilterLog2 / 8;
-const regionCacheEnd = area.regionCache + regionCacheBytes;
-const knownPagesEnd = area.knownPages + 6 * knownPageSlots * knownPageEntryBytes;
-const caches = [
-  area.fillLog + 4 * area.fillLogEntries,
-  area.codeFilter,
-  codeFilterEnd,
-  area.regionCache,
-  regionCacheEnd,
-  area.knownPageMasks,
-];
-if (caches.some((end, n) => n % 2 === 0 && end > caches[n + 1]) || knownPagesEnd > area.bytes)
-  throw new Error("the vCPU area is too small");
-
 /** AssemblyScript constants of the record, for the Wasm runtime. */
 export function generateRuntimeLayout(): string {
   const lines = placed.fields.map((f) => `export const ${f.name}: u32 = ${f.offset};${f.note ? ` // ${f.note}` : ""}`);
@@ -298,6 +308,7 @@ export function generateRuntimeLayout(): string {
     FILL_LOG: area.fillLog,
     FILL_LOG_ENTRIES: area.fillLogEntries,
     LARGE_FILTER: area.largeFilter,
+    LARGE_CODE_FILTER: area.largeCodeFilter,
     CODE_FILTER: area.codeFilter,
     CODE_FILTER_LOG2: area.codeFilterLog2,
     CODE_FILTER_BITS: 2 ** area.codeFilterLog2,

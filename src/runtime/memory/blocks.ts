@@ -5,7 +5,7 @@ import { LEAVE_LIFT } from "./faults";
 import { beginExclusive, beginLifting, endExclusive, endLifting, severalThreads, tellOthers } from "./exclusive";
 import { frameRecord } from "./frames";
 import { newGlobalGeneration, noteCodePage } from "./generations";
-import { emptyEntry, fetch, fill, forgetPages } from "./tlb";
+import { emptyEntry, fetch, forgetPages } from "./tlb";
 import { blockHash, blocksEndAt, blocksStart, granules } from "./worker";
 
 export function block_hash(hpa: u32, mode: u32): u32 {
@@ -84,6 +84,31 @@ export function protect_code(space: u32, frame: u32): void {
   }
 }
 
+/** The frame has entries in write TLBs at several places. */
+const MANY: u16 = 0xffff;
+
+/** A write TLB has an entry for a frame without code; `entry`: one more than its number. */
+export function noteWriter(frame: u32, entry: u32): void {
+  const record = frameRecord(frame);
+  const before = load<u16>(record, L.F_WRITER);
+  if (before != <u16>entry) store<u16>(record, before == 0 ? <u16>entry : MANY, L.F_WRITER);
+}
+
+/** As `protect_code`, for a frame whose writers this thread has noted. */
+function protectNoted(space: u32, frame: u32): void {
+  const entry = load<u16>(frameRecord(frame), L.F_WRITER);
+  if (entry == 0) return;
+  if (entry == MANY) return protect_code(space, frame);
+  const end = load<u32>(L.PROCESS, L.P_VCPU_COUNT);
+  for (let n: u32 = 0; n < end; n++) {
+    const vp = load<u32>(L.PROCESS + (n << 2), L.P_VCPUS);
+    if (load<u32>(vp, L.SPACE) != space) continue;
+    forgetPages(vp);
+    const at = vp + L.TLB + ((<u32>entry - 1) << 4);
+    if (load<u32>(at, 8) + load<u32>(at) == frame) emptyEntry(at, vp);
+  }
+}
+
 function protectFrom(vp: u32, frame: u32): void {
   forgetPages(vp);
   for (let mode: u32 = 0; mode < 3; mode++) {
@@ -108,7 +133,7 @@ export function enterBlock(vp: u32, block: u32, protect: bool): void {
   store<u32>(block, 1, L.B_VALID);
   const frame = hpa & 0xfffff000;
   const record = frameRecord(frame);
-  if (load<u32>(record, L.F_BLOCKS) == 0 && protect) protect_code(load<u32>(vp, L.SPACE), frame);
+  if (load<u32>(record, L.F_BLOCKS) == 0 && protect) protectNoted(load<u32>(vp, L.SPACE), frame);
   store<u32>(block, load<u32>(record, L.F_BLOCKS), L.B_PAGE_NEXT);
   store<u32>(record, block, L.F_BLOCKS);
   noteCode(record, block, 0);
@@ -118,7 +143,7 @@ export function enterBlock(vp: u32, block: u32, protect: bool): void {
 
 function enterSecond(vp: u32, block: u32, second: u32, protect: bool): void {
   const record2 = frameRecord(second);
-  if (load<u32>(record2, L.F_BLOCKS) == 0 && protect) protect_code(load<u32>(vp, L.SPACE), second);
+  if (load<u32>(record2, L.F_BLOCKS) == 0 && protect) protectNoted(load<u32>(vp, L.SPACE), second);
   // A list holds a block twice only through its two links: the low bit says which link goes on.
   store<u32>(block, load<u32>(record2, L.F_BLOCKS), L.B_PAGE2_NEXT);
   store<u32>(record2, block | 1, L.F_BLOCKS);
@@ -201,7 +226,8 @@ export function invalidate_range(frame: u32, from: u32, to: u32): void {
   }
   store<u32>(last, 0);
   store<u64>(record, code, L.F_CODE);
-  if (changed && load<u16>(record, L.F_STORES) == 0) store<u16>(record, 1, L.F_STORES);
+  if (load<u32>(record, L.F_BLOCKS) == 0) store<u16>(record, 0, L.F_WRITER);
+  else if (changed && load<u16>(record, L.F_STORES) == 0) store<u16>(record, 1, L.F_STORES);
   if (!compiled) return;
   store<u16>(record, <u16>min<u32>(<u32>load<u16>(record, L.F_PATCHES) + 1, 0xffff), L.F_PATCHES);
   frameInvalidated(frame);
@@ -244,8 +270,10 @@ function unhash(block: u32): void {
 
 function holdsNoCode(frame: u32): void {
   const record = frameRecord(frame);
+  if (load<u32>(record, L.F_BLOCKS) == 0) return;
   store<u32>(record, 0, L.F_BLOCKS);
   store<u64>(record, 0, L.F_CODE);
+  store<u16>(record, 0, L.F_WRITER);
 }
 
 /** Forgets every block of this thread's: the cache of blocks is full. */

@@ -14,6 +14,7 @@ import { entryOf, frameOf, frameRecord, readOnly } from "./frames";
 import { sharesCode } from "./share";
 import { FETCH, MODIFY, WRITE, walk, walkedFlags, walkedGpa } from "./walk";
 import { access } from "./access";
+import { noteWriter } from "./blocks";
 import { enterContext, forgetCodePage, newGeneration, newGlobalGeneration } from "./generations";
 import { watchesPage } from "../system/breakpoints";
 
@@ -25,11 +26,11 @@ export function entryAddress(vp: u32, mode: u32, write: bool, va: u64): u32 {
   return vp + L.TLB + (mode * 2 + (write ? 1 : 0)) * L.TLB_BYTES + ((<u32>(va >> 12) & (L.TLB_ENTRIES - 1)) << 4);
 }
 
-export function fill(vp: u32, entry: u32, va: u64, frame: u32): void {
+function fill(vp: u32, entry: u32, va: u64, frame: u32, largeFilter: u32): void {
   store<u64>(entry, va & 0xfffffffffffff000);
   store<u32>(entry, frame - (<u32>va & 0xfffff000), 8);
   store<u32>(entry, walkedFlags & 3, 12);
-  if ((walkedFlags & 2) != 0) noteLarge(vp, va);
+  if ((walkedFlags & 2) != 0) noteLarge(vp + largeFilter, va);
   if ((walkedFlags & 1) == 0) {
     const count = load<u32>(vp, L.FILL_COUNT);
     if (count < L.FILL_LOG_ENTRIES) store<u32>(vp + L.FILL_LOG + (count << 2), entry - vp);
@@ -38,10 +39,25 @@ export function fill(vp: u32, entry: u32, va: u64, frame: u32): void {
 }
 
 /** Remembers that some TLB entry may come from the large page around `va` (one bit for each of 2048 hashes). */
-function noteLarge(vp: u32, va: u64): void {
+function noteLarge(filter: u32, va: u64): void {
   const hash = <u32>(va >> 21) & 2047;
-  const at = vp + L.LARGE_FILTER + (hash >> 3);
+  const at = filter + (hash >> 3);
   store<u8>(at, <u8>(<u32>load<u8>(at) | (1 << (hash & 7))));
+}
+function mayBeLarge(filter: u32, va: u64): bool {
+  const hash = <u32>(va >> 21) & 2047;
+  return (<u32>load<u8>(filter + (hash >> 3)) & (1 << (hash & 7))) != 0;
+}
+
+/** Whether some entry is part of a large page, and in the same 2 MiB as `va`. */
+function holdsLarge(vp: u32, va: u64): bool {
+  const from = (<u32>(va >> 12) & (L.TLB_ENTRIES - 1) & ~511) << 4;
+  for (let n: u32 = 0; n < 8; n++) {
+    let at = vp + L.TLB + n * L.TLB_BYTES + from;
+    for (const end = at + 512 * L.TLB_ENTRY_BYTES; at < end; at += L.TLB_ENTRY_BYTES)
+      if ((load<u64>(at) ^ va) >> 21 == 0 && (load<u32>(at, 12) & 2) != 0) return true;
+  }
+  return false;
 }
 
 function emptyTlb(at: u32): void {
@@ -70,7 +86,7 @@ export function tlb_flush_all(vp: u32): void {
   // In a new vCPU nothing is empty that is zero.
   memory.fill(vp + L.KNOWN_PAGE_MASKS, 0xff, 24);
   forgetPages(vp);
-  memory.fill(vp + L.LARGE_FILTER, 0, 256);
+  memory.fill(vp + L.LARGE_FILTER, 0, 512);
   store<u32>(vp, 0, L.FILL_COUNT);
   newGlobalGeneration(vp);
   store<u64>(vp, load<u64>(vp, L.TLB_FLUSHES) + 1, L.TLB_FLUSHES);
@@ -116,8 +132,8 @@ export function tlb_switch(vp: u32, left: u32, pcid: u32, keep: bool): void {
 
 /** Forgets the page of `va`, global or not (INVLPG); a large page as a whole. */
 export function tlb_flush_page(vp: u32, va: u64): void {
-  const hash = <u32>(va >> 21) & 2047;
-  if ((<u32>load<u8>(vp + L.LARGE_FILTER + (hash >> 3)) & (1 << (hash & 7))) != 0) return tlb_flush_all(vp);
+  // What is known of code in large pages is not found again page by page.
+  if (mayBeLarge(vp + L.LARGE_CODE_FILTER, va) || (mayBeLarge(vp + L.LARGE_FILTER, va) && holdsLarge(vp, va))) return tlb_flush_all(vp);
   forgetPages(vp);
   const index = (<u32>(va >> 12) & (L.TLB_ENTRIES - 1)) << 4;
   for (let n: u32 = 0; n < 8; n++) emptyEntry(vp + L.TLB + n * L.TLB_BYTES + index, vp);
@@ -157,7 +173,9 @@ export function fillFor(vp: u32, va: u64, intent: u32, mode: u32): u32 {
     if (!severalThreads()) codeFrame = frame;
     return 0;
   }
-  fill(vp, entryAddress(vp, mode, writing, va), va, frame);
+  const entry = entryAddress(vp, mode, writing, va);
+  if (writing) noteWriter(frame, ((entry - vp - L.TLB) >> 4) + 1);
+  fill(vp, entry, va, frame, L.LARGE_FILTER);
   return frame;
 }
 
@@ -174,6 +192,6 @@ export function fetch(vp: u32, va: u64): u32 {
   if (walk(vp, va, FETCH, user, false) == 0) return 0;
   const frame = frameOf(load<u32>(vp, L.SPACE), walkedGpa >> 12, L.E_ACCESSED);
   if (frame == 0) return 0;
-  fill(vp, entry, va, frame);
+  fill(vp, entry, va, frame, L.LARGE_CODE_FILTER);
   return frame + (<u32>va & 4095);
 }
