@@ -174,6 +174,21 @@ means("v_ptest", (e) => {
  */
 means("v_same_string", (e) => {
   const c = operands(e);
+  if (e.imm === undefined) return compareStrings(e);
+  // Mostly all bytes are the same and no string ends: what comes of that is known.
+  const done = c.block();
+  c.get(e.u).get(e.v).vector(V.i8x16_eq).get(e.u);
+  pushZeros(c).vector(V.i8x16_eq).vector(V.v128_andnot).vector(V.i8x16_all_true).if();
+  const negated = (e.imm & 16) !== 0;
+  e.setFlags(FlagsClass.EXPLICIT, 0, () => c.i64(negated ? 0 : 0x801));
+  e.write("i64", () => c.i64(negated ? 16 : ((e.imm as number) & 64) !== 0 ? 15 : 0));
+  c.br(done).end();
+  compareStrings(e);
+  c.end();
+});
+/** With the strings in u and v. */
+function compareStrings(e: OpEmitter): void {
+  const c = e.code;
   /** Leaves a bit for each byte of a string that is not past its end. */
   const within = (string: number, to: number): void => {
     c.get(string);
@@ -201,7 +216,7 @@ means("v_same_string", (e) => {
     c.get(e.r).i32(0x10000).op(W.i32_or, W.i32_ctz);
     pushBit(e, 6).op(W.select, W.i64_extend_i32_u);
   });
-});
+}
 /** Pushes a bit of the immediate; a constant where it is known. */
 function pushBit(e: OpEmitter, bit: number): Code {
   if (e.imm !== undefined) return e.code.i32((e.imm >> bit) & 1);
