@@ -117,6 +117,10 @@ for (const s of sizeNames) add(`imul${s}`, "rrr", { ...put(typeOf[s]), a: typeOf
 for (const s of sizeNames) add(`imul${s}f`, "rrr", { ...put(typeOf[s]), a: typeOf[s], b: typeOf[s], writesFlags: true });
 add("mulhu64", "rrr", { ...put("i64"), a: "i64", b: "i64" });
 add("mulhs64", "rrr", { ...put("i64"), a: "i64", b: "i64" });
+/** d = the quotient of d:a by b, truncated; leaves with #DE where it does not fit. */
+for (const name of ["udiv", "sdiv"] as const) {
+  for (const s of ["32", "64"] as const) add(`${name}${s}`, "pos", { ...update(typeOf[s]), a: typeOf[s], b: typeOf[s], leaves: true });
+}
 add("bswap32", "rrr", { ...put("i32"), a: "i32" });
 add("bswap64", "rrr", { ...put("i64"), a: "i64" });
 // Bit scans: ZF = source is zero, and then the destination keeps its value (as every x86-64 CPU does).
@@ -194,7 +198,7 @@ export type IntegerOp =
   | `${(typeof binary)[number] | (typeof shifts)[number]}${Size}${"" | "i" | "f" | "if"}`
   | `${(typeof carry)[number]}${Size}${"f" | "if"}` | `${(typeof compare)[number]}${Size}${"" | "i"}`
   | `not${Size}` | `${"neg" | "inc" | "dec" | "rcl" | "rcr" | "shld" | "shrd" | "bsf" | "bsr" | "popcnt"}${Size}f`
-  | `imul${Size}${"" | "f"}` | "mulhu64" | "mulhs64" | "bswap32" | "bswap64" | `setresult${Size}` | "setcarry" | "getflags" | "setflags"
+  | `imul${Size}${"" | "f"}` | "mulhu64" | "mulhs64" | `${"udiv" | "sdiv"}${"32" | "64"}` | "bswap32" | "bswap64" | `setresult${Size}` | "setcarry" | "getflags" | "setflags"
   | `${"cond" | "jcc"}${"" | "sub" | "logic"}${(typeof conditions)[number]}` | `select${Size}`
   | `${(typeof loads)[number][0] | (typeof stores)[number][0] | "lea32" | "lea64"}${"" | "x"}`
   | "push64" | "pop64" | "pushpc" | `atomic_${(typeof atomics)[number] | "cmpxchg"}${Size}`

@@ -15,6 +15,7 @@ export { harvest_flags, harvest_ring } from "./memory/logs";
 export { adopt_blocks } from "./memory/adopt";
 export { release_frames } from "./memory/release";
 export { fork_space, leave_space, share_frame } from "./memory/share";
+export { quotient, raise_divide, signed_quotient } from "./integer";
 export { mulhs64, mulhu64 } from "./wide";
 export { mpsadbw, phminposuw } from "./vector";
 export {

@@ -13,18 +13,13 @@ const RDX: u32 = L.GPR + 16;
 const RBX: u32 = L.GPR + 24;
 
 /** #DE. */
-function divideError(vp: u32): u32 {
+export function raise_divide(vp: u32): u32 {
   return raise(vp, 0, 0);
 }
 
-let remainder: u64 = 0;
-
-/** high:low / divisor, with high < divisor; leaves `remainder`. (Knuth 2, algorithm D, with two 32-bit digits.) */
-function divide128(high: u64, low: u64, divisor: u64): u64 {
-  if (high == 0) {
-    remainder = low % divisor;
-    return low / divisor;
-  }
+/** high:low / divisor, with high < divisor. (Knuth 2, algorithm D, with two 32-bit digits.) */
+export function quotient(high: u64, low: u64, divisor: u64): u64 {
+  if (high == 0) return low / divisor;
   const shift = clz(divisor);
   const d = divisor << shift;
   const d1 = d >> 32;
@@ -48,93 +43,62 @@ function divide128(high: u64, low: u64, divisor: u64): u64 {
     r += d1;
     if (r >> 32 != 0) break;
   }
-  remainder = (((n21 << 32) | n0) - q0 * d) >> shift;
   return (q1 << 32) | q0;
 }
 
-/** rDX:rAX (AX) / field a, `size` bytes: quotient to rAX (AL), remainder to rDX (AH). #DE where it does not fit. */
+/** high:low / divisor, signed and truncated; 0 with #DE raised where that does not fit, else LEAVE is 0. */
+export function signed_quotient(vp: u32, high: u64, low: u64, divisor: u64): u64 {
+  store<u32>(vp, 0, L.LEAVE);
+  const negative = <i64>high < 0;
+  if (negative) {
+    low = 0 - low;
+    high = ~high + (low == 0 ? 1 : 0);
+  }
+  const magnitude = <i64>divisor < 0 ? 0 - divisor : divisor;
+  const down = negative != <i64>divisor < 0;
+  if (high < magnitude) {
+    const q = quotient(high, low, magnitude);
+    // The most negative quotient fits.
+    if (q <= (down ? <u64>0x8000000000000000 : <u64>0x7fffffffffffffff)) return down ? 0 - q : q;
+  }
+  raise_divide(vp);
+  return 0;
+}
+
+/** DX:AX or AX / field a, of `size` 2 or 1 bytes: quotient to AX (AL), remainder to DX (AH). #DE where it does not fit. */
 export function div(vp: u32, a: u32, b: u32, size: u32): u32 {
-  if (size == 8) {
-    const d = load<u64>(vp + a);
-    const high = load<u64>(vp, RDX);
-    if (high >= d) return divideError(vp);
-    const q = divide128(high, load<u64>(vp, RAX), d);
-    store<u64>(vp, q, RAX);
-    store<u64>(vp, remainder, RDX);
-    return 0;
-  }
-  if (size == 4) {
-    const d = <u64>load<u32>(vp + a);
-    const high = <u64>load<u32>(vp, RDX);
-    if (high >= d) return divideError(vp);
-    const n = (high << 32) | <u64>load<u32>(vp, RAX);
-    const q = n / d;
-    store<u64>(vp, q, RAX);
-    store<u64>(vp, n - q * d, RDX);
-    return 0;
-  }
   if (size == 2) {
     const d = <u32>load<u16>(vp + a);
     const n = ((<u32>load<u16>(vp, RDX)) << 16) | <u32>load<u16>(vp, RAX);
-    if (n >> 16 >= d) return divideError(vp);
+    if (n >> 16 >= d) return raise_divide(vp);
     store<u16>(vp, <u16>(n / d), RAX);
     store<u16>(vp, <u16>(n % d), RDX);
     return 0;
   }
   const d = <u32>load<u8>(vp + a);
   const n = <u32>load<u16>(vp, RAX);
-  if (n >> 8 >= d) return divideError(vp);
+  if (n >> 8 >= d) return raise_divide(vp);
   store<u16>(vp, <u16>((n / d) | ((n % d) << 8)), RAX);
   return 0;
 }
 
 /** As `div`, signed: truncated quotient, the remainder has the dividend's sign. */
 export function idiv(vp: u32, a: u32, b: u32, size: u32): u32 {
-  if (size == 8) {
-    const d = load<i64>(vp + a);
-    let low = load<u64>(vp, RAX);
-    let high = load<u64>(vp, RDX);
-    const negative = <i64>high < 0;
-    if (negative) {
-      low = 0 - low;
-      high = ~high + (low == 0 ? 1 : 0);
-    }
-    const magnitude = <u64>(d < 0 ? 0 - d : d);
-    if (high >= magnitude) return divideError(vp);
-    const q = divide128(high, low, magnitude);
-    const down = negative != d < 0;
-    // The most negative quotient fits.
-    if (q > (down ? <u64>0x8000000000000000 : <u64>0x7fffffffffffffff)) return divideError(vp);
-    store<u64>(vp, down ? 0 - q : q, RAX);
-    store<u64>(vp, negative ? 0 - remainder : remainder, RDX);
-    return 0;
-  }
-  if (size == 4) {
-    const d = <i64>load<i32>(vp + a);
-    const n = <i64>((<u64>load<u32>(vp, RDX) << 32) | <u64>load<u32>(vp, RAX));
-    // The one quotient that 64 bits cannot hold would trap below.
-    if (d == 0 || (d == -1 && n == i64.MIN_VALUE)) return divideError(vp);
-    const q = n / d;
-    if (q != <i64><i32>q) return divideError(vp);
-    store<u64>(vp, <u64><u32>q, RAX);
-    store<u64>(vp, <u64><u32>(n - q * d), RDX);
-    return 0;
-  }
   if (size == 2) {
     const d = <i64>load<i16>(vp + a);
     const n = <i64><i32>((<u32>load<u16>(vp, RDX) << 16) | <u32>load<u16>(vp, RAX));
-    if (d == 0) return divideError(vp);
+    if (d == 0) return raise_divide(vp);
     const q = n / d;
-    if (q != <i64><i16>q) return divideError(vp);
+    if (q != <i64><i16>q) return raise_divide(vp);
     store<u16>(vp, <u16>q, RAX);
     store<u16>(vp, <u16>(n - q * d), RDX);
     return 0;
   }
   const d = <i32>load<i8>(vp + a);
   const n = <i32>load<i16>(vp, RAX);
-  if (d == 0) return divideError(vp);
+  if (d == 0) return raise_divide(vp);
   const q = n / d;
-  if (q != <i32><i8>q) return divideError(vp);
+  if (q != <i32><i8>q) return raise_divide(vp);
   store<u8>(vp, <u8>q, RAX);
   store<u8>(vp, <u8>(n - q * d), RAX + 1);
   return 0;
@@ -179,7 +143,7 @@ export function decimal(vp: u32, a: u32, b: u32, kind: u32): u32 {
     ah = (ax >> 8) & 0xff;
     flags = (flags & ~(CF | AF)) | (adjust ? CF | AF : 0);
   } else if (kind == 4) {
-    if (b == 0) return divideError(vp);
+    if (b == 0) return raise_divide(vp);
     ah = al / b;
     al = al % b;
   } else {

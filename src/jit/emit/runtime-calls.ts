@@ -26,6 +26,9 @@ export const runtimeCalls: Record<string, FunctionType> = {
   need_step: signature("i32", "i32"),
   stack_fault: signature("i32", ""),
   stop: signature("i32", ""),
+  raise_divide: signature("i32", "i32"),
+  quotient: signature("i64 i64 i64", "i64"),
+  signed_quotient: signature("i32 i64 i64 i64", "i64"),
   mulhu64: signature("i64 i64", "i64"),
   mulhs64: signature("i64 i64", "i64"),
   // Vectors and floating point: runtime/fp/.

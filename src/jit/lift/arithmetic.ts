@@ -161,6 +161,24 @@ function halves(l: Lifter, size: number, low: number, high: number): void {
   }
 }
 
+/** rDX:rAX by the operand: quotient to rAX, remainder to rDX. Bytes and words, which are rare, by a helper. */
+function divide(name: "udiv" | "sdiv", helper: number): Rule {
+  return (l) => {
+    const divisor = l.read(0);
+    const size = l.size(0);
+    if (size < 4) return l.ir.call(helper, divisor, 0, size);
+    const n = log2(size);
+    const quotient = l.temp();
+    const product = l.temp();
+    l.ir.rrr(Op.mov8 + n, quotient, rdx);
+    l.ir.pos(size === 4 ? Op[`${name}32`] : Op[`${name}64`], quotient, rax, divisor);
+    // Modulo the operand's width, which the remainder fits.
+    l.ir.rrr(Op.imul8 + n, product, quotient, divisor);
+    l.ir.rrr(Op.sub8 + n, rdx, rax, product);
+    l.ir.rrr(Op.mov8 + n, rax, quotient);
+  };
+}
+
 export const arithmeticRules: Record<string, Rule> = {
   add: alu("add"),
   or: alu("or"),
@@ -178,6 +196,6 @@ export const arithmeticRules: Record<string, Rule> = {
   imul,
   mul,
   "imul-wide": imulWide,
-  div: (l) => l.ir.call(Helper.div, l.read(0), 0, l.size(0)),
-  idiv: (l) => l.ir.call(Helper.idiv, l.read(0), 0, l.size(0)),
+  div: divide("udiv", Helper.div),
+  idiv: divide("sdiv", Helper.idiv),
 };
