@@ -47,6 +47,43 @@ for (const [name, options] of [
     }
   });
 
+  test(`${name}: code is seen as it is now by whichever of its addresses it is changed`, () => {
+    const g = guest(
+      hex(`
+        b9 0a000000                ; mov ecx, 10
+        c6 04 25 01004000 01       ; mov byte [0x400001], 1
+        c6 04 25 01104000 01       ; mov byte [0x401001], 1
+        e8 e6ff1000                ; call 0x210000
+        01 c2                      ; add edx, eax
+        c6 04 25 01004000 02       ; mov byte [0x400001], 2
+        e8 d7ff1000                ; call 0x210000
+        01 c2                      ; add edx, eax
+        c6 04 25 01104000 05       ; mov byte [0x401001], 5
+        e8 c8ff1000                ; call 0x210000
+        01 c2                      ; add edx, eax
+        ff c9                      ; dec ecx
+        75 bf                      ; jnz -65
+        0f 0b                      ; ud2
+      `),
+      options,
+    );
+    const entries = (at: number, ...values: bigint[]): void => {
+      g.memory.write(gpa(at), new Uint8Array(new BigUint64Array(values).buffer));
+    };
+    // 4 MiB as they are, and after them the page at 0x210000, twice.
+    entries(0x301000, 0x302003n);
+    entries(0x302000, 0x303003n);
+    entries(0x303000, 0x83n, 0x200083n, 0x304003n);
+    entries(0x304000, 0x210003n, 0x210003n);
+    g.memory.write(gpa(0x210000), hex("b8 00000000 c3")); // mov eax, 0; ret
+    g.vcpu.setU64("CR4", 0x20n);
+    g.vcpu.setU64("CR3", 0x301000n);
+    g.vcpu.setU64("CR0", 0x80000001n);
+    g.engine.runtime.update_mode(g.vcpu.vp);
+    expect(g.run()).toMatchObject({ reason: "fault", vector: 6 });
+    expect(g.vcpu.register(2)).toBe(80n);
+  });
+
   test(`${name}: code that is overwritten runs as it is now`, () => {
     const g = guest(hex("b8 01000000 0f 0b"), options); // mov eax, 1; ud2
     for (let n = 0; n < 10; n++) {
@@ -238,4 +275,14 @@ test("an interrupt never comes between STI and HLT, wherever budgets end", () =>
     for (let round = 0; round < 4; round++) g.run(g.vcpu.u64("ICOUNT") + budget);
     expect(takenAt).toEqual([BigInt(codeBase + 2)]);
   }
+});
+
+test("a budget of more than compiled code has at a time retires exactly", () => {
+  const g = guest(hex("48 ff c0 eb fb"), compiled); // inc rax; jmp -5
+  // Until the loop is compiled.
+  for (let icount = 100n; icount <= 1000n; icount += 100n) g.run(icount);
+  const icount = 2n ** 24n + 12_345n;
+  expect(g.run(1000n + icount)).toEqual({ reason: "budget" });
+  expect(g.vcpu.u64("ICOUNT")).toBe(1000n + icount);
+  expect(g.vcpu.register(0)).toBe((1000n + icount + 1n) / 2n);
 });

@@ -282,7 +282,7 @@ class RegionFunction {
     this.#open(shape.body, { shape, top }, () => {
       for (const node of shape.entries) {
         if (node === shape.header) continue;
-        c.get(this.#state).i32(node).op(W.i32_eq).if();
+        c.get(this.#state).i32(node).op(W.i32_eq).unlikely().if();
         c.i32(-1).set(this.#state);
         this.#goTo(node, true);
         c.end();

@@ -84,4 +84,30 @@ for (const [name, options] of ways) {
     expect(g.vcpu.u64("RIP")).toBe(BigInt(codeBase + 12));
     expect([g.vcpu.register(0), g.vcpu.register(2), g.vcpu.register(3)]).toEqual([77n, 88n, 0x400ff0n]);
   });
+
+  test(`${name}: what has to lie at a multiple of 16 is asked for that again each time round`, () => {
+    const g = guest(
+      hex(`
+        bb 00002000          ; mov ebx, 0x200000
+        b9 64000000          ; mov ecx, 100
+        66 0f 6f 03          ; movdqa xmm0, [rbx]
+        66 0f 6f 4b 10       ; movdqa xmm1, [rbx+16]
+        66 0f 7f 4b 20       ; movdqa [rbx+32], xmm1
+        ff c9                ; dec ecx
+        75 ee                ; jnz -18
+        48 83 c3 08          ; add rbx, 8
+        eb e8                ; jmp -24
+      `),
+      options,
+    );
+    g.vcpu.setU64("CR4", 0x200n);
+    g.engine.runtime.update_mode(g.vcpu.vp);
+    g.memory.write(gpa(0x200000), words(1n, 2n, 3n, 4n));
+    expect(finish(g)).toMatchObject({ reason: "fault", vector: 13 });
+    expect(g.vcpu.u64("RIP")).toBe(BigInt(codeBase + 10));
+    expect([g.vcpu.register(1), g.vcpu.register(3)]).toEqual([0n, 0x200008n]);
+    const copied = new Uint8Array(16);
+    g.memory.read(gpa(0x200020), copied);
+    expect(copied).toEqual(words(3n, 4n));
+  });
 }
