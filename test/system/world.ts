@@ -11,7 +11,7 @@
 import { gpa } from "#address";
 import { type EngineHost, TranslatingEngine, type VmExit } from "#engine";
 import { AddressSpace, Arena } from "#memory";
-import { enterLongMode, type Vcpu } from "#vcpu";
+import { Event, enterLongMode, type Vcpu } from "#vcpu";
 import { runtimeWasm } from "../guest-code.ts";
 
 export const kernelCode = 0x30000;
@@ -155,7 +155,7 @@ export class World {
 
   interrupt(vector: number): void {
     this.pending = vector;
-    this.vcpu.raiseEvent(1);
+    this.vcpu.raiseEvent(Event.interrupt);
   }
 
   #enter(rip: number, rsp: number, cpl: number, cs: number, csFlags: number, data: number, dataFlags: number): void {
