@@ -9,5 +9,5 @@ export {
 export { beginExclusive, endExclusive, endLifting, isExclusive, lock, park, parks, resume, severalThreads, unlock, use_thread } from "./memory/exclusive";
 export { forgetContext, forgetContexts } from "./memory/generations";
 export { use_translations } from "./memory/worker";
-export { access, access_exclusive, accessAs, commit, commitAs, interpreter_access, page_miss, pagePointer, raise_target, readAs, resolve, seek, translate, writeAs } from "./memory/access";
+export { abandon, access, access_exclusive, accessAs, commit, commitAs, interpreter_access, page_miss, pagePointer, raise_target, readAs, resolve, seek, translate, writeAs } from "./memory/access";
 export { code_frame, forget_regions, note_target, region_refused, verify_region } from "./memory/regions";

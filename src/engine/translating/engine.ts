@@ -9,6 +9,7 @@ import { assert } from "#base";
 import { BlockLifter, type EmitterSetup, maxInstructions, type Passes, passesWithout, RemoteEmitter } from "#jit";
 import {
   type Arena,
+  ArenaError,
   arenaLayout,
   blockHeader,
   frameRecord,
@@ -172,9 +173,10 @@ export class TranslatingEngine implements Engine {
 
   /**
    * A vCPU in the arena, all zeros but for empty TLBs. `space`: arena offset of its address-space header. `host`: the machine around
-   * it, which all vCPUs of that space have in common.
+   * it, which all vCPUs of that space have in common. Throws ArenaError where there is no place for it.
    */
   createVcpu(id: number, space: number, host = this.#commonHost): Vcpu {
+    if (this.#residents.size >= maxVcpus) throw new ArenaError(`a machine and its forks have at most ${maxVcpus} vCPUs`);
     const vcpu = new Vcpu(this.#arena, this.#arena.lend(area.bytes), id);
     this.#take(vcpu, host);
     this.#hostOfSpace.set(space, host);
@@ -223,7 +225,6 @@ export class TranslatingEngine implements Engine {
     const words = this.#arena.i32;
     const header = arenaLayout.PROCESS >> 2;
     const count = words[header + (processFields.P_VCPU_COUNT >> 2)]++;
-    assert(count < maxVcpus, "a process has few vCPUs");
     words[header + (processFields.P_VCPUS >> 2) + count] = vp;
   }
 
@@ -239,6 +240,10 @@ export class TranslatingEngine implements Engine {
     this.#begin(vcpu);
     try {
       return this.#run(vcpu);
+    } catch (error) {
+      // The machine is lost, and others may go on with this engine.
+      this.runtime.abandon();
+      throw error;
     } finally {
       this.#pause(vcpu);
     }

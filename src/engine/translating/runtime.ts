@@ -29,6 +29,8 @@ export interface RuntimeExports extends FrameSource, FreeLists {
   resume(vp: number): void;
   /** Nonzero: the blocks of all frames are to be forgotten. */
   take_forgets(vp: number): number;
+  /** An error has ended a call of the runtime's in its middle: what it kept of that one is forgotten. */
+  abandon(): void;
   use_thread(vp: number): void;
   use_translations(records: number): void;
   tlb_flush_all(vp: number): void;

@@ -7,8 +7,8 @@ import { mmioRead, mmioWrite } from "../host";
 import { canonical, isInSegment, need_interpreter, need_step, raise, raiseNonCanonical } from "./faults";
 import { frameOf, readOnly } from "./frames";
 import { MODIFY, READ, WRITE, walk, walkedGpa } from "./walk";
-import { copies, unshare } from "./share";
-import { codeFrame, copiesCode, entryAddress, fillFor } from "./tlb";
+import { copies, copiesCode, unshare } from "./share";
+import { codeFrame, entryAddress, fillFor } from "./tlb";
 import { countsStores, invalidate_range, noteStore, touchesCode, touchesRunning } from "./blocks";
 import { beginExclusive, endExclusive, isExclusive, parks, severalThreads, tellOthers } from "./exclusive";
 import { noteAccess } from "../system/breakpoints";
@@ -23,6 +23,11 @@ let pieceGpa: u64 = 0;
 
 /** The interpreter asks, for an operation of the block at RIP: no compiled region is under way. */
 let interpreting: bool = false;
+
+/** An error of the host's has ended a call in its middle. */
+export function abandon(): void {
+  interpreting = false;
+}
 
 /**
  * Resolves one page's piece of an access, whose use `flags` are noted; false with LEAVE set: a fault, or `step` where code that may run

@@ -17,6 +17,8 @@ import { emptyEntry, forgetPages, tlb_flush_all } from "./tlb";
 
 /** Frames copied so far: who keeps an address of guest memory across a call asks whether it is still the one. */
 export let copies: u32 = 0;
+/** Some frame may have several users. Most processes never have one, and look at nothing. */
+let shares: bool = false;
 
 function usersAt(frame: u32): u32 {
   return L.FRAME_USERS + ((frame >> 12) << 1);
@@ -28,6 +30,7 @@ function tableAt(space: u32, n: u32): u32 {
 
 /** Makes `to`, a new address space with the same memslots, a copy of `from`. No frame is touched; both have all of them. */
 export function fork_space(from: u32, to: u32): void {
+  shares = true;
   const end = load<u32>(from, L.S_GFN_END) >> 10;
   for (let n: u32 = 0; n < end; n++) {
     const table = tableAt(from, n);
@@ -74,8 +77,15 @@ export function flush_space(space: u32): void {
   }
 }
 
-/** Whether a store to the frame of an entry would leave code behind that others go on running. */
-export function sharesCode(entry: u32): bool {
+/**
+ * Whether a store to the guest frame gives the VM another frame for code that it runs, maybe now: that waits for an instruction
+ * that runs alone.
+ */
+export function copiesCode(space: u32, gfn: u64): bool {
+  if (!shares) return false;
+  const at = entryOf(space, gfn);
+  if (at == 0) return false;
+  const entry = load<u32>(at);
   return (entry & L.E_COW) != 0 && load<u16>(usersAt(entry)) != 0 && load<u32>(frameRecord(entry & 0xfffff000), L.F_BLOCKS) != 0;
 }
 
@@ -100,6 +110,7 @@ export function own(space: u32, at: u32): u32 {
 
 /** Gives a guest frame that is to be written to a frame of its own; it is not dirty by that. */
 export function unshare(space: u32, gfn: u64): void {
+  if (!shares) return;
   const at = entryOf(space, gfn);
   if (at != 0 && (load<u32>(at) & L.E_COW) != 0) own(space, at);
 }

@@ -10,8 +10,8 @@
 import * as L from "../layout";
 import { canonical, raise, raiseNonCanonical } from "./faults";
 import { othersHold, severalThreads } from "./exclusive";
-import { entryOf, frameOf, frameRecord, readOnly } from "./frames";
-import { sharesCode } from "./share";
+import { frameOf, frameRecord, readOnly } from "./frames";
+import { copiesCode } from "./share";
 import { FETCH, MODIFY, WRITE, walk, walkedFlags, walkedGpa } from "./walk";
 import { access } from "./access";
 import { noteWriter } from "./blocks";
@@ -138,15 +138,6 @@ export function tlb_flush_page(vp: u32, va: u64): void {
   const index = (<u32>(va >> 12) & (L.TLB_ENTRIES - 1)) << 4;
   for (let n: u32 = 0; n < 8; n++) emptyEntry(vp + L.TLB + n * L.TLB_BYTES + index, vp);
   forgetCodePage(vp, va);
-}
-
-/**
- * Whether a store to the guest frame gives the VM another frame for code that it runs, maybe now: that waits for an instruction
- * that runs alone.
- */
-export function copiesCode(space: u32, gfn: u64): bool {
-  const at = entryOf(space, gfn);
-  return at != 0 && sharesCode(load<u32>(at));
 }
 
 /** The frame that the last `fillFor` found and refused to enter only because some of it is translated code; or 0. */
