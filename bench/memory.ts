@@ -17,6 +17,7 @@ import { parseArgs } from "node:util";
 import { VirtualMachine } from "#host";
 import { machineFiles } from "../tools/machine-setup.ts";
 import { qemu } from "./contenders.ts";
+import { measureForks } from "./forks.ts";
 import { costOf, costText, givenBack } from "./memory-watch.ts";
 import { median, table } from "./table.ts";
 
@@ -25,7 +26,7 @@ const usage = `npm run bench:memory -- [options]
   --memory MIB    guest memory (default 512)
   --rounds N      of each figure (default 5)
   --pairs N       of each CPU kernel, with and without a log (default 3)
-  --forks N       idle forks whose memory is counted (default 10)
+  --forks N       forks that are alive at the same time (default 200)
   --cpu NAME      the model that QEMU shows its guest (default qemu64)`;
 
 const { values } = parseArgs({
@@ -34,7 +35,7 @@ const { values } = parseArgs({
     memory: { type: "string", default: "512" },
     rounds: { type: "string", default: "5" },
     pairs: { type: "string", default: "3" },
-    forks: { type: "string", default: "10" },
+    forks: { type: "string", default: "200" },
     cpu: { type: "string", default: "qemu64" },
     help: { type: "boolean", short: "h" },
   },
@@ -66,6 +67,7 @@ async function main(): Promise<void> {
   const { kernel, initrd } = machineFiles({ image: values.image });
   const files = { kernel, initrd: initrd as string };
   const ours = await measureOurs(files);
+  const forks = ours.forks;
   const theirs = await measureQemu(files);
   await measureWatching(files);
   const starts = coldStarts();
@@ -92,8 +94,12 @@ async function main(): Promise<void> {
       ],
       ["restore, to the first exec", ms(ours.exec), "", "", ""],
       ["an exec of true, of a thousand", `${median(ours.execs).toFixed(1)} ms`, "", "", ""],
-      ["fork", ms(ours.fork), "", "", "10 ms"],
-      ["memory of an idle fork", size(ours.forkBytes), "", "", "5 MiB"],
+      ["fork", `${median(forks.forkMs).toFixed(1)} ms`, "", "", "10 ms"],
+      ["memory of an idle fork", size([forks.idleBytes]), "", "", "5 MiB"],
+      ["forks that answered an exec", `${forks.answered} of ${forks.count}`, "", "", "200"],
+      ["all of these execs at once, each", `${(forks.allMs / forks.count).toFixed(0)} ms`, "", "", ""],
+      ["and of processor time", `${(forks.allCpuMs / forks.count).toFixed(0)} ms`, "", "", ""],
+      ["idle forks together, of a processor", `${(100 * forks.idleLoad).toFixed(0)} %`, "", "", ""],
       ["command to its end: run --exec true, from a template", ms(starts.template), "", "", "300 ms"],
       ["command to its end: run --cold --exec true", ms(starts.cold), "", "", ""],
     ]),
@@ -117,8 +123,8 @@ async function measureWatching(files: { kernel: string; initrd: string }): Promi
 }
 
 async function measureOurs(files: { kernel: string; initrd: string }) {
-  const result = { save: [], restore: [], sizeBytes: [], exec: [], execs: [], fork: [], forkBytes: [] } as Record<
-    keyof Figures | "exec" | "execs" | "fork" | "forkBytes",
+  const result = { save: [], restore: [], sizeBytes: [], exec: [], execs: [] } as Record<
+    keyof Figures | "exec" | "execs",
     number[]
   >;
   await using vm = await VirtualMachine.start({ ...files, memoryBytes: memoryMib << 20 });
@@ -140,15 +146,10 @@ async function measureOurs(files: { kernel: string; initrd: string }) {
       await copy.exec("true");
       return copy;
     }).then((copy) => copy.stop());
-    await timed(result.fork, () => vm.fork(1)).then(([fork]) => fork?.stop());
   }
   for (let n = 0; n < 1000; n++) await timed(result.execs, () => vm.exec("/bin/true", []));
-  const before = process.memoryUsage.rss();
-  const forks = await vm.fork(Number(values.forks));
-  await sleep(2000);
-  result.forkBytes.push((process.memoryUsage.rss() - before) / forks.length);
-  await Promise.all(forks.map((fork) => fork.stop()));
-  return result;
+  say(`memvisor, ${values.forks} forks`);
+  return { ...result, forks: await measureForks(vm, Number(values.forks)) };
 }
 
 async function timed<T>(times: number[], work: () => Promise<T>): Promise<T> {

@@ -176,7 +176,8 @@ export class TranslatingEngine implements Engine {
    * it, which all vCPUs of that space have in common. Throws ArenaError where there is no place for it.
    */
   createVcpu(id: number, space: number, host = this.#commonHost): Vcpu {
-    if (this.#residents.size >= maxVcpus) throw new ArenaError(`a machine and its forks have at most ${maxVcpus} vCPUs`);
+    if (this.#residents.size >= maxVcpus)
+      throw new ArenaError(`a machine and its forks have at most ${maxVcpus} vCPUs`);
     const vcpu = new Vcpu(this.#arena, this.#arena.lend(area.bytes), id);
     this.#take(vcpu, host);
     this.#hostOfSpace.set(space, host);
