@@ -43,6 +43,7 @@ function onTinyHost(newMachine: (host: MachineHost) => Machine): TinyMachine {
     wallClock: () => 0,
     random: (target) => target.fill(7),
     poll: () => false,
+    waitFor: (done) => done(),
     wait: () => {},
     report: (kind, line) => reports.push([kind, line]),
   };

@@ -69,6 +69,7 @@ export function quietHost(output: (port: number, bytes: Uint8Array) => void = ()
     wallClock: () => Date.now(),
     random: (target) => target.fill(0),
     poll: () => false,
+    waitFor: (done) => done(),
     wait: () => {},
     report: (kind, line) => {
       if (kind === "notice") process.stderr.write(`${line}\n`);

@@ -16,6 +16,7 @@ import {
   listCommand,
   logsCommand,
   memCommand,
+  pageServerCommand,
   relayCommand,
   restoreCommand,
   runCommand,
@@ -64,6 +65,7 @@ addCommand(image, imageImportCommand, async (name, values, [source]) =>
 );
 addCommand(image, imageRemoveCommand, async (name) => (await import("./image.ts")).removeCommand(name));
 
+addCommand(program, pageServerCommand, async (_, values) => (await import("./page-server.ts")).pageServer(values));
 addCommand(program, relayCommand, async (_, values) => (await import("./relay.ts")).relay(values));
 
 addCommand(program, disasmCommand, async (code, values) => (await import("./disasm.ts")).disasm(code ?? "", values));

@@ -5,11 +5,12 @@ import { exitStatus, type relayCommand, type ValuesOf } from "#control";
 import { startRelay } from "#host/relay";
 import { NetworkError, parseAllow } from "#net/rules";
 import { Failure } from "./failure.ts";
+import { listenPlace } from "./listen-place.ts";
 
 const defaultPort = 8765;
 
 export async function relay(values: ValuesOf<typeof relayCommand>): Promise<number> {
-  const { address, port } = place(values.listen ?? `${defaultPort}`);
+  const { address, port } = listenPlace(values.listen, defaultPort);
   const token = values.token ?? randomBytes(16).toString("hex");
   const { origin: origins, allow, only } = values;
   try {
@@ -29,13 +30,4 @@ export async function relay(values: ValuesOf<typeof relayCommand>): Promise<numb
     if (error instanceof NetworkError) throw new Failure(error.message, exitStatus.usage);
     throw error;
   }
-}
-
-function place(text: string): { readonly address: string; readonly port: number } {
-  const match = /^(?:([\d.]+|localhost):)?(\d{1,5})$/.exec(text);
-  const port = Number(match?.[2]);
-  if (!match || port > 65535) {
-    throw new Failure(`--listen ${text}: write it as 127.0.0.1:${defaultPort}`, exitStatus.usage);
-  }
-  return { address: match[1] ?? "127.0.0.1", port };
 }

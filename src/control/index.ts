@@ -62,6 +62,7 @@ export {
 export { exitStatus, runCommand, statusOf } from "./commands/run.ts";
 export { restoreCommand } from "./commands/restore.ts";
 export { imageImportCommand, imageListCommand, imagePrepareCommand, imageRemoveCommand } from "./commands/image.ts";
+export { pageServerCommand } from "./commands/page-server.ts";
 export { relayCommand } from "./commands/relay.ts";
 export {
   copyCommand,

@@ -433,7 +433,7 @@ function filesOf({ kernel, setupHeader, initrd, snapshot, learn }: VmOptions): B
 
 function configOf(options: VmOptions): MachineStart["config"] {
   const { cpus, seed, rng, balloon, ports, vsock, network, disks, pmem, shares, digestEvery, trace, profile } = options;
-  const { interpreterOnly, chaosSeed, without, memoryBacking } = options;
+  const { interpreterOnly, chaosSeed, evictionSeed, without, memoryBacking } = options;
   const backing = memoryBacking === undefined ? undefined : parseBacking(memoryBacking);
   return {
     commandLine: [options.commandLine ?? defaultCommandLine, ...shareWords(shares ?? [])].join(" "),
@@ -456,6 +456,7 @@ function configOf(options: VmOptions): MachineStart["config"] {
     engine: {
       ...(interpreterOnly && { interpreterOnly }),
       ...(chaosSeed !== undefined && { chaosSeed }),
+      ...(evictionSeed !== undefined && { evictionSeed }),
       ...(without && { without }),
     },
   };

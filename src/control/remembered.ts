@@ -13,6 +13,7 @@ const passing = [
   "interpreterOnly",
   "hotThreshold",
   "chaosSeed",
+  "evictionSeed",
   "without",
 ];
 

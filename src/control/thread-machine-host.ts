@@ -172,6 +172,17 @@ export class ThreadMachineHost implements MachineHost {
     return (bits & requests.stop) !== 0 || this.panic.over;
   }
 
+  waitFor(done: () => boolean): boolean {
+    for (;;) {
+      // Not `#bellSeen`: what came meanwhile is still to be looked at between two turns.
+      const seen = Atomics.load(this.#words, words.bell);
+      if (done()) return true;
+      if (this.#reports.size > 0) this.flushReports();
+      if ((Atomics.load(this.#words, words.requests) & requests.stop) !== 0) return false;
+      Atomics.wait(this.#words, words.bell, seen, longestWaitMs);
+    }
+  }
+
   wait(untilNs?: number): void {
     const ms = untilNs === undefined ? longestWaitMs : Math.min((untilNs - this.now()) / 1e6, longestWaitMs);
     if (ms > 0) Atomics.wait(this.#words, words.bell, this.#bellSeen, ms);

@@ -7,11 +7,13 @@ import { setImmediate } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import { type IoStart, words } from "#control";
 import { networkService, type OpenService, runIoThread } from "#devices";
+import { farService } from "#memory/backing";
 
 /** By the name in a device's request; loaded when one asks. */
 const services: Readonly<Record<string, () => Promise<OpenService>>> = {
   [networkService]: async () => (await import("./network.ts")).openNetwork,
   disk: async () => (await import("./block-service.ts")).openBlock,
+  [farService]: async () => (await import("./remote-memory.ts")).openRemoteMemory,
   share: async () => (await import("./share/index.ts")).openShare,
 };
 

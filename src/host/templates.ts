@@ -19,8 +19,8 @@ const suffix = ".snapshot";
 
 /** Whether such a machine is like any other of its options, so that one may stand for all. */
 export function canBeTemplate(options: VmOptions): boolean {
-  const { clock, seed, digestEvery, trace, profile, interpreterOnly, chaosSeed, without } = options;
-  const watched = [seed, digestEvery, trace, chaosSeed, without].some((each) => each !== undefined);
+  const { clock, seed, digestEvery, trace, profile, interpreterOnly, chaosSeed, evictionSeed, without } = options;
+  const watched = [seed, digestEvery, trace, chaosSeed, evictionSeed, without].some((each) => each !== undefined);
   const outside = [options.disks, options.pmem, options.shares, options.network, options.ports, options.vsock].some(
     (each) => each !== undefined,
   );

@@ -3,7 +3,7 @@
  *
  * Law: after `close` no service touches guest memory, and what the guest was told is written has been written.
  */
-import { IoError, type IoLine, type IoRequest, ioWords, MachineLine } from "#devices";
+import { IoError, type IoRequest, ioWords, MachineLine } from "#devices";
 import { Event, type Vcpu } from "#vcpu";
 import { BootError } from "./boot/index.ts";
 import type { MachineHost } from "./machine-host.ts";
@@ -29,7 +29,7 @@ export class IoThreads {
   }
 
   /** A line to a service, to be used when `start` has returned. Throws BootError where the machine must not have one. */
-  line(request: IoRequest): IoLine {
+  line(request: IoRequest): MachineLine {
     if (this.#deterministic)
       throw new BootError(
         `${request.service}: not with --clock virtual, since when the host answers is not repeatable`,

@@ -33,6 +33,8 @@ export interface EngineOptions {
   readonly hotThreshold?: number;
   /** Flush the TLB, drop regions and so on at random moments of this seed; the guest must see nothing of it. */
   readonly chaosSeed?: number;
+  /** Evict pages at random moments of this seed, which `chaosSeed` does too; the guest must see nothing of it. */
+  readonly evictionSeed?: number;
   /** Optimisations that are left out (jit/passes.ts). */
   readonly without?: readonly PassName[];
 }
@@ -161,6 +163,11 @@ export interface MachineHost {
    * at most, and before input is looked at, since `wait` counts what came after the last `poll`.
    */
   poll(): boolean;
+  /**
+   * Sleeps until `done`, which is asked again whenever something may have come. False: the machine is to stop instead. Does nothing else that
+   * is asked for, and so may be called in mid-instruction.
+   */
+  waitFor(done: () => boolean): boolean;
   /** Sleeps until `now()` is `untilNs` (forever without one) or something came since the last `poll`. */
   wait(untilNs?: number): void;
   /**

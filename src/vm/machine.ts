@@ -26,12 +26,15 @@ import {
   AddressSpace,
   Arena,
   ArenaError,
+  type FarLine,
   FreeFrames,
+  farService,
   type MemoryObject,
   MemoryObjectError,
   type Memslot,
   newMemoryObject,
   OverlayPages,
+  type RemoteBacking,
 } from "#memory";
 import {
   Event,
@@ -52,6 +55,7 @@ import { cpuid } from "#x86";
 import { BootError, E820_RESERVED, prepareLinuxBoot } from "./boot/index.ts";
 import { digestMachine, type MachineDigest } from "./digest.ts";
 import { EvictionChaos } from "./eviction-chaos.ts";
+import { farLine, farRingBytes, StoppedWaiting } from "./far-line.ts";
 import { IoThreads } from "./io-threads.ts";
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
 import type {
@@ -180,7 +184,7 @@ export class Machine implements RunnableMachine, Disposable {
       : new AddressSpace(arena, engine.runtime, [...ranges, ...this.#persistent.slots]);
     this.#mapMemory(ranges, from instanceof Machine ? undefined : from);
     this.#persistent.attach(this.#space);
-    if (config.engine.chaosSeed !== undefined) this.#chaos = new EvictionChaos(config.engine.chaosSeed, this.#space);
+    if (this.#evictionSeed !== undefined) this.#chaos = new EvictionChaos(this.#evictionSeed, this.#space);
     this.#vcpus = this.#room.enter(this.#space, cpus, engineHost);
     this.memory = new MachineMemory({
       arena,
@@ -278,11 +282,20 @@ export class Machine implements RunnableMachine, Disposable {
   #turn(until: bigint): Turn {
     this.#resting?.[Symbol.dispose]();
     this.#resting = undefined;
-    const next = this.#outcome === undefined ? this.#slice(until) : busy;
+    const next = this.#outcome === undefined ? this.#sliceOrStop(until) : busy;
     if (this.#outcome === undefined) return next;
     this.#threads?.end();
     this.#platform.flush();
     return { outcome: this.#outcome, nextNs: 0 };
+  }
+
+  #sliceOrStop(until: bigint): Turn {
+    try {
+      return this.#slice(until);
+    } catch (error) {
+      if (!(error instanceof StoppedWaiting)) throw error;
+      return this.#end("stopped", "");
+    }
   }
 
   /** One slice of one vCPU, and what comes before and after it. */
@@ -563,15 +576,29 @@ export class Machine implements RunnableMachine, Disposable {
     if (object) for (const slot of slots) this.#space.map(slot, object, gfnOf(slot.gpa));
   }
 
+  get #evictionSeed(): number | undefined {
+    const { evictionSeed, chaosSeed } = this.#config.engine;
+    return evictionSeed ?? chaosSeed;
+  }
+
   #newBacking(pageCount: number): MemoryObject | undefined {
-    const { memoryBacking, engine } = this.#config;
-    const backing = memoryBacking ?? (engine.chaosSeed === undefined ? undefined : ({ kind: "plain" } as const));
+    const { memoryBacking } = this.#config;
+    const backing = memoryBacking ?? (this.#evictionSeed === undefined ? undefined : ({ kind: "plain" } as const));
     if (backing === undefined) return undefined;
     try {
-      return newMemoryObject(backing, pageCount, this.#room.kernels, this.#host.memory ?? {});
+      return newMemoryObject(backing, pageCount, this.#room.kernels, {
+        ...this.#host.memory,
+        farLine: (servers) => this.#farLine(servers),
+        onServers: ({ text }) => this.#host.report("notice", text),
+      });
     } catch (error) {
       throw error instanceof MemoryObjectError ? new ArenaError(error.message) : error;
     }
+  }
+
+  #farLine(servers: RemoteBacking): FarLine {
+    const line = this.#io.line({ service: farService, config: servers, ringBytes: farRingBytes });
+    return farLine(line, () => line.poll(), this.#host);
   }
 
   #resume(state: MachineState): void {

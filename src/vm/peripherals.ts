@@ -25,11 +25,14 @@ import {
   VirtioPci,
   VirtioVsock,
 } from "#devices";
-import type { DeviceMemory } from "#memory";
+import { type DeviceMemory, remoteOf } from "#memory";
 import { cardAddress } from "#net/rules";
 import type { MachineConfig } from "./machine-host.ts";
 
-type PeripheralConfig = Pick<MachineConfig, "rng" | "balloon" | "ports" | "vsock" | "network" | "disks" | "shares">;
+type PeripheralConfig = Pick<
+  MachineConfig,
+  "rng" | "balloon" | "ports" | "vsock" | "network" | "disks" | "shares" | "memoryBacking"
+>;
 
 export interface PeripheralHost {
   readonly memory: DeviceMemory;
@@ -43,9 +46,9 @@ export interface PeripheralHost {
   readonly openLine: (request: IoRequest) => IoLine;
 }
 
-/** Whether the configuration has devices that need the host's files or networks. */
-export function usesIo({ network, disks = [], shares = [] }: PeripheralConfig): boolean {
-  return network !== undefined || disks.length > 0 || shares.length > 0;
+/** Whether the configuration has what needs the host's files or networks. */
+export function usesIo({ network, disks = [], shares = [], memoryBacking }: PeripheralConfig): boolean {
+  return network !== undefined || disks.length > 0 || shares.length > 0 || remoteOf(memoryBacking) !== undefined;
 }
 
 /** What of the devices others deal with than their drivers. */

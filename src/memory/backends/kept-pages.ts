@@ -80,7 +80,7 @@ export abstract class KeptPages implements MemoryObject {
     assert(first >= 0 && count >= 0 && first + count <= this.#pageCount, "a hole lies in its object");
     this.#mayChange();
     this.#drop(first, first + count);
-    this.#tell({ type: "punched", first, count });
+    this.tell({ type: "punched", first, count });
   }
 
   resize(pageCount: number): void {
@@ -88,14 +88,14 @@ export abstract class KeptPages implements MemoryObject {
     this.#drop(pageCount, this.#pageCount);
     this.resized(pageCount);
     this.#pageCount = pageCount;
-    this.#tell({ type: "resized", pageCount });
+    this.tell({ type: "resized", pageCount });
   }
 
   seal(): void {
     if (this.#sealed) return;
     this.#sealed = true;
     this.#inner?.seal();
-    this.#tell({ type: "sealed" });
+    this.tell({ type: "sealed" });
   }
 
   flush(): void {
@@ -145,12 +145,12 @@ export abstract class KeptPages implements MemoryObject {
     try {
       act();
     } catch (error) {
-      if (error instanceof MemoryObjectError) this.#tell({ type: "failed", page, error });
+      if (error instanceof MemoryObjectError) this.tell({ type: "failed", page, error });
       throw error;
     }
   }
 
-  #tell(event: MemoryEvent): void {
+  protected tell(event: MemoryEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
 }

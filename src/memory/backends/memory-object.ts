@@ -37,6 +37,11 @@ export interface MemoryObject extends Disposable {
   flush(): void;
   stats(): MemoryObjectStats;
   watch(listener: (event: MemoryEvent) => void): Disposable;
+  /**
+   * Of objects that are far away: asks for a page before it is needed. True: `read` does not wait for it; false: it is on its way, and the
+   * event "ready" may follow.
+   */
+  begin?(page: number): boolean;
 }
 
 export interface MemoryObjectStats {
@@ -59,6 +64,8 @@ export type MemoryEvent =
   | { readonly type: "punched"; readonly first: number; readonly count: number }
   | { readonly type: "resized"; readonly pageCount: number }
   | { readonly type: "sealed" }
+  /** A page that `begin` has asked for is here. */
+  | { readonly type: "ready"; readonly page: number }
   /** A `read` or `write` of the page threw. */
   | { readonly type: "failed"; readonly page: number; readonly error: MemoryObjectError };
 

@@ -1,5 +1,5 @@
 /** The memory object that a backing names (memory/backing.ts). */
-import type { MemoryBacking } from "../backing.ts";
+import type { MemoryBacking, RemoteBacking } from "../backing.ts";
 import type { PageKernels } from "../page-kernels.ts";
 import type { BatchCodec } from "./cold-batches.ts";
 import { CompressedPages } from "./compressed.ts";
@@ -7,6 +7,9 @@ import { EncryptedPages, type PageCipher } from "./encrypted.ts";
 import { FilePages, type MemoryFile } from "./file.ts";
 import { type MemoryObject, MemoryObjectError } from "./memory-object.ts";
 import { PlainPages } from "./plain.ts";
+import type { FarLine } from "./remote/line.ts";
+import { RemotePages } from "./remote/remote-pages.ts";
+import type { ReplicaEvent } from "./remote/replicas.ts";
 import { SameFilledPages } from "./same-filled.ts";
 import { SharedPages, SharedStore } from "./shared.ts";
 
@@ -17,6 +20,10 @@ export interface MemoryServices {
   newCipher?(): PageCipher;
   /** A new file, gone when it is disposed of. Throws an Error that says why there can be none. */
   newFile?(path: string): MemoryFile;
+  /** A line to page servers. */
+  farLine?(servers: RemoteBacking): FarLine;
+  /** Page servers came or went: a line for the person who runs the machine. */
+  onServers?(event: ReplicaEvent): void;
 }
 
 /** Of `pageCount` pages, all holes. Throws `MemoryObjectError` where the host has not what it takes. */
@@ -44,6 +51,9 @@ function build(
       return new PlainPages(pageCount);
     case "file":
       return new FilePages(pageCount, newFile(backing.path, services), kernels);
+    case "remote":
+      if (services.farLine === undefined) throw new MemoryObjectError("there is no way to page servers here");
+      return new RemotePages(pageCount, services.farLine(backing), (event) => services.onServers?.(event));
     case "compressed": {
       const { codec } = services;
       if (backing.inner === undefined) return new CompressedPages(pageCount, { kernels, ...(codec && { codec }) });
