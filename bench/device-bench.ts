@@ -109,7 +109,7 @@ export async function interleaved(
   for (let round = 1; round <= Number(values.rounds); round++) {
     for (const contender of wanted) {
       using _ = await before(contender);
-      const { rows, tail } = await run(contender, names, { bootSeconds: 120, rowSeconds: 120 });
+      const { rows, tail } = await run(contender, names, { bootSeconds: 120, rowSeconds: 300 });
       process.stderr.write(`round ${round} ${contender.name}: ${rows.size} of ${names.length} rows\n`);
       if (rows.size < names.length) process.stderr.write(`${tail}\n`);
       for (const [row, outcome] of rows) {

@@ -24,8 +24,7 @@ enum { area = 256 << 20, page = 4096, large = 1 << 20, threads = 16 };
 typedef void work(uint64_t count);
 static work read_large, write_large, read_random, write_random, read_many, write_flushed;
 
-/* So many that the first thousands, in which a translator still gets to know the kernel's code, are a small part; but for the first row. */
-
+/* So many that the first thousands, in which a translator still gets to know the kernel's code, are a small part, but in the first row. */
 static const struct row {
   const char *name, *group;
   work *run;
