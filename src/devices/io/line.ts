@@ -1,5 +1,6 @@
 /**
- * Lines between devices and the host: the machine's thread never touches files or sockets, since it would stand still.
+ * Lines between devices and the host: the machine's thread leaves files and sockets to others, since it would stand still. But for
+ * files that are lent to it (lent-file.ts).
  *
  *     device ── IoLine ── ring ──▶ ServicePort ── service      machine's thread │ I/O thread
  *                       ◀── ring ──
