@@ -1,3 +1,5 @@
+import type { Place } from "#devices";
+
 /** A disk as a guest has it, whatever keeps its bytes. Offsets and lengths are multiples of 512 within its size. */
 export interface Disk {
   readonly sizeBytes: number;
@@ -5,6 +7,11 @@ export interface Disk {
   readonly physicalBlockBytes: number;
   /** The host's number of an open file that is the disk, byte by byte; what a guest may not write is not written there either. */
   readonly hostFile?: number | undefined;
+  /**
+   * Where the byte at `offset` lies in an open file of the host, and those around it, in whole physical blocks: until a write, a
+   * discard or zeros for a part of them. Undefined where it lies in none as it is.
+   */
+  locate?(offset: number): Place | undefined;
   read(offset: number, targets: readonly Uint8Array[]): void;
   write(offset: number, sources: readonly Uint8Array[]): void;
   /** What was written before stays, whatever happens to the process or the host. */

@@ -8,6 +8,7 @@ import {
   decodeRequest,
   encodeAnswer,
   type IoService,
+  type Place,
   type ServicePort,
 } from "#devices";
 import type { Disk } from "./disk.ts";
@@ -38,7 +39,7 @@ class BlockService implements IoService {
     try {
       const result = this.#do(request);
       if (result instanceof Promise) this.#answerLater(request.tag, result);
-      else this.#answer(request.tag, blockStatus.done);
+      else this.#port.send(encodeAnswer(request.tag, blockStatus.done, this.#placeFor(request)));
     } catch (error) {
       this.#failed(request.tag, error);
     }
@@ -68,6 +69,18 @@ class BlockService implements IoService {
         return this.#disk.discard(offset, length);
       default:
         return this.#disk.writeZeroes(offset, length, operation === blockOperation.writeZeroesUnmap);
+    }
+  }
+
+  /** For the next requests like this one. */
+  #placeFor({ operation, offset }: BlockRequest): Place | undefined {
+    if (operation !== blockOperation.read && operation !== blockOperation.write) return undefined;
+    try {
+      return this.#disk.locate?.(offset);
+    } catch (error) {
+      // It lies near to what this request was about, and nobody has asked for it.
+      if (error instanceof DiskError) return undefined;
+      throw error;
     }
   }
 

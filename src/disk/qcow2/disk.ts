@@ -7,6 +7,7 @@
  * A cluster whose entry is not marked as its own (internal snapshots) is never written in place. Clusters of tables are never
  * data, whatever the tables say.
  */
+import type { Place } from "#devices";
 import type { Disk } from "../disk.ts";
 import { DiskError, type DiskFile, type DiskHost } from "../file.ts";
 import { headerField, parseHeader, type Qcow2Header } from "./header.ts";
@@ -18,6 +19,8 @@ import { zstdFrameLength } from "./zstd-frame.ts";
 
 /** L2 tables kept: 4 MiB of them find 32 GiB, with clusters of 64 KiB. */
 const cacheBytes = 4 << 20;
+/** So much is looked for at most when somebody asks where something lies. */
+const mostLocated = 4 << 20;
 
 export interface Qcow2Options {
   readonly readOnly: boolean;
@@ -179,6 +182,37 @@ export class Qcow2Disk implements Disk {
   }
 
   // Finding.
+
+  locate(offset: number): Place | undefined {
+    const cluster = Math.floor(offset / this.#clusterBytes);
+    const first = this.#clusterPlace(cluster);
+    if (first === undefined) return undefined;
+    // Only as far as the table goes that has been read.
+    const inTable = this.#entriesInL2 - (cluster % this.#entriesInL2);
+    const most = Math.min(inTable, Math.max(1, mostLocated / this.#clusterBytes));
+    let count = 1;
+    for (; count < most; count++) {
+      const next = this.#clusterPlace(cluster + count);
+      const follows = next?.file === first.file && next.at === first.at + count * this.#clusterBytes;
+      if (!follows || next.writable !== first.writable) break;
+    }
+    return { ...first, length: count * this.#clusterBytes };
+  }
+
+  #clusterPlace(cluster: number): Place | undefined {
+    const [from, length] = [cluster * this.#clusterBytes, this.#clusterBytes];
+    if (from + length > this.sizeBytes) return undefined;
+    const mapping = this.#find(cluster);
+    if (mapping.kind === "data") {
+      const { hostFile: file } = this.#file;
+      return file === undefined
+        ? undefined
+        : { from, length, file, at: mapping.offset, writable: mapping.own && !this.readOnly };
+    }
+    const below = this.#below;
+    if (mapping.kind !== "absent" || below?.hostFile === undefined || from + length > below.sizeBytes) return undefined;
+    return { from, length, file: below.hostFile, at: from, writable: false };
+  }
 
   get #entriesInL2(): number {
     return this.#clusterBytes / 8;

@@ -1,7 +1,7 @@
 /**
  * The block device (virtio 1.2, "Block Device"). It checks requests and passes them to its service on the disk thread; the
  * data goes between file and guest frames there, while the guest runs on. Where the service lends its file, the first
- * transfers of a kick are made on the spot.
+ * transfers of a kick are made on the spot (places.ts).
  *
  * Laws: a request is answered exactly once, after all its steps; what the guest was told is flushed has been flushed. The
  * frames of a request are pinned until the service is done with them, and while one is after a reset the driver waits.
@@ -9,8 +9,10 @@
 import type { DeviceMemory, Pinned } from "#memory";
 import type { IoLine, LentFile } from "../../io/index.ts";
 import { copyState, restoreState } from "../../state.ts";
+import { sliceRanges } from "../chain.ts";
 import type { Chain, VirtioDevice, VirtioDriver, Virtqueue } from "../device.ts";
 import { type BlkState, newBlkState } from "./persist.ts";
+import { Places } from "./places.ts";
 import {
   type BlockOperation,
   blockOperation,
@@ -70,6 +72,8 @@ interface StepInFlight {
   readonly request: OpenRequest;
   readonly pinned: Pinned | undefined;
   readonly isLong: boolean;
+  /** Of places, when it was sent. */
+  readonly moves: number;
 }
 
 /** What of the guest's memory the device hands out. */
@@ -86,7 +90,8 @@ export class Blk implements VirtioDevice<BlkState> {
   /** Steps that found no room on the line, in order. */
   readonly #unsent: OpenRequest[] = [];
   #facts: DiskFacts | undefined;
-  #file: LentFile | undefined;
+  #places: Places | undefined;
+  readonly #files = new Map<number, LentFile>();
   #spotLeft = 0;
   #queue: Virtqueue | undefined;
   #flushes = false;
@@ -165,7 +170,9 @@ export class Blk implements VirtioDevice<BlkState> {
   get #disk(): DiskFacts {
     if (this.#facts === undefined) {
       this.#facts = JSON.parse(new TextDecoder().decode(this.#line.greeting)) as DiskFacts;
-      if (this.#facts.file !== undefined) this.#file = this.#line.borrow(this.#facts.file);
+      const { file, sizeBytes, readOnly, physicalBlockBytes } = this.#facts;
+      const whole = file === undefined ? undefined : { from: 0, length: sizeBytes, file, at: 0, writable: !readOnly };
+      this.#places = new Places(physicalBlockBytes, whole);
     }
     return this.#facts;
   }
@@ -231,6 +238,7 @@ export class Blk implements VirtioDevice<BlkState> {
       pinned?.release();
       return finish(request.queue, request.chain, 0, VIRTIO_BLK_S_IOERR);
     }
+    if (moves(step)) this.#places?.mayMove(step.offset, step.length);
     const tag = this.#nextTag;
     if (!this.#line.send(encodeRequest({ tag, ...step, pieces: pinned.pieces }))) {
       pinned.release();
@@ -241,26 +249,41 @@ export class Blk implements VirtioDevice<BlkState> {
     request.next++;
     const isLong = step.length > quickBytes || !isTransfer(step.operation);
     if (isLong) this.#long++;
-    this.#inFlight.set(tag, { request, pinned, isLong });
+    this.#inFlight.set(tag, { request, pinned, isLong, moves: this.#places?.moves ?? 0 });
   }
 
   /** Does the step on the spot; false where that is the service's. */
   #transfer({ operation, offset, length, data }: BlockStep): boolean {
-    const file = this.#file;
-    if (file === undefined || !isTransfer(operation) || length > this.#spotLeft || !file.isQuick) return false;
-    this.#spotLeft -= length;
+    if (!isTransfer(operation) || length > this.#spotLeft) return false;
     const reads = operation === blockOperation.read;
-    const use = (pieces: Uint8Array[]) => (reads ? file.read(offset, pieces) : file.write(offset, pieces));
-    return this.#memory.access(data, reads, use) === length;
+    const runs = this.#places?.find(offset, length, !reads);
+    const files = runs?.map(({ file }) => this.#borrow(file)) ?? [];
+    if (runs === undefined || !files.every((file) => file?.isQuick)) return false;
+    this.#spotLeft -= length;
+    let done = 0;
+    for (const [n, run] of runs.entries()) {
+      const file = files[n];
+      const use = (pieces: Uint8Array[]) => (reads ? file?.read(run.at, pieces) : file?.write(run.at, pieces));
+      if (this.#memory.access(sliceRanges(data, done, run.length), reads, use) !== run.length) return false;
+      done += run.length;
+    }
+    return true;
+  }
+
+  #borrow(number: number): LentFile | undefined {
+    const known = this.#files.get(number) ?? this.#line.borrow(number);
+    if (known !== undefined) this.#files.set(number, known);
+    return known;
   }
 
   #answered(message: Uint8Array): void {
-    const { tag, status } = decodeAnswer(message);
+    const { tag, status, place } = decodeAnswer(message);
     const done = this.#inFlight.get(tag);
     if (done === undefined) return;
     this.#inFlight.delete(tag);
     done.pinned?.release();
     if (done.isLong) this.#long--;
+    if (place !== undefined) this.#places?.learn(place, done.moves);
     const { request } = done;
     // Of a driver that has reset the device since.
     if (request.queue !== this.#queue) return;
@@ -281,6 +304,10 @@ function finish(queue: Virtqueue, chain: Chain, dataBytes: number, status: numbe
   chain.write(chain.writableBytes - 1, Uint8Array.of(status));
   queue.push(chain, status === VIRTIO_BLK_S_OK ? dataBytes + 1 : chain.writableBytes);
 }
+
+/** Whether bytes of the disk may lie elsewhere after it. */
+const moves = ({ operation }: BlockStep): boolean =>
+  operation !== blockOperation.read && operation !== blockOperation.flush;
 
 const isTransfer = (operation: BlockOperation): boolean =>
   operation === blockOperation.read || operation === blockOperation.write;

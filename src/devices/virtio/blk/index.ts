@@ -1,3 +1,3 @@
 export { Blk, blkRingBytes } from "./device.ts";
-export type { BlockRequest, DiskConfig, DiskFacts, DiskFormat } from "./protocol.ts";
+export type { BlockRequest, DiskConfig, DiskFacts, DiskFormat, Place } from "./protocol.ts";
 export { blockOperation, blockStatus, decodeRequest, diskFormats, encodeAnswer } from "./protocol.ts";

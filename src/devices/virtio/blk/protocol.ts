@@ -2,7 +2,7 @@
  * What a block device and its service say to each other: whole requests by the places of their data in the arena.
  *
  * Request: u32 tag, u32 operation, f64 offset in bytes, f64 length in bytes, then u32 HPA and u32 length for each piece of data.
- * Answer: u32 tag, u32 status (0: done). The greeting is a `DiskFacts` as JSON.
+ * Answer: u32 tag, u32 status (0: done), then perhaps a `Place` as five f64. The greeting is a `DiskFacts` as JSON.
  */
 import type { ArenaRange } from "#memory";
 
@@ -32,6 +32,17 @@ export interface DiskFacts {
   readonly file?: number;
 }
 
+/** Where a part of the disk lies in a file of the host, which is lent by its number. */
+export interface Place {
+  readonly from: number;
+  readonly length: number;
+  readonly file: number;
+  /** Of the part's first byte. */
+  readonly at: number;
+  /** Writing there is all that a write to the part takes. */
+  readonly writable: boolean;
+}
+
 export const blockOperation = { read: 0, write: 1, flush: 2, discard: 3, writeZeroes: 4, writeZeroesUnmap: 5 } as const;
 export type BlockOperation = (typeof blockOperation)[keyof typeof blockOperation];
 
@@ -46,6 +57,8 @@ export interface BlockRequest {
 export const blockStatus = { done: 0, failed: 1 } as const;
 
 const headBytes = 24;
+const answerBytes = 8;
+const placeBytes = 40;
 /** The most pieces of a request. */
 export const maxPieces = 4096;
 /** Messages are made and read here: they are copied into and out of rings anyway, and views of fresh memory cost more than that. */
@@ -84,13 +97,25 @@ export function decodeRequest(message: Uint8Array): BlockRequest {
 }
 
 /** Good until the next call of this file. */
-export function encodeAnswer(tag: number, status: number): Uint8Array {
+export function encodeAnswer(tag: number, status: number, place?: Place): Uint8Array {
   scratchView.setUint32(0, tag, true);
   scratchView.setUint32(4, status, true);
-  return scratch.subarray(0, 8);
+  if (place === undefined) return scratch.subarray(0, answerBytes);
+  const { from, length, file, at, writable } = place;
+  [from, length, file, at, writable ? 1 : 0].forEach((value, n) =>
+    scratchView.setFloat64(answerBytes + 8 * n, value, true),
+  );
+  return scratch.subarray(0, answerBytes + placeBytes);
 }
 
-export function decodeAnswer(message: Uint8Array): { tag: number; status: number } {
-  scratch.set(message.subarray(0, 8));
-  return { tag: scratchView.getUint32(0, true), status: scratchView.getUint32(4, true) };
+export function decodeAnswer(message: Uint8Array): { tag: number; status: number; place: Place | undefined } {
+  scratch.set(message.subarray(0, answerBytes + placeBytes));
+  const [tag, status] = [scratchView.getUint32(0, true), scratchView.getUint32(4, true)];
+  if (message.length < answerBytes + placeBytes) return { tag, status, place: undefined };
+  const field = (n: number): number => scratchView.getFloat64(answerBytes + 8 * n, true);
+  return {
+    tag,
+    status,
+    place: { from: field(0), length: field(1), file: field(2), at: field(3), writable: field(4) !== 0 },
+  };
 }
