@@ -103,14 +103,14 @@ const range = (sector: number, count: number): Uint8Array => {
   return new Uint8Array(view.buffer);
 };
 
-for (const seed of [1, 2, 3]) {
+for (const seed of [1, 2]) {
   test(`an overlay holds what was written, whoever has written it, seed ${seed}`, { timeout: 60_000 }, async () => {
     const random = randomFrom(seed);
     const expected = new Uint8Array(diskBytes).map((_, n) => (n >> 9) * 7);
     const base = join(folder, `base${seed}.img`);
     writeFileSync(base, expected);
     const disk = overlayOf(base, join(folder, `top${seed}.qcow2`));
-    for (let step = 0; step < 600; step++) {
+    for (let step = 0; step < 300; step++) {
       const checks: (() => Promise<void> | void)[] = [];
       const answers = new Map<number, Uint8Array>();
       // Several at once, of which no two touch the same sectors.
@@ -154,7 +154,7 @@ for (const seed of [1, 2, 3]) {
         await disk.run();
       }
     }
-    expect(disk.spots()).toBeGreaterThan(200);
+    expect(disk.spots()).toBeGreaterThan(100);
     await disk.close();
     const again = overlayOf(base, join(folder, `top${seed}.qcow2`));
     for (let sector = 0; sector < diskBytes / sectorBytes; sector += 256) {

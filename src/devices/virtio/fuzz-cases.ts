@@ -25,7 +25,11 @@ export const fuzzedDevices: Readonly<Record<string, MakeFuzzed>> = {
     const facts = { sizeBytes: 1 << 20, readOnly: random(8) === 0, id: "fuzz", physicalBlockBytes: 4096, file: lent };
     const line = new FuzzLine(random, new TextEncoder().encode(JSON.stringify(facts)));
     const device = new Blk(memory, line);
-    const answerTo = (message: Uint8Array): Uint8Array => encodeAnswer(decodeRequest(message).tag, random(2)).slice();
+    const unit = (): number => random(17) * 4096;
+    const answerTo = (message: Uint8Array): Uint8Array => {
+      const place = { from: unit(), length: unit(), file: random(2), at: unit(), writable: random(2) === 0 };
+      return encodeAnswer(decodeRequest(message).tag, random(2), random(2) === 0 ? place : undefined).slice();
+    };
     return { device, hostEvent: () => line.answer(answerTo) };
   },
   net: (_, random) => {
