@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { page = 4096, large = 1 << 20, area = 64 << 20, files = 10000, appended = 30000 };
+enum { page = 4096, large = 1 << 20, area = 64 << 20, files = 5000, appended = 20000 };
 
 typedef void work(uint64_t count);
 static work make, look, look_again, read_small, list, append, read_random, write_large, read_large, rename_all, remove_all;
