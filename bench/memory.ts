@@ -18,6 +18,7 @@ import { VirtualMachine } from "#host";
 import { machineFiles } from "../tools/machine-setup.ts";
 import { qemu } from "./contenders.ts";
 import { measureForks } from "./forks.ts";
+import { measureBackings } from "./memory-backings.ts";
 import { costOf, costText, givenBack } from "./memory-watch.ts";
 import { median, table } from "./table.ts";
 
@@ -102,6 +103,13 @@ async function main(): Promise<void> {
       ["idle forks together, of a processor", `${(100 * forks.idleLoad).toFixed(0)} %`, "", "", ""],
       ["command to its end: run --exec true, from a template", ms(starts.template), "", "", "300 ms"],
       ["command to its end: run --cold --exec true", ms(starts.cold), "", "", ""],
+    ]),
+  );
+  console.log(
+    table([
+      ["evicted pages of that guest", "out, a page", "in, a page", "kept of its size"],
+      ...measureBackings(join(folder, "ours"), join(folder, "pages")),
+      ["(goal, compressed)", "", "20 us", ""],
     ]),
   );
 }

@@ -1,5 +1,6 @@
 /** A whole machine whose kernel is a few bytes of code: a vmlinux made around them, and a host that only listens. */
 import { type ByteSource, Machine, type MachineConfig, type MachineHost, type Resume } from "#vm";
+import { memoryServices } from "../src/host/guest-memory.ts";
 import { tinyVmlinux } from "../src/vm/boot/fuzz-cases.ts";
 import { runtimeWasm } from "./guest-code.ts";
 
@@ -35,6 +36,7 @@ function onTinyHost(newMachine: (host: MachineHost) => Machine): TinyMachine {
   let time = 0;
   const host: MachineHost = {
     runtimeWasm: runtimeWasm(),
+    memory: memoryServices,
     serialInput: [silence, silence, silence, silence],
     serialOutput: (_, bytes) => {
       serial += String.fromCharCode(...bytes);

@@ -15,6 +15,7 @@ import { VirtualMachine } from "#host";
 import { openImage } from "#host/images";
 import { median } from "../bench/table.ts";
 import { virtualMachine } from "./machine-setup.ts";
+import { soakBackings } from "./soak/backings.ts";
 import { judgeByCopy, judgeKnownStores } from "./soak/dirty-log.ts";
 
 const usage = `npm run soak:memory -- [options]
@@ -24,7 +25,9 @@ const usage = `npm run soak:memory -- [options]
   --cpus N        vCPUs (default 1)
   --stores N      of a guest whose stores are known, against the dirty log (default 100000000)
   --boots N       boots, with one vCPU and with two on threads, of which a copy is kept by the dirty log (default 1)
-  --seed N        of the instants (default 1)`;
+  --seed N        of the instants (default 1)
+  --backings      run stress-ng in a guest on each memory backing instead, its pages evicted at random
+  --seconds N     how long on each (default 20)`;
 
 const { values } = parseArgs({
   options: {
@@ -35,6 +38,8 @@ const { values } = parseArgs({
     stores: { type: "string", default: "100000000" },
     boots: { type: "string", default: "1" },
     seed: { type: "string", default: "1" },
+    backings: { type: "boolean" },
+    seconds: { type: "string", default: "20" },
     /** Of this tool itself: restores the file named and saves it again, until it is killed. */
     saver: { type: "string" },
     help: { type: "boolean", short: "h" },
@@ -68,7 +73,20 @@ const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 if (values.help) console.log(usage);
 else if (values.saver !== undefined) await saveForEver(values.saver);
-else process.exitCode = (await soak()) === 0 ? 0 : 1;
+else process.exitCode = (await (values.backings ? onBackings() : soak())) === 0 ? 0 : 1;
+
+async function onBackings(): Promise<number> {
+  const { image, cpus, seed, seconds } = values;
+  const folder = await mkdtemp(join(tmpdir(), "memvisor-soak-"));
+  try {
+    return await soakBackings({
+      ...{ image, folder, say },
+      ...{ cpus: Number(cpus), seed: Number(seed), seconds: Number(seconds) },
+    });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
 
 /** How many went wrong. */
 async function soak(): Promise<number> {

@@ -36,8 +36,11 @@ export function forkedOptions(options: VmOptions, changes: RestoreOptions): VmOp
 }
 
 /** Whether a machine with these changes cannot run on the engine of the one that it goes on as. */
-export function changesEngine({ profile, interpreterOnly, chaosSeed, without }: RestoreOptions): boolean {
-  return [profile, interpreterOnly, chaosSeed, without].some((change) => change !== undefined);
+export function changesEngine(options: RestoreOptions): boolean {
+  const { profile, interpreterOnly, chaosSeed, evictionSeed, without, memoryBacking } = options;
+  return [profile, interpreterOnly, chaosSeed, evictionSeed, without, memoryBacking].some(
+    (change) => change !== undefined,
+  );
 }
 
 /** Numbers, texts, and lists and records of them. */

@@ -1,0 +1,66 @@
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { parseBacking } from "#memory/backing";
+import { hex } from "../../test/guest-code.ts";
+import { tinyMachine } from "../../test/tiny-machine.ts";
+
+/** Adds numbers into 1,024 pages, over and over and never in the same order, and spins then. */
+const code = hex(`
+  bc00006000             ; mov $0x600000,%esp
+  31db                   ; xor %ebx,%ebx
+  b900500000             ; mov $0x5000,%ecx
+  69c1bd0f0000           ; 1: imul $0xfbd,%ecx,%eax
+  25ff030000             ; and $0x3ff,%eax
+  c1e00c                 ; shl $12,%eax
+  0500000002             ; add $0x2000000,%eax
+  0108                   ; add %ecx,(%rax)
+  035008                 ; add 8(%rax),%edx
+  ffc9                   ; dec %ecx
+  75e4                   ; jne 1b
+  ebfe                   ; jmp .
+`);
+const enough = 400_000n;
+const step = 20_000n;
+const written = Array.from({ length: 1024 }, (_, n) => 0x2000 + n);
+const folder = mkdtempSync(join(tmpdir(), "memvisor-backing-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function quiet() {
+  const { machine } = tinyMachine(code);
+  machine.runUntil(enough);
+  return machine.digest();
+}
+
+test.each([
+  "plain",
+  "compressed",
+  "encrypted",
+  "shared",
+  `file:${join(folder, "one")}`,
+  `encrypted:file:${join(folder, "two")}`,
+  `compressed:encrypted:file:${join(folder, "three")}`,
+  "shared:compressed",
+])("a machine whose pages go and come is the machine that it would be: %s", (text) => {
+  const memoryBacking = parseBacking(text);
+  if (memoryBacking === undefined) throw new Error(`${text} is none`);
+  using machine = tinyMachine(code, { memoryBacking, engine: { hotThreshold: 5 } }).machine;
+  for (let end = step; end <= enough; end += step) {
+    machine.runUntil(end);
+    machine.parts.memory.evict(written);
+  }
+  expect(machine.digest()).toEqual(quiet());
+  const { swap } = machine.stats();
+  expect(swap?.out).toBeGreaterThan(5_000);
+  expect(swap?.in).toBeGreaterThan(5_000);
+});
+
+test("what a machine kept in a file is gone with it", () => {
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test("a file that is there already is nobody's place for memory, and the machine says so", () => {
+  const memoryBacking = { kind: "file", path: folder } as const;
+  expect(() => tinyMachine(code, { memoryBacking })).toThrow(`${folder}: the file is there already`);
+});
