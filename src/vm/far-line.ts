@@ -17,7 +17,11 @@ export class StoppedWaiting extends Error {
 }
 
 /** `poll` hands out what has come on the line. */
-export function farLine(line: IoLine, poll: () => void, host: MachineHost): FarLine {
+export function farLine(
+  line: Pick<IoLine, "send" | "linger" | "onMessage">,
+  poll: () => void,
+  host: Pick<MachineHost, "waitFor">,
+): FarLine {
   let handedOut = 0;
   const far: FarLine = {
     onMessage: () => {},

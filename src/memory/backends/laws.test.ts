@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { pageKernels } from "../../../test/page-kernels.ts";
+import { nodeDiskHost } from "../../host/disk-files.ts";
 import { memoryServices } from "../../host/guest-memory.ts";
 import type { MemoryBacking } from "../backing.ts";
 import { CompressedPages } from "./compressed.ts";
@@ -13,7 +14,9 @@ import { checkLaws } from "./laws.ts";
 import { type MemoryObject, MemoryObjectError } from "./memory-object.ts";
 import { newMemoryObject } from "./new-object.ts";
 import { OverlayPages } from "./overlay.ts";
+import { PersistentPages } from "./persistent.ts";
 import { PlainPages } from "./plain.ts";
+import { randomOf, World } from "./remote/world.ts";
 import { SameFilledPages } from "./same-filled.ts";
 import { SharedPages, SharedStore } from "./shared.ts";
 
@@ -32,6 +35,12 @@ const bottoms: Readonly<Record<string, Make>> = {
   plain: (pageCount) => new PlainPages(pageCount),
   compressed: (pageCount) => new CompressedPages(pageCount, { kernels }),
   "compressed, and then cold": (pageCount) => new CompressedPages(pageCount, { kernels, codec, coldAfter: 20 }),
+  remote: (pageCount) => new World(randomOf(pageCount)).pages(pageCount),
+  persistent: (pageCount) => {
+    const file = nodeDiskHost.create(join(folder, String(files++)));
+    file.resize(pageCount * 4096);
+    return new PersistentPages(file);
+  },
   file: (pageCount) => new FilePages(pageCount, newFile(join(folder, String(files++))), kernels),
 };
 const stacks: Readonly<Record<string, Stack>> = {

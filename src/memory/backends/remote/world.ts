@@ -6,6 +6,7 @@ import { assert, xxh64Low } from "#base";
 import type { FarLine } from "./line.ts";
 import { MemoryPageStore } from "./page-store.ts";
 import type { Sign } from "./protocol.ts";
+import { RemotePages } from "./remote-pages.ts";
 import type { ReplicaOptions } from "./replicas.ts";
 import { PageServer, type PageSession } from "./server.ts";
 import type { LinkHost, ServerAddress, ServerSocket, SocketEvents } from "./server-link.ts";
@@ -19,6 +20,17 @@ export const testSign: Sign = (secret, ...parts) => {
     words[n] = [text, ...parts].reduce((sum, part, m) => Math.imul(sum + n + m, 31) ^ xxh64Low(part), n);
   return new Uint8Array(words.buffer);
 };
+
+/** 0 to `below` - 1, the same for a seed (Mulberry32). */
+export function randomOf(seed: number): (below: number) => number {
+  let state = seed * 2654435761 + 1;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
+  };
+}
 
 interface Event {
   readonly at: number;
@@ -113,6 +125,13 @@ export class World {
       },
     };
     return { service, line };
+  }
+
+  /** Pages on these servers, which are there. */
+  pages(pageCount: number): RemotePages {
+    const { line } = this.service();
+    this.run(100);
+    return new RemotePages(pageCount, line, () => {});
   }
 
   /** Of an object that no other one is. */
