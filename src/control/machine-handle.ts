@@ -74,6 +74,17 @@ const mib = 1024 * 1024;
 /** What a guest's serial driver holds for a reader that is late (N_TTY_BUF_SIZE). */
 const serialWindow = 4096;
 
+/** Orders to fork, of all machines: several may be on their way to one thread. */
+let forksOrdered = 0;
+
+/** For machines that go on as another one does, at its side. */
+interface PlaceForForks {
+  readonly options: VmOptions;
+  readonly start: StartThread;
+  /** Those who were started go on. */
+  begin(): Promise<unknown>;
+}
+
 export class MachineHandle implements AsyncDisposable {
   readonly exited: Promise<VmEnd>;
   readonly #thread: MachineThread;
@@ -284,16 +295,16 @@ export class MachineHandle implements AsyncDisposable {
     await this.stop();
   }
 
-  /** Where and how machines start that go on as this one does; undefined where each needs a thread of its own. */
-  protected placeForForks(changes: RestoreOptions): { options: VmOptions; start: StartThread } | undefined {
-    const start = this.#thread.startBeside;
-    if (start === undefined || changesEngine(changes)) return undefined;
-    return { options: forkedOptions(this.#options, changes), start };
-  }
-
-  /** Has those that were started in the place for forks go on as this machine does. */
-  protected letGoOn(): Promise<unknown> {
-    return this.#held(() => this.#orders.give({ type: "fork" }));
+  /** Undefined where each that goes on as this one does needs a thread of its own. */
+  protected placeForForks(changes: RestoreOptions): PlaceForForks | undefined {
+    const startBeside = this.#thread.startBeside;
+    if (startBeside === undefined || changesEngine(changes)) return undefined;
+    const number = ++forksOrdered;
+    return {
+      options: forkedOptions(this.#options, changes),
+      start: (start) => startBeside(start, number),
+      begin: () => this.#held(() => this.#orders.give({ type: "fork", number })),
+    };
   }
 
   /** Resolved when the guest runs; rejected when the machine cannot be started. */

@@ -187,7 +187,7 @@ export class MachineLife {
       case "snapshot":
         return this.#snapshot(order.path, parseValue(order.owner));
       case "fork":
-        return this.#fork();
+        return this.#fork(order.number);
       case "memory":
         return this.#memory(order.question);
       default:
@@ -216,8 +216,8 @@ export class MachineLife {
   }
 
   /** Those who wait to be machines go on as this one does. */
-  #fork(): void {
-    for (const { start, post } of this.#context.thread.takeNewcomers?.() ?? []) {
+  #fork(number: number): void {
+    for (const { start, post } of this.#context.thread.takeNewcomers?.(number) ?? []) {
       const life = new MachineLife(start, this.#context, post);
       life.#goOnAs(this.#machine);
       if (!life.isOver) this.#context.add(life);

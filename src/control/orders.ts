@@ -8,8 +8,8 @@ import { VmError } from "./vm-api.ts";
 export type Order =
   /** Writes a snapshot to `path`; `owner`: words for whoever restores it, as `printValue` writes them. */
   | { readonly type: "snapshot"; readonly path: string; readonly owner: string }
-  /** Those who were sent to the thread before go on as this machine does. */
-  | { readonly type: "fork" }
+  /** Those who were sent to the thread before with this number go on as this machine does. */
+  | { readonly type: "fork"; readonly number: number }
   /** Answered by what the machine's memory says (vm/machine-memory.ts). */
   | { readonly type: "memory"; readonly question: MemoryQuestion };
 

@@ -48,8 +48,8 @@ export interface ThreadHost {
   /** As in `MachineHost`. */
   readonly discard?: Discard;
   startEmitter?(setup: EmitterSetup): void;
-  /** Those who are to be forks of the machine that has the order to fork. Absent where a fork gets a thread of its own. */
-  takeNewcomers?(): readonly Newcomer[];
+  /** Those who are to be forks of the machine that has the order to fork with this number. Absent where a fork gets a thread of its own. */
+  takeNewcomers?(number: number): readonly Newcomer[];
   /** What kinds of memory backings need. */
   readonly memory?: MemoryServices;
   /** Of the whole process, where a process can tell. */

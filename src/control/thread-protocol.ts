@@ -87,8 +87,8 @@ export interface MachineThread {
   terminate(): Promise<void>;
   /** The thread is to look: where it sleeps on another machine's words. */
   ring?(): void;
-  /** Starts what an order to fork gives a machine, on the same thread. Absent where a fork gets a thread of its own. */
-  readonly startBeside?: StartThread;
+  /** Starts what the order to fork with that number gives a machine, on the same thread. Absent where a fork gets a thread of its own. */
+  readonly startBeside?: (start: MachineStart, number: number) => MachineThread;
 }
 
 export type StartThread = (start: MachineStart) => MachineThread;

@@ -63,6 +63,17 @@ test("forks that never rest remember what was typed before, and each its own fro
   for (const one of [grandchild, forks[0], forks[2]]) expect((await one.stop()).reason).toBe("stopped");
 });
 
+test("machines that are forked at the same time have each its own forks", { timeout: timeoutMs }, async () => {
+  await using vm = await start();
+  await type(vm, "a");
+  const [other] = await vm.fork();
+  await type(other, "b");
+  const [ofVm, ofOther] = await Promise.all([vm.fork(3), other.fork(3)]);
+  expect(await Promise.all(ofVm.map((fork) => type(fork, "c")))).toEqual(["a", "a", "a"]);
+  expect(await Promise.all(ofOther.map((fork) => type(fork, "c")))).toEqual(["b", "b", "b"]);
+  await Promise.all([other, ...ofVm, ...ofOther].map((each) => each.stop()));
+});
+
 test("a fork that fails ends alone, and so does one that is stopped", { timeout: timeoutMs }, async () => {
   await using vm = await start();
   await type(vm, "a");

@@ -37,7 +37,7 @@ export function nodeThread(port: MessagePort): ThreadHost {
     keepInLargePages,
     createFile,
     openPages,
-    takeNewcomers: () => newcomersAt(port),
+    takeNewcomers: newcomersAt(port),
     startTicker: (workerData) => void new Worker(hostModule("ticker-worker"), { workerData, name: "memvisor ticker" }),
     ...(hasX86MemoryOrder && { startVcpu }),
     startIo,
@@ -55,13 +55,16 @@ function openPages(name: string, access: "read" | "write", create: boolean): Pag
   return nodeDiskHost.open(name, access);
 }
 
-function newcomersAt(port: MessagePort): readonly Newcomer[] {
-  const all: Newcomer[] = [];
-  for (let sent = receiveMessageOnPort(port); sent; sent = receiveMessageOnPort(port)) {
-    const { start, port: own } = sent.message as Beside;
-    all.push({ start, post: (message) => own.postMessage(message) });
-  }
-  return all;
+/** Those who are sent to `port`, for who asks for them by their number. */
+function newcomersAt(port: MessagePort): (number: number) => readonly Newcomer[] {
+  let waiting: readonly Beside[] = [];
+  return (number) => {
+    for (let sent = receiveMessageOnPort(port); sent; sent = receiveMessageOnPort(port))
+      waiting = [...waiting, sent.message as Beside];
+    const asked = waiting.filter((each) => each.number === number);
+    waiting = waiting.filter((each) => each.number !== number);
+    return asked.map(({ start, port: own }) => ({ start, post: (message) => own.postMessage(message) }));
+  };
 }
 
 function startVcpu(workerData: VcpuStart): void {

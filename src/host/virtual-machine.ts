@@ -66,7 +66,7 @@ export class VirtualMachine extends MachineHandle {
     if (place === undefined) return undefined;
     const forks = Array.from({ length: count }, () => new VirtualMachine(place.options, place.start));
     try {
-      await this.letGoOn();
+      await place.begin();
       await Promise.all(forks.map((fork) => fork.started));
       return forks;
     } catch (error) {

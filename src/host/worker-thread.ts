@@ -11,6 +11,8 @@ const maxYoungGenerationSizeMb = 8;
 
 /** What a machine's thread is sent: one who is to be a fork, and where its messages go. */
 export interface Beside {
+  /** Of the order to fork. */
+  readonly number: number;
   readonly start: MachineStart;
   readonly port: MessagePort;
 }
@@ -48,9 +50,9 @@ class SharedWorker {
     return this.#settle(this.#worker);
   }
 
-  #beside(start: MachineStart): MachineThread {
+  #beside(start: MachineStart, number: number): MachineThread {
     const { port1: port, port2 } = new MessageChannel();
-    this.#worker.postMessage({ start, port: port2 } satisfies Beside, [port2]);
+    this.#worker.postMessage({ number, start, port: port2 } satisfies Beside, [port2]);
     const ring = (): void => {
       Atomics.add(this.#bell, words.bell, 1);
       Atomics.notify(this.#bell, words.bell);
@@ -70,7 +72,7 @@ class SharedWorker {
         resident.ended = receive;
       },
       terminate: () => this.#leave(resident),
-      startBeside: (start) => this.#beside(start),
+      startBeside: (start, number) => this.#beside(start, number),
     };
   }
 
