@@ -11,6 +11,8 @@ export function restore(path: string, values: ValuesOf<typeof restoreCommand>): 
     ...(timeout !== undefined && { timeoutMs: timeout }),
     ...(interpreter && { interpreterOnly: true }),
     ...(memoryBacking !== undefined && { memoryBacking }),
+    ...(values.reclaim && { reclaim: true }),
+    ...(values.memoryLimit !== undefined && { memoryLimitBytes: values.memoryLimit }),
     ...(profile !== undefined && { profile: true }),
   };
   return attend(values, basename(path), () => VirtualMachine.restore(path, options));

@@ -63,6 +63,8 @@ async function optionsFor(imageName: string | undefined, values: RunValues): Pro
     ...(seed !== undefined && { seed }),
     ...(rng && { rng }),
     ...(memoryBacking !== undefined && { memoryBacking }),
+    ...(values.reclaim && { reclaim: true }),
+    ...(values.memoryLimit !== undefined && { memoryLimitBytes: values.memoryLimit }),
     ...(balloon && { balloon }),
     ...networkFor(values),
     ...(image && programSettings(image)),

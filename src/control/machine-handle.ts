@@ -71,6 +71,8 @@ const profileGraceMs = 60_000;
 /** How long a snapshot waits for the guest's agent to read what was sent to it. */
 const holdTimeoutMs = 1000;
 const mib = 1024 * 1024;
+/** Below it a guest does nothing but wait for pages. */
+const leastLimitBytes = 16 * mib;
 /** What a guest's serial driver holds for a reader that is late (N_TTY_BUF_SIZE). */
 const serialWindow = 4096;
 
@@ -442,6 +444,12 @@ function filesOf({ kernel, setupHeader, initrd, snapshot, learn }: VmOptions): B
   };
 }
 
+function reclaimOf({ reclaim = false, memoryLimitBytes }: VmOptions): Pick<MachineStart["config"], "reclaim"> {
+  if (!reclaim && memoryLimitBytes === undefined) return {};
+  const limit = memoryLimitBytes === undefined ? {} : { limitFrames: Math.floor(memoryLimitBytes / 4096) };
+  return { reclaim: { proactive: reclaim, ...limit } };
+}
+
 function configOf(options: VmOptions): MachineStart["config"] {
   const { cpus, seed, rng, balloon, ports, vsock, network, disks, pmem, shares, digestEvery, trace, profile } = options;
   const { interpreterOnly, chaosSeed, evictionSeed, without, memoryBacking } = options;
@@ -458,6 +466,7 @@ function configOf(options: VmOptions): MachineStart["config"] {
     ...(seed !== undefined && { seed }),
     ...(rng && { rng }),
     ...(backing && { memoryBacking: backing }),
+    ...reclaimOf(options),
     ...(balloon && { balloon }),
     ...(disks && { disks }),
     ...(pmem && { pmem }),
@@ -495,6 +504,9 @@ export function checkOptions(options: VmOptions): void {
   if (digestEvery !== undefined && !(Number.isSafeInteger(digestEvery) && digestEvery > 0)) {
     wrong("digestEvery: a whole number of instructions above 0 is needed");
   }
+  const { memoryLimitBytes } = options;
+  if (memoryLimitBytes !== undefined && !(memoryLimitBytes >= leastLimitBytes && memoryLimitBytes <= maxMemoryBytes))
+    wrong(`memoryLimitBytes: a limit is from ${leastLimitBytes / mib} to ${maxMemoryBytes / mib} MiB`);
   if (options.memoryBacking !== undefined && parseBacking(options.memoryBacking) === undefined)
     wrong(`memoryBacking: "${options.memoryBacking}" is none: ${backingWords}`);
   if (options.network !== undefined) networkOptions(options.network);

@@ -6,6 +6,8 @@ import { type RestoreOptions, VmError, type VmOptions } from "./vm-api.ts";
 const passing = [
   "timeoutMs",
   "memoryBacking",
+  "reclaim",
+  "memoryLimitBytes",
   "trace",
   "profile",
   "snapshot",

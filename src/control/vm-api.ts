@@ -38,6 +38,10 @@ export interface VmOptions extends EngineOptions, BootFiles {
    * Without one, pages stay in memory.
    */
   readonly memoryBacking?: string;
+  /** Pages that the guest has not used for a time go to the memory backing, which is `compressed` without a word (docs/memory-watch.md). */
+  readonly reclaim?: boolean;
+  /** The guest has no more of its memory in frames than this; what is over goes to the memory backing. */
+  readonly memoryLimitBytes?: number;
   /** A memory balloon (virtio): the guest gives back memory that it does not use, and more when `balloon` asks for it. */
   readonly balloon?: boolean;
   /** An entropy device (virtio): the guest's /dev/hwrng. */
@@ -68,6 +72,8 @@ export interface VmNetwork {
 /** How a machine goes on from a snapshot; all else is as it was. */
 export interface RestoreOptions extends EngineOptions {
   readonly memoryBacking?: string;
+  readonly reclaim?: boolean;
+  readonly memoryLimitBytes?: number;
   /** Keep beside the file, as `FILE.warm`, what this machine wants first: the next ones that learn have it at once. */
   readonly learn?: boolean;
   readonly reboot?: boolean;

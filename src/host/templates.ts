@@ -30,13 +30,15 @@ export function canBeTemplate(options: VmOptions): boolean {
 /** As `VirtualMachine.start`, but from the template in `folder`; where there is none, the machine makes it. */
 export async function startFromTemplate(options: VmOptions, folder: string): Promise<VirtualMachine> {
   const path = join(folder, `${await keyOf(options)}${suffix}`);
-  const { reboot, timeoutMs, memoryBacking } = options;
+  const { reboot, timeoutMs, memoryBacking, reclaim, memoryLimitBytes } = options;
   try {
     const vm = await VirtualMachine.restore(path, {
       learn: true,
       ...(reboot !== undefined && { reboot }),
       ...(timeoutMs !== undefined && { timeoutMs }),
       ...(memoryBacking !== undefined && { memoryBacking }),
+      ...(reclaim !== undefined && { reclaim }),
+      ...(memoryLimitBytes !== undefined && { memoryLimitBytes }),
     });
     await touch(path);
     return vm;

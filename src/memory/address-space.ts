@@ -406,6 +406,11 @@ export class AddressSpace implements DeviceMemory {
     return pages;
   }
 
+  /** Whether somebody has used the page since the flag was last harvested. */
+  wasUsed(gfn: Gfn): boolean {
+    return (this.#entry(gfn) & entryFlags.E_ACCESSED) !== 0;
+  }
+
   /** What the memslots are mapped onto. */
   get objects(): readonly MemoryObject[] {
     return [...new Set(this.#mappings.map(({ object }) => object))];

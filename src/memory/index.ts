@@ -4,6 +4,7 @@ export { AddressSpace, type FrameSource, type Memslot } from "./address-space.ts
 export type { DirtyLog, DirtyRing, DirtyRingHarvest, DirtyTracker } from "./dirty-log.ts";
 export { type Discard, FreeFrames, type FreeFrameStats, type FreeLists, freeFrames } from "./free-frames.ts";
 export { oldestAge, PageAges } from "./page-ages.ts";
+export { type Pressure, Reclaimer, type ReclaimOptions, type ReclaimStats } from "./reclaim.ts";
 export { PageSet } from "./page-set.ts";
 export { Arena, ArenaError } from "./arena.ts";
 export { ArenaKernels, type PageKernels } from "./page-kernels.ts";

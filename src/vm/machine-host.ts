@@ -7,7 +7,7 @@
 
 import type { DiskConfig, GuestMemoryStatistics, IoThreadSetup, SharedFiles, StreamHub } from "#devices";
 import type { EmitterSetup, PassName } from "#jit";
-import type { Discard, MemoryBacking, MemoryObjectStats, MemoryServices, PageFile } from "#memory";
+import type { Discard, MemoryBacking, MemoryObjectStats, MemoryServices, PageFile, ReclaimOptions } from "#memory";
 import type { NetworkOptions } from "#net/rules";
 import type { PmemConfig } from "./persistent-memory.ts";
 
@@ -60,6 +60,8 @@ export interface MachineConfig {
   readonly pmem?: readonly PmemConfig[];
   /** Where pages go that are evicted; without one, none can be. */
   readonly memoryBacking?: MemoryBacking;
+  /** Take pages from the guest, which go to the backing: to a compressed one without a word about it. */
+  readonly reclaim?: ReclaimOptions;
   /** A memory balloon (virtio): the guest gives back what it does not use. */
   readonly balloon?: boolean;
   /** An entropy device (virtio). */

@@ -18,6 +18,9 @@ import {
   type MemoryObjectStats,
   oldestAge,
   PageAges,
+  Reclaimer,
+  type ReclaimOptions,
+  type ReclaimStats,
 } from "#memory";
 
 /** Counts are of pages of 4096 bytes. */
@@ -29,6 +32,8 @@ export interface MemoryStats {
   /** Of the machine and its forks together. */
   readonly freeFrames: FreeFrameStats;
   readonly ages: AgeHistogram;
+  /** Of a machine whose cold pages are taken. */
+  readonly reclaim?: ReclaimStats;
   /** Pages with a frame that were used in the last minute, or since they are watched. */
   readonly workingSet: number;
 }
@@ -105,6 +110,10 @@ export interface MemoryParts {
   readonly space: AddressSpace;
   /** Absent where the host takes nothing back. */
   readonly freeFrames: FreeFrames | undefined;
+  /** Absent where pages are left alone. */
+  readonly reclaim?: ReclaimOptions;
+  /** Once for each pressure that begins. */
+  notice(line: string): void;
   isZero(frame: number): boolean;
   balloonedPages(): number;
   now(): number;
@@ -117,20 +126,36 @@ export class MachineMemory {
   #lastAsked = 0;
   #dirty: DirtyLog | undefined;
 
+  readonly #reclaimer: Reclaimer | undefined;
+
   constructor(parts: MemoryParts) {
     this.#parts = parts;
+    if (parts.reclaim === undefined) return;
+    this.#ages = new PageAges(parts.space);
+    this.#reclaimer = new Reclaimer(parts.space, this.#ages, parts.reclaim);
   }
 
   /** Does what is due at `nowNs`; `idle`: the guest sleeps. */
   look(nowNs: number, idle: boolean): void {
     this.#parts.freeFrames?.look(nowNs, idle);
-    if (this.#ages === undefined || nowNs < this.#nextScan) return;
-    if (nowNs > this.#lastAsked + forgottenNs) {
-      this.#ages = undefined;
-      return;
-    }
-    this.#ages.scan();
+    if (this.#ages !== undefined && nowNs >= this.#nextScan) this.#scan(this.#ages, nowNs);
+    this.#reclaim();
+  }
+
+  #scan(ages: PageAges, nowNs: number): void {
     this.#nextScan = nowNs + scanMs * 1e6;
+    if (this.#reclaimer) this.#reclaimer.scanned(ages.scan());
+    else if (nowNs > this.#lastAsked + forgottenNs) this.#ages = undefined;
+    else ages.scan();
+  }
+
+  #reclaim(): void {
+    if (this.#reclaimer === undefined) return;
+    const before = this.#reclaimer.stats.pressure;
+    this.#reclaimer.work();
+    const { pressure } = this.#reclaimer.stats;
+    if (pressure === "full" && before !== "full")
+      this.#parts.notice("memory: the guest has more than its limit, and no page can be taken from it");
   }
 
   answer(question: MemoryQuestion): MemoryStats | HeatMap | readonly PageRange[] {
@@ -161,6 +186,7 @@ export class MachineMemory {
       slots: space.memslots.map(({ gpa, sizeBytes }) => ({ gpa, bytes: sizeBytes })),
       objects: space.objects.map((object) => object.stats()),
       pages: this.#count(),
+      ...(this.#reclaimer && { reclaim: this.#reclaimer.stats }),
       freeFrames: freeFrames(arena),
       ages: {
         scanMs,

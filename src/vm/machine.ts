@@ -193,6 +193,8 @@ export class Machine implements RunnableMachine, Disposable {
       isZero: (frame) => engine.runtime.is_zero(frame) !== 0,
       balloonedPages: () => this.#peripherals.balloon?.actualPages ?? 0,
       now: () => host.now(),
+      notice: (line) => this.#reportOnce(line),
+      ...(config.reclaim && { reclaim: config.reclaim }),
     });
     if (threaded) {
       this.#engine.runAs(this.#vcpus[0]);
@@ -582,8 +584,9 @@ export class Machine implements RunnableMachine, Disposable {
   }
 
   #newBacking(pageCount: number): MemoryObject | undefined {
-    const { memoryBacking } = this.#config;
-    const backing = memoryBacking ?? (this.#evictionSeed === undefined ? undefined : ({ kind: "plain" } as const));
+    const { memoryBacking, reclaim } = this.#config;
+    const evicts = reclaim !== undefined || this.#evictionSeed !== undefined;
+    const backing = memoryBacking ?? (evicts ? ({ kind: reclaim ? "compressed" : "plain" } as const) : undefined);
     if (backing === undefined) return undefined;
     try {
       return newMemoryObject(backing, pageCount, this.#room.kernels, {

@@ -1,5 +1,6 @@
 /** `restore`: a machine that goes on from a snapshot, in this terminal or for one command. */
-import { backing, command, flag, negatedFlag, seconds, text } from "../schema.ts";
+import { backing, command, flag, negatedFlag, seconds, size, text } from "../schema.ts";
+import { maxMemoryBytes, minMemoryBytes } from "../vm-api.ts";
 
 export const restoreCommand = command({
   name: "restore",
@@ -19,6 +20,8 @@ export const restoreCommand = command({
     profile: text("FILE", "write where guest time goes to FILE at the end, for https://www.speedscope.app"),
     interpreter: flag("compile nothing, interpret everything"),
     memoryBacking: backing("where guest memory goes that is evicted (docs/memory.md)"),
+    reclaim: flag("evict what the guest does not use; to a compressed backing, if none is named"),
+    memoryLimit: size("none", minMemoryBytes, maxMemoryBytes, "evict what the guest has in memory over this"),
     consoleLog: text("FILE", "write what the guest prints on its console to FILE too"),
   },
   notes: `The snapshot is not changed, and any number of machines may run from it; it must stay where it is meanwhile.

@@ -62,6 +62,8 @@ export const runCommand = command({
     append: text("STR", "more words for the kernel's command line"),
     memory: size("512M", minMemoryBytes, maxMemoryBytes, "guest memory"),
     memoryBacking: backing("where guest memory goes that is evicted (docs/memory.md)"),
+    reclaim: flag("evict what the guest does not use; to a compressed backing, if none is named"),
+    memoryLimit: size("none", minMemoryBytes, maxMemoryBytes, "evict what the guest has in memory over this"),
     cpus: count("N", 1, `vCPUs, at most ${maxCpus}`),
     name: text("NAME", "let other commands find the machine: exec, cp, logs, stop"),
     detach: { ...flag("run in the background; without --name it gets one, which is printed"), short: "d" },
