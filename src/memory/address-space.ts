@@ -150,13 +150,12 @@ export class AddressSpace implements DeviceMemory {
     return fork;
   }
 
-  /** Brings all in that only the object has, and lets the object go of the rest. */
-  #leave({ gfn, end, object }: Mapping): void {
+  /** Brings all in that only the object has. What the object keeps of it is old. */
+  #leave({ gfn, end }: Mapping): void {
     for (let n = gfn; n < end; n++) {
       this.bringIn(n);
       this.#arena.i32[this.#entryAt(n)] &= ~entryFlags.E_BACKED;
     }
-    object.punch(0, object.pageCount);
   }
 
   /** Gives all of it back to the arena. Requires: no vCPU runs in it any more. */

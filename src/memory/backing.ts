@@ -24,6 +24,13 @@ export const backingWords =
 
 const mostServers = 4;
 
+/** The file that is at the bottom of it. */
+export function fileOf(backing: MemoryBacking | undefined): string | undefined {
+  if (backing === undefined) return undefined;
+  if (backing.kind === "file") return backing.path;
+  return "inner" in backing ? fileOf(backing.inner) : undefined;
+}
+
 /** Undefined for what is none. */
 export function parseBacking(text: string): MemoryBacking | undefined {
   const colon = text.indexOf(":");

@@ -9,7 +9,7 @@ export { PageSet } from "./page-set.ts";
 export { Arena, ArenaError } from "./arena.ts";
 export { ArenaKernels, type PageKernels } from "./page-kernels.ts";
 export { type MemoryObject, MemoryObjectError, type MemoryObjectStats } from "./backends/memory-object.ts";
-export { farService, type MemoryBacking, type RemoteBacking, remoteOf } from "./backing.ts";
+export { farService, fileOf, type MemoryBacking, type RemoteBacking, remoteOf } from "./backing.ts";
 export { type MemoryServices, newMemoryObject } from "./backends/new-object.ts";
 export type { MemoryFile } from "./backends/file.ts";
 export type { PageCipher } from "./backends/encrypted.ts";

@@ -29,6 +29,7 @@ import {
   type FarLine,
   FreeFrames,
   farService,
+  fileOf,
   type MemoryObject,
   MemoryObjectError,
   type Memslot,
@@ -273,10 +274,11 @@ export class Machine implements RunnableMachine, Disposable {
    * writes, frames. Throws ForkError, which says why, where this one has what cannot be shared. Requires: as `whileStill`.
    */
   fork(host: MachineHost): Machine {
-    const { trace, profile } = this.#config;
+    const { trace, profile, memoryBacking } = this.#config;
     if (this.#threads) throw new ForkError("its vCPUs have threads of their own");
     if (usesIo(this.#config)) throw new ForkError("it has disks, shares or a network");
     if (this.#config.pmem) throw new ForkError("it has persistent memory");
+    if (fileOf(memoryBacking) !== undefined) throw new ForkError("its memory backing is a file, which is its alone");
     if (trace || profile) throw new ForkError("it is traced or profiled");
     return new Machine(this.#config, host, this);
   }

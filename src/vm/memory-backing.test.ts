@@ -64,3 +64,24 @@ test("a file that is there already is nobody's place for memory, and the machine
   const memoryBacking = { kind: "file", path: folder } as const;
   expect(() => tinyMachine(code, { memoryBacking })).toThrow(`${folder}: the file is there already`);
 });
+
+test("a fork has what was evicted of the machine that it goes on as, and each goes on with a backing of its own", () => {
+  const parent = tinyMachine(code, { memoryBacking: { kind: "compressed" } });
+  parent.machine.runUntil(step);
+  parent.machine.parts.memory.evict(written);
+  using fork = parent.fork().machine;
+  for (const machine of [parent.machine, fork])
+    for (let end = 2n * step; end <= enough; end += step) {
+      machine.runUntil(end);
+      machine.parts.memory.evict(written);
+    }
+  expect(fork.digest()).toEqual(quiet());
+  expect(parent.machine.digest()).toEqual(quiet());
+  expect(fork.stats().swap?.in).toBeGreaterThan(1000);
+});
+
+test("a machine with a file of its own behind its memory has no forks", () => {
+  const path = join(folder, "alone");
+  using machine = tinyMachine(code, { memoryBacking: { kind: "encrypted", inner: { kind: "file", path } } }).machine;
+  expect(() => machine.fork({} as never)).toThrow("its memory backing is a file");
+});
