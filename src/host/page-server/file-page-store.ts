@@ -98,7 +98,12 @@ export class FilePageStore implements PageStore {
     const stored = this.#objects.get(object);
     if (stored === undefined) return;
     const { fd, versions } = stored;
-    for (const page of [...versions.keys()].filter((each) => each >= first && each < first + count)) {
+    // A hole may be much larger than what is there.
+    const inHole =
+      count > versions.size
+        ? [...versions.keys()].filter((page) => page >= first && page < first + count)
+        : Array.from({ length: count }, (_, n) => first + n).filter((page) => versions.has(page));
+    for (const page of inHole) {
       writeSync(fd, new Uint8Array(recordBytes), 0, recordBytes, page * recordBytes);
       versions.delete(page);
       this.#held--;

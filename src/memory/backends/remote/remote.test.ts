@@ -3,7 +3,7 @@ import { memoryServices } from "../../../host/guest-memory.ts";
 import { EncryptedPages, type PageCipher } from "../encrypted.ts";
 import { RemotePages } from "./remote-pages.ts";
 import { type ReplicaEvent, Replicas } from "./replicas.ts";
-import { randomOf, World } from "./world.ts";
+import { randomOf, type TestServer, World } from "./world.ts";
 
 function remote(seed: number, options: ConstructorParameters<typeof World>[1] = {}) {
   const world = new World(randomOf(seed), options);
@@ -147,6 +147,41 @@ test("a server that is full keeps what it has, and the other one all", async () 
   world.run(2000);
   expect(read(pages, 9)).toEqual(bytes(9));
   expect(world.servers.map((server) => server.pagesHeld)).toEqual([8, 8]);
+});
+
+test("a server that forgets a page before the other one has it is given it again", () => {
+  const world = new World(randomOf(3));
+  const replicas = new Replicas({ ...world.replicaOptions(), onEvent: () => {} });
+  world.run(100);
+  const [one, two] = world.servers as [TestServer, TestServer];
+  two.frozen = true;
+  replicas.write(3, bytes(3));
+  world.until(() => one.pagesHeld === 1);
+  world.run(10);
+  one.stop(true);
+  one.start();
+  world.run(500);
+  two.thaw();
+  world.run(100);
+  two.stop(true);
+  const found: unknown[] = [];
+  replicas.read(3, (page, why) => found.push(page ?? why));
+  world.run(100);
+  expect([one.pagesHeld, found]).toEqual([1, [bytes(3)]]);
+});
+
+test("all is said to be well only when every server has every page", async () => {
+  const { world, open, events } = remote(12, { mostPages: 8 });
+  const pages = await open(16);
+  for (let page = 0; page < 8; page++) pages.write(page, bytes(page));
+  pages.flush();
+  const [one, two] = world.servers as [TestServer, TestServer];
+  two.stop(true);
+  two.start(4);
+  world.run(5000);
+  const target = new Uint8Array(4096);
+  pages.read(7, target);
+  expect([one.pagesHeld, two.pagesHeld, events.at(-1)?.state]).toEqual([8, 4, "degraded"]);
 });
 
 test("a page that was asked for ahead is there without waiting", async () => {

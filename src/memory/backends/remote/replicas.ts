@@ -65,7 +65,11 @@ export class Replicas {
   /** Of each server: pages that it lacks are looked for from here on; undefined: it has all. */
   readonly #cursors: (number | undefined)[];
   readonly #copies: number[];
+  /** Servers that some pages could not be copied to, which is tried again. */
+  readonly #retries = new Set<number>();
   #state: ReplicaEvent["state"] = "gone";
+  /** The last line, which is not told twice in a row. */
+  #told = "";
   #closed = false;
   /** Why a server is not there, that never was. */
   readonly failures: (string | undefined)[];
@@ -248,13 +252,20 @@ export class Replicas {
   #up(n: number, lost: boolean): void {
     const bit = 1 << n;
     this.failures[n] = undefined;
-    if (lost) for (let page = 0; page < this.#holders.length; page++) this.#holders[page] &= ~bit;
+    if (lost) this.#forgetWhatHad(bit);
     this.#punchWhatIsOld(n);
     for (const [page, pending] of this.#pending) this.#send(n, page, pending);
     for (const { page, done } of this.#waiting.splice(0)) this.read(page, done);
     this.#tell("degraded", `page server ${this.#name(n)} is there${lost ? ", and has lost what it kept" : ""}`);
-    for (const each of this.#links.keys()) this.#lacks(each);
-    this.#judge();
+    // All are to be looked through before one of them can be said to be the last.
+    for (const each of this.#links.keys()) this.#cursors[each] = 0;
+    for (const each of this.#links.keys()) this.#copy(each);
+  }
+
+  /** The server of this bit has nothing any more, of what is on its way neither. */
+  #forgetWhatHad(bit: number): void {
+    for (let page = 0; page < this.#holders.length; page++) this.#holders[page] &= ~bit;
+    for (const pending of this.#pending.values()) pending.held &= ~bit;
   }
 
   #down(n: number, why: string): void {
@@ -299,14 +310,15 @@ export class Replicas {
       this.#cursors[n] = page + 1;
       this.#copies[n]++;
       this.#fetch(from, page, (kept) => {
-        if (kept === undefined || !link.isUp) return this.#copied(n, page, false);
+        if (kept === undefined || !link.isUp) return this.#copied(n, false);
         link.ask(
           (tag) => pageFrame(pageKind.write, tag, page, kept),
           (answer) => {
             const done =
               isKind(answer, pageKind.done) && this.#versions[page] === kept.version && !this.#pending.has(page);
             if (done && this.#holders[page] !== 0) this.#holders[page] |= bit;
-            this.#copied(n, page, isKind(answer, pageKind.done));
+            if (isKind(answer, pageKind.full)) this.#tell("degraded", `page server ${this.#name(n)} is full`);
+            this.#copied(n, isKind(answer, pageKind.done));
           },
         );
       });
@@ -314,12 +326,15 @@ export class Replicas {
     this.#judge();
   }
 
-  #copied(n: number, page: number, done: boolean): void {
+  #copied(n: number, done: boolean): void {
     this.#copies[n]--;
-    if (!done) {
+    if (!done && !this.#retries.has(n)) {
       // Again, in a while: a server that is full stays so for some time.
-      this.#options.host.after(fullRetryMs, () => this.#lacks(n));
-      this.#cursors[n] = Math.max(this.#cursors[n] ?? 0, page + 1);
+      this.#retries.add(n);
+      this.#options.host.after(fullRetryMs, () => {
+        this.#retries.delete(n);
+        this.#lacks(n);
+      });
     }
     this.#copy(n);
   }
@@ -342,14 +357,16 @@ export class Replicas {
     const whole =
       this.#links.every((link) => link.isUp) &&
       this.#pending.size === 0 &&
+      this.#retries.size === 0 &&
       this.#copies.every((count) => count === 0) &&
       this.#cursors.every((cursor) => cursor === undefined);
     if (whole && this.#state !== "whole") this.#tell("whole", "all page servers have all pages");
   }
 
   #tell(state: ReplicaEvent["state"], text: string): void {
-    if (this.#closed) return;
+    if (this.#closed || text === this.#told) return;
     this.#state = state;
+    this.#told = text;
     this.#options.onEvent({ state, text });
   }
 

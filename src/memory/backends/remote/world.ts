@@ -158,6 +158,8 @@ export class TestServer {
   #server: PageServer | undefined;
   readonly #connections = new Set<() => void>();
   #store: MemoryPageStore;
+  frozen = false;
+  readonly #heard: (() => void)[] = [];
 
   constructor(world: World, mostPages: number) {
     this.#world = world;
@@ -174,7 +176,9 @@ export class TestServer {
     return this.#server !== undefined;
   }
 
-  start(): void {
+  /** `mostPages`: less room than before; requires that it forgot. */
+  start(mostPages?: number): void {
+    if (mostPages !== undefined) this.#store = this.#newStore(mostPages);
     const { host, log } = this.#world;
     this.#server = new PageServer({
       secret: World.secret,
@@ -199,9 +203,20 @@ export class TestServer {
     for (const end of [...this.#connections]) end();
   }
 
-  #newStore(): MemoryPageStore {
+  /** While it is frozen it hears nothing. */
+  #deliver(act: () => void): void {
+    if (this.frozen) this.#heard.push(act);
+    else act();
+  }
+
+  thaw(): void {
+    this.frozen = false;
+    for (const act of this.#heard.splice(0)) act();
+  }
+
+  #newStore(mostPages = this.#mostPages): MemoryPageStore {
     const instance = new Uint8Array(16).map(() => this.#world.random(256));
-    return new MemoryPageStore(instance, this.#mostPages);
+    return new MemoryPageStore(instance, mostPages);
   }
 
   connect(client: SocketEvents): ServerSocket {
@@ -239,7 +254,7 @@ export class TestServer {
     return {
       send: (bytes) => {
         world.wire?.push(bytes.slice());
-        travel("up", () => session?.receive(bytes));
+        travel("up", () => this.#deliver(() => session?.receive(bytes)));
       },
       close: () => {
         open = false;
