@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { goals } from "./goals.ts";
-import { doubts, type Measured, timeRatios } from "./measure.ts";
+import { disturbances, doubts, type Measured, timeRatios } from "./measure.ts";
 import { plot } from "./plot.ts";
 import type { Outcome } from "./session.ts";
 
@@ -24,7 +24,7 @@ function outcome(text: string): Outcome {
   const seconds = Number(text);
   return Number.isNaN(seconds)
     ? { kind: "failed", why: text }
-    : { kind: "done", seconds, hostSeconds: seconds, cpuSeconds: seconds, count: 1, sum: "1" };
+    : { kind: "done", seconds, hostSeconds: seconds, cpuSeconds: seconds, otherSeconds: 0, count: 1, sum: "1" };
 }
 
 const shown = (figures: Measured, word: string) => goals(figures).find(({ text }) => text.includes(word));
@@ -47,6 +47,14 @@ test("a guest's clock that runs slow puts a row in doubt", () => {
   const outcomes = figures.timings.get("memvisor")?.get("sieve")?.outcomes as Outcome[];
   outcomes[0] = { ...outcomes[0], hostSeconds: 1.2 } as Outcome;
   expect(doubts(figures, "sieve")).toEqual(["memvisor's clock says 1.00 s, the host's 1.20 s"]);
+});
+
+test("a row beside which other programs ran is told, unless processor times are compared", () => {
+  const figures = measured("sieve integer: tcg=1 memvisor=2");
+  const outcomes = figures.timings.get("memvisor")?.get("sieve")?.outcomes as Outcome[];
+  outcomes[0] = { ...outcomes[0], otherSeconds: 1.8 } as Outcome;
+  expect(disturbances(figures, "sieve")).toEqual(["memvisor 0.9"]);
+  expect(disturbances({ ...figures, clock: "cpu" }, "sieve")).toEqual([]);
 });
 
 test("the mean of speeds is geometric, over all CPU groups and not the x87", () => {

@@ -91,5 +91,23 @@ export function doubts(measured: Measured, row: string): string[] {
   return [...new Set(found)];
 }
 
+/** Of a processor, the part that other programs may have without anybody losing by it. */
+const mostOfOthers = 0.2;
+
+/**
+ * Contenders that shared the host with other programs, in words: what compiles beside the guest then waits, and the guest for it. As
+ * good as a doubt where times are compared; processor times bear it.
+ */
+export function disturbances({ clock, timings }: Measured, row: string): string[] {
+  if (clock === "cpu") return [];
+  return [...timings].flatMap(([contender, rows]) => {
+    const parts = (rows.get(row)?.outcomes ?? []).flatMap((outcome) =>
+      outcome.kind === "done" ? [outcome.otherSeconds / outcome.hostSeconds] : [],
+    );
+    const most = Math.max(...parts);
+    return most > mostOfOthers ? [`${contender} ${most.toFixed(1)}`] : [];
+  });
+}
+
 const clocksDiffer = ({ seconds, hostSeconds }: Extract<Outcome, { kind: "done" }>): boolean =>
   Math.abs(seconds - hostSeconds) > 0.05 * hostSeconds + 0.05;

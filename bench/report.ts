@@ -1,6 +1,6 @@
 /** The figures as text and as JSON. */
 import { goals } from "./goals.ts";
-import { doubts, geometricMean, type Measured, seconds, spread, timeRatios, typical } from "./measure.ts";
+import { disturbances, doubts, geometricMean, type Measured, seconds, spread, timeRatios, typical } from "./measure.ts";
 import { median, table } from "./table.ts";
 
 /** What the figures hold for. */
@@ -45,6 +45,9 @@ export function textReport(measured: Measured, about: Circumstances): string {
   if (has(measured, "memvisor") && others(measured).length > 0) parts.push(meanTable(measured));
   const doubtful = measured.rows.flatMap(({ name }) => doubts(measured, name).map((each) => `${name}: ${each}`));
   if (doubtful.length > 0) parts.push(["In doubt:", ...doubtful].join("\n"));
+  const disturbed = measured.rows.flatMap(({ name }) => disturbances(measured, name).map((each) => `${name}: ${each}`));
+  if (disturbed.length > 0)
+    parts.push(["Processors that other programs took meanwhile (--clock cpu bears it):", ...disturbed].join("\n"));
   if (has(measured, "memvisor") && has(measured, "tcg")) {
     parts.push(
       goals(measured)

@@ -17,6 +17,8 @@ export type Outcome =
       readonly hostSeconds: number;
       /** Processor time that the host gave for it, in all threads; NaN where that cannot be told. */
       readonly cpuSeconds: number;
+      /** Processor time that other programs took meanwhile; NaN where that cannot be told. */
+      readonly otherSeconds: number;
       readonly count: number;
       readonly sum: string;
     }
@@ -61,7 +63,7 @@ export function run(contender: Contender, rows: readonly string[], limits: Limit
   return new Promise((resolve) => {
     const outcomes = new Map<string, Outcome>();
     const started = performance.now();
-    let begun: { name: string; at: number; cpuSeconds: number } | undefined;
+    let begun: { name: string; at: number; cpuSeconds: number; busySeconds: number } | undefined;
     let boot: { bootSeconds: number; bootCpuSeconds: number; bootPeakRssBytes?: number } | undefined;
     let tail = "";
     let partial = "";
@@ -86,7 +88,7 @@ export function run(contender: Contender, rows: readonly string[], limits: Limit
         boot = { bootSeconds: (at - started) / 1000, bootCpuSeconds: processorTime(child), ...peakRss(child) };
         if (rows.length === 0) end("");
       } else if (verb === "@begin") {
-        begun = { name, at, cpuSeconds: processorTime(child) };
+        begun = { name, at, cpuSeconds: processorTime(child), busySeconds: busyTime() };
         allow(limits.rowSeconds, `not done after ${limits.rowSeconds} s`);
       } else if (verb === "@end" && begun) {
         const values = Object.fromEntries(rest.map((word) => word.split("=")));
@@ -95,8 +97,9 @@ export function run(contender: Contender, rows: readonly string[], limits: Limit
         // A native row is a process that the host has forgotten by now: it says itself what it used.
         const cpuSeconds =
           contender.name === "native" ? Number(values.cpu) / 1e9 : processorTime(child) - begun.cpuSeconds;
+        const otherSeconds = Math.max(0, busyTime() - begun.busySeconds - cpuSeconds);
         const { count, sum } = values;
-        outcomes.set(name, { kind: "done", seconds, hostSeconds, cpuSeconds, count: Number(count), sum });
+        outcomes.set(name, { kind: "done", seconds, hostSeconds, cpuSeconds, otherSeconds, count: Number(count), sum });
         begun = undefined;
       } else if (verb === "@fail") {
         outcomes.set(name, { kind: "failed", why: rest.join(" ") });
@@ -164,6 +167,17 @@ function processorTime(child: ChildProcess): number {
     // After the name in parentheses come fields 3 and on (proc(5)): 14 and 15 are utime and stime.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+  } catch {
+    return Number.NaN;
+  }
+}
+
+/** Seconds that all processors of the host have been busy, whoever with, to the hundredth. */
+function busyTime(): number {
+  try {
+    // "cpu", then user, nice, system, idle, iowait, irq, softirq, steal (proc(5)).
+    const fields = readFileSync("/proc/stat", "utf8").split("\n", 1)[0].split(/ +/).slice(1, 9).map(Number);
+    return fields.reduce((sum, ticks, n) => (n === 3 || n === 4 ? sum : sum + ticks), 0) / ticksPerSecond;
   } catch {
     return Number.NaN;
   }
