@@ -19,6 +19,7 @@ export { KeptPages, type KeptStats } from "./backends/kept-pages.ts";
 export { type PageFile, PersistentPages } from "./backends/persistent.ts";
 export {
   arenaLayout,
+  blockAfter,
   blockHeader,
   entryFlags,
   frameRecord,

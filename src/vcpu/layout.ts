@@ -221,7 +221,7 @@ export const tlbEntries = 4096;
 export const tlbEntryBytes = 16;
 export const tlbBytes = tlbEntries * tlbEntryBytes;
 /** Entries of the jump cache: GVA → block. u64 GVA, u32 block, u32 ASID it was made under. */
-export const jumpCacheEntries = 4096;
+export const jumpCacheEntries = 16384;
 export const jumpCacheEntryBytes = 16;
 /**
  * The region cache: GVA → where compiled code goes on there. Entries are found as those of the jump cache are: u64 GVA,

@@ -246,14 +246,17 @@ export class RegionCompiler {
   }
 
   #install(codes: readonly RegionCode[], { bytes, entries }: CompiledBatch): void {
+    const words = this.#arena.i32;
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.#wasm.imports);
+    // Where no block had a region, vCPUs remember none of what gets a better one.
+    const better = entries.some((blocks) => blocks.some((block) => words[(block + blockHeader.B_REGION) >> 2] !== 0));
     codes.forEach((code, n) => {
       if (this.#isUnchanged(code.region)) return this.#enter(code, instance.exports[regionName(n)], entries[n]);
       this.#freeRecord(code.record);
       this.#giveUp(code.region);
     });
     this.stats.wasmBytes += bytes.length;
-    this.#regionsChanged();
+    if (better) this.#regionsChanged();
   }
 
   /** Puts a compiled region into the table, and makes the blocks that it can be entered at know it. */
