@@ -14,6 +14,7 @@ const notKept = [
   ...["TLB_MISSES", "TLB_FLUSHES", "COMPILED", "REGION_ENTRIES", "REGIONS", "WASM_BYTES"],
   ...[
     "RUNNING",
+    "MIDWAY",
     "WAKE",
     "FORGET_COUNT",
     "FORGET",
