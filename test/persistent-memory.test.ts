@@ -16,14 +16,14 @@ const folder = mkdtempSync(join(tmpdir(), "memvisor-pmem-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function memvisor(...words: string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, [program, "run", ...words], { encoding: "utf8", timeout: 110_000 });
+  return spawnSync(process.execPath, [program, "run", ...words], { encoding: "utf8", timeout: 240_000 });
 }
 
 const md5 = (bytes: Uint8Array): string => createHash("md5").update(bytes).digest("hex");
 
 describe.skipIf(!able)("a guest with persistent memory", () => {
   test("has a file system with dax on it, and finds its files in the next machine, also with two vCPUs", {
-    timeout: 240_000,
+    timeout: 500_000,
   }, () => {
     const file = join(folder, "ext.img");
     const made = memvisor(
@@ -39,7 +39,7 @@ describe.skipIf(!able)("a guest with persistent memory", () => {
     expect(found.stdout).toBe(made.stdout);
   });
 
-  test("that is killed has in its file what it was told is there", { timeout: 120_000 }, async () => {
+  test("that is killed has in its file what it was told is there", { timeout: 250_000 }, async () => {
     const file = join(folder, "killed.img");
     const script = `dd if=/dev/urandom of=/dev/pmem0 bs=64k count=40 seek=10 conv=fsync 2>/dev/null
       dd if=/dev/pmem0 bs=64k count=40 skip=10 2>/dev/null | md5sum; echo now; sleep 100`;
@@ -52,7 +52,7 @@ describe.skipIf(!able)("a guest with persistent memory", () => {
     expect(printed).toContain(md5(readFileSync(file).subarray(10 * 65536, 50 * 65536)));
   });
 
-  test("cannot be saved, since its file goes on changing", { timeout: 120_000 }, () => {
+  test("cannot be saved, since its file goes on changing", { timeout: 250_000 }, () => {
     const words = ["--pmem", `${join(folder, "saved.img")},size=2M`, "--exec", "true"];
     const { stderr } = memvisor(...words, "--snapshot", join(folder, "machine.snapshot"));
     expect(stderr).toMatch(/a machine with persistent memory cannot be saved/);
