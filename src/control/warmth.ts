@@ -38,7 +38,7 @@ export class WarmthFile {
     if (file === undefined) return;
     try {
       const into = this.#thread.createFile?.(this.#path);
-      into?.write(file);
+      into?.writeAt(0, file);
       into?.finish();
     } catch {
       // No room for it, or no right.

@@ -1,6 +1,6 @@
 /** Snapshots as files of this host. */
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import type { NewFile } from "#control";
 import { SnapshotError, type SnapshotSource } from "#snapshot";
 
@@ -14,6 +14,7 @@ export function openFile(path: string): SnapshotFile {
     name: path,
     sizeBytes: fstatSync(fd).size,
     read: (offset, target) => attempt(path, () => readFully(fd, offset, target)),
+    open: (name) => openFile(resolve(dirname(path), name)),
   };
 }
 
@@ -22,8 +23,10 @@ export function createFile(path: string): NewFile {
   const aside = `${path}.${process.pid}.partial`;
   const fd = attempt(path, () => openSync(aside, "w"));
   return {
-    write: (bytes) => {
-      for (let done = 0; done < bytes.length; ) done += attempt(path, () => writeSync(fd, bytes, done));
+    descriptor: fd,
+    writeAt: (offset, bytes) => {
+      for (let done = 0; done < bytes.length; )
+        done += attempt(path, () => writeSync(fd, bytes, done, bytes.length - done, offset + done));
     },
     finish: () => {
       attempt(path, () => {

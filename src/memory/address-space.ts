@@ -17,6 +17,8 @@ import { PageSet } from "./page-set.ts";
 export interface FrameSource {
   /** HPA of the frame behind a guest frame, allotted at first touch, `flags` noted; 0 where there is none to give. */
   frame_of(space: number, gfn: number, flags: number): number;
+  /** Looks at guest frames [gfn, end) (src/runtime/memory/survey.ts). */
+  survey_pages(space: number, gfn: number, end: number, list: number, room: number): number;
   /** Forgets code translated from a frame, whose bytes have changed. */
   invalidate_frame(frame: number): void;
   /** Makes the new address space `to` a copy of `from`; all frames are both's. */
@@ -68,6 +70,8 @@ const releaseBatch = 1024;
 const evictBatch = 128;
 /** In the list of `evict_frames`: the object has the page. */
 const keptInList = 0x80000000 | 0;
+/** Three words each, and one, where `release` has its list. */
+const surveyBatch = Math.floor((releaseBatch - 1) / 3);
 const headerBytes = 4096;
 const firstTableBytes = (gfnEnd / entriesPerTable) * 4;
 const tableBytes = entriesPerTable * 4;
@@ -432,6 +436,20 @@ export class AddressSpace implements DeviceMemory {
     const { object, page } = this.#place(gfn);
     object.read(page, this.frameBytes(this.#releaseList, pageSize));
     return this.#releaseList;
+  }
+
+  /**
+   * Calls `see` for each page in [first, end) that may hold anything but zeros, in order of address: with its HPA and the low 32 bits of its
+   * bytes' XXH64, or 0 and 0 where only its object has it.
+   */
+  survey(first: Gfn, end: Gfn, see: (gfn: Gfn, frame: number, check: number) => void): void {
+    for (let gfn = first; gfn < end; ) {
+      const count = this.#frames.survey_pages(this.header, gfn, end, this.#releaseList, surveyBatch);
+      const from = this.#releaseList >>> 2;
+      const records = new Uint32Array(this.#arena.i32.slice(from, from + 3 * count + 1).buffer);
+      for (let n = 0; n < 3 * count; n += 3) see(records[n] as Gfn, records[n + 1], records[n + 2]);
+      gfn = records[3 * count] as Gfn;
+    }
   }
 
   /** Calls `see` for each page of RAM that has a frame, in order of address. */

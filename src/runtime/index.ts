@@ -13,6 +13,7 @@ export { lz4_compress, lz4_decompress } from "./lz4";
 export { put_free, take_free } from "./memory/free";
 export { harvest_flags, harvest_ring } from "./memory/logs";
 export { adopt_blocks } from "./memory/adopt";
+export { survey_pages } from "./memory/survey";
 export { release_frames } from "./memory/release";
 export { fork_space, leave_space, share_frame } from "./memory/share";
 export { quotient, raise_divide, signed_quotient } from "./integer";

@@ -1,17 +1,17 @@
 /**
  * The pages of an open snapshot, read when they are wanted: in pieces, since neighbours are often wanted next, or as planned where it is
- * known what will be.
+ * known what will be. What a differential snapshot has not is in its base.
  */
 import { pageSize } from "#address";
 import { KeptPages, type KeptStats, MemoryObjectError, type PageKernels } from "#memory";
-import { mostPages, type Opened, type SnapshotSource } from "./format.ts";
+import { mostPages, type Opened, type PageIndex, type SnapshotSource } from "./format.ts";
 
 /** Pages read at once, with no plan; places of the file between two that are wanted, for which it pays to read on; the most in a piece. */
 const piecePages = 16;
 const widestGap = 8;
 const longestPiece = 256;
 
-/** Places in the index, one after the other. */
+/** Places in the file, one after the other. */
 interface Piece {
   readonly first: number;
   readonly count: number;
@@ -23,43 +23,56 @@ export class SnapshotReader {
   readonly source: SnapshotSource;
   /** The file's header: what no other snapshot begins with. */
   readonly identity: Uint8Array;
-  readonly pageCount: number;
-  readonly #index: Uint32Array;
-  /** Of each page: its place in the index + 1; 0 is a hole. */
-  readonly #places: Int32Array;
-  readonly #pagesAt: number;
+  readonly base: SnapshotReader | undefined;
+  readonly #index: PageIndex;
+  /** Of each page: its number in the index + 1; 0 where that has it not. */
+  readonly #numbers: Int32Array;
   #piece = nothing;
   #bytes = new Uint8Array(piecePages * pageSize);
-  /** Pieces to come, in order. */
+  /** Pieces to come, the next one last. */
   #plan: Piece[] = [];
 
-  constructor(source: SnapshotSource, { head, index, layout }: Opened) {
-    const count = index.length / 2;
+  constructor(source: SnapshotSource, { header, index }: Opened, base?: SnapshotReader) {
     this.source = source;
-    this.identity = head;
-    this.pageCount = count;
+    this.identity = header;
+    this.base = base;
     this.#index = index;
-    this.#pagesAt = layout.pages;
-    this.#places = new Int32Array(count === 0 ? 0 : index[2 * count - 2] + 1);
-    for (let place = 0; place < count; place++) this.#places[index[2 * place]] = place + 1;
+    this.#numbers = new Int32Array(index.count === 0 ? 0 : index.gfn(index.count - 1) + 1);
+    for (let n = 0; n < index.count; n++) this.#numbers[index.gfn(n)] = n + 1;
+  }
+
+  /** Pages that the file itself has. */
+  get pageCount(): number {
+    return this.#index.count;
   }
 
   get hostBytes(): number {
-    return this.#index.byteLength + this.#places.byteLength + this.#bytes.length;
+    return 12 * this.#index.count + this.#numbers.byteLength + this.#bytes.length + (this.base?.hostBytes ?? 0);
   }
 
+  /** Above the number of every page that is here. */
+  get end(): number {
+    return Math.max(this.#numbers.length, this.base?.end ?? 0);
+  }
+
+  /** Whether the page holds anything but zeros. */
   has(gfn: number): boolean {
-    return gfn < this.#places.length && this.#places[gfn] !== 0;
+    const n = this.#numberOf(gfn);
+    return n < 0 ? (this.base?.has(gfn) ?? false) : this.#index.place(n) !== 0;
   }
 
-  /** The checksum of a page; undefined for one that is not here. */
+  /** The checksum of a page that is here; undefined for one of zeros. */
   checkOf(gfn: number): number | undefined {
-    return this.has(gfn) ? this.#index[2 * (this.#places[gfn] - 1) + 1] : undefined;
+    const n = this.#numberOf(gfn);
+    if (n < 0) return this.base?.checkOf(gfn);
+    return this.#index.place(n) === 0 ? undefined : this.#index.check(n);
   }
 
   /** The bytes of a page that is here, until the next call; whether they are those that were saved its check tells. */
   bytesOf(gfn: number): Uint8Array {
-    const place = this.#places[gfn] - 1;
+    const n = this.#numberOf(gfn);
+    if (n < 0) return (this.base as SnapshotReader).bytesOf(gfn);
+    const place = this.#index.place(n);
     if (!holds(this.#piece, place)) this.#readPiece(place);
     const at = (place - this.#piece.first) * pageSize;
     return this.#bytes.subarray(at, at + pageSize);
@@ -68,42 +81,45 @@ export class SnapshotReader {
   /** Reads anew what it has read. */
   forget(): void {
     this.#piece = nothing;
+    this.base?.forget();
   }
 
   /** Of these pages, those that are here will be read next, in this order, that of their numbers. */
-  expect(gfns: Iterable<number>): void {
+  expect(gfns: readonly number[] | Uint32Array): void {
     const plan: { first: number; count: number }[] = [];
     for (const gfn of gfns) {
-      if (!this.has(gfn)) continue;
-      const place = this.#places[gfn] - 1;
+      const n = this.#numberOf(gfn);
+      const place = n < 0 ? 0 : this.#index.place(n);
+      if (place === 0) continue;
       const last = plan.at(-1);
-      if (last !== undefined && place - last.first < longestPiece && place - last.first - last.count < widestGap)
+      const gap = last && place - last.first - last.count;
+      if (last && gap !== undefined && gap >= 0 && gap < widestGap && place - last.first < longestPiece)
         last.count = place + 1 - last.first;
       else plan.push({ first: place, count: 1 });
     }
     this.#plan = plan.reverse();
+    this.base?.expect(gfns);
+  }
+
+  #numberOf(gfn: number): number {
+    return gfn < this.#numbers.length ? this.#numbers[gfn] - 1 : -1;
   }
 
   #readPiece(place: number): void {
-    while (endOf(this.#plan.at(-1)) <= place) this.#plan.pop();
-    const planned = this.#plan.at(-1);
-    const piece = planned && holds(planned, place) ? planned : this.#around(place);
-    if (this.#bytes.length < piece.count * pageSize) this.#bytes = new Uint8Array(piece.count * pageSize);
-    const bytes = this.#bytes.subarray(0, piece.count * pageSize);
+    const planned = this.#plan.findLast((piece) => holds(piece, place));
+    if (planned) this.#plan.length = this.#plan.lastIndexOf(planned);
+    const wanted = planned ?? { first: place - (place % piecePages), count: piecePages };
+    if (this.#bytes.length < wanted.count * pageSize) this.#bytes = new Uint8Array(wanted.count * pageSize);
     this.#piece = nothing;
-    if (this.source.read(this.#pagesAt + piece.first * pageSize, bytes) !== bytes.length)
-      throw new MemoryObjectError(`${this.source.name}: the snapshot is truncated`);
+    const bytes = this.#bytes.subarray(0, wanted.count * pageSize);
+    const got = this.source.read(wanted.first * pageSize, bytes);
+    const piece = { first: wanted.first, count: Math.floor(got / pageSize) };
+    if (!holds(piece, place)) throw new MemoryObjectError(`${this.source.name}: the snapshot is truncated`);
     this.#piece = piece;
-  }
-
-  #around(place: number): Piece {
-    const first = place - (place % piecePages);
-    return { first, count: Math.min(piecePages, this.pageCount - first) };
   }
 }
 
 const holds = ({ first, count }: Piece, place: number): boolean => place >= first && place < first + count;
-const endOf = (piece: Piece | undefined): number => (piece ? piece.first + piece.count : Number.POSITIVE_INFINITY);
 
 /** As a memory object: page n is guest frame n. */
 export class SnapshotPages extends KeptPages {

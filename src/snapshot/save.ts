@@ -1,51 +1,135 @@
 /**
- * A machine written down. Requires: it stands still between two instructions.
- *
- * Pages are read twice: once for their checks, which stand before them, and once to be written.
+ * A machine written down: pages first, as they come, then the disks; what says where they are comes last, and the header when all is there.
  */
 import { pageSize } from "#address";
 import type { Value } from "#base";
-import type { Machine } from "#vm";
-import { encodeHead } from "./format.ts";
+import type { Machine, MachineState } from "#vm";
+import { encodeEnding, firstPlace } from "./format.ts";
+import type { SnapshotReader } from "./pages.ts";
 
-/** Takes bytes in order. They may lie in shared memory, and change after the call. */
+/** The file. Bytes may lie in shared memory, and change after the call. */
 export interface SnapshotSink {
-  write(bytes: Uint8Array): void;
+  writeAt(offset: number, bytes: Uint8Array): void;
+  /** What threads of this process know the open file by; absent where they do not. */
+  readonly descriptor?: number;
 }
 
 export interface SavedSnapshot {
   readonly sizeBytes: number;
+  /** In the file. */
   readonly pages: number;
 }
 
-/** `owner`: what whoever restores it wants to know about how the machine was started. */
-export function writeSnapshot(machine: Machine, owner: Value, sink: SnapshotSink): SavedSnapshot {
-  return machine.whileStill((state) => write(machine, { machine: state as unknown as Value, owner }, sink));
+/** What a differential snapshot lacks, and the name it will find it by. */
+export interface SnapshotBase {
+  readonly name: string;
+  readonly pages: SnapshotReader;
 }
 
-function write(machine: Machine, description: Value, sink: SnapshotSink): SavedSnapshot {
-  const { memory, engine } = machine.parts;
-  const { runtime } = engine;
-  const frames: number[] = [];
-  const index: number[] = [];
-  memory.forEachPage((gfn, frame) => {
-    const at = frame || memory.peek(gfn);
-    if (runtime.is_zero(at) !== 0) return;
-    frames.push(frame);
-    index.push(gfn, Number(BigInt.asUintN(32, runtime.xxh64(at, pageSize))));
+/** Gathered to be written in one go. */
+const gatheredBytes = 1 << 20;
+
+/**
+ * Requires: the machine stands between two instructions. `owner`: what whoever restores it wants to know about how the machine was
+ * started. `base`: only what differs from it is written.
+ */
+export function writeSnapshot(machine: Machine, owner: Value, sink: SnapshotSink, base?: SnapshotBase): SavedSnapshot {
+  return machine.whileStill((state) => {
+    const writer = new SnapshotWriter(machine, sink, base);
+    writer.savePages(0, writer.end);
+    return writer.finish(state, owner);
   });
-  const head = encodeHead(description, Uint32Array.from(index));
-  sink.write(head);
-  for (let n = 0; n < frames.length; ) {
-    let end = n + 1;
-    if (frames[n] === 0) {
-      sink.write(memory.frameBytes(memory.peek(index[2 * n]), pageSize));
-      n = end;
-      continue;
-    }
-    while (end < frames.length && frames[end] === frames[end - 1] + pageSize) end++;
-    sink.write(memory.frameBytes(frames[n], (end - n) * pageSize));
-    n = end;
+}
+
+/** Where a page's bytes are: nowhere, since it is zeros; in this file; in the base, where they are the same. */
+const nowhere = 0;
+const inFile = 1;
+const inBase = 2;
+
+export class SnapshotWriter {
+  readonly #machine: Machine;
+  readonly #sink: SnapshotSink;
+  readonly #base: SnapshotBase | undefined;
+  /** Of each page: where its bytes are to be found; its place in the file, 0 where it never had one; its check. */
+  readonly #kept: Uint8Array;
+  readonly #places: Uint32Array;
+  readonly #checks: Uint32Array;
+  #nextPlace = firstPlace;
+  readonly #gathered = new Uint8Array(gatheredBytes);
+  #gatheredAt = 0;
+  #gatheredLength = 0;
+
+  constructor(machine: Machine, sink: SnapshotSink, base?: SnapshotBase) {
+    this.#machine = machine;
+    this.#sink = sink;
+    this.#base = base;
+    this.#kept = new Uint8Array(this.end);
+    this.#places = new Uint32Array(this.end);
+    this.#checks = new Uint32Array(this.end);
   }
-  return { sizeBytes: head.length + frames.length * pageSize, pages: frames.length };
+
+  /** Above the number of every page. */
+  get end(): number {
+    return Math.max(...this.#machine.parts.memory.memslots.map((slot) => (slot.gpa + slot.sizeBytes) / pageSize));
+  }
+
+  /** Saves the pages in [first, end) as they are now, also those that were saved before. */
+  savePages(first: number, end: number): void {
+    const { memory, engine } = this.#machine.parts;
+    this.#kept.fill(nowhere, first, end);
+    memory.survey(first, end, (gfn, frame, check) => {
+      if (frame !== 0) return this.#save(gfn, frame, check);
+      // Only its object has it.
+      const at = memory.peek(gfn);
+      if (engine.runtime.is_zero(at) !== 0) return;
+      this.#save(gfn, at, Number(BigInt.asUintN(32, engine.runtime.xxh64(at, pageSize))));
+    });
+    this.#write();
+  }
+
+  /** Writes what makes a snapshot of it. */
+  finish(state: MachineState, owner: Value): SavedSnapshot {
+    const base = this.#base && { name: this.#base.name, header: this.#base.pages.identity };
+    const description: Value = { machine: state as unknown as Value, owner, ...(base && { base }) };
+    const index = this.#index();
+    const offset = this.#nextPlace * pageSize;
+    const { header, tail } = encodeEnding(description, index, offset);
+    this.#sink.writeAt(offset, tail);
+    this.#sink.writeAt(0, header);
+    const pages = this.#kept.reduce((sum, kept) => sum + Number(kept === inFile), 0);
+    return { sizeBytes: offset + tail.length, pages };
+  }
+
+  #save(gfn: number, frame: number, check: number): void {
+    this.#checks[gfn] = check;
+    this.#kept[gfn] = this.#base?.pages.checkOf(gfn) === check ? inBase : inFile;
+    if (this.#kept[gfn] === inBase) return;
+    if (this.#places[gfn] === 0) this.#places[gfn] = this.#nextPlace++;
+    const offset = this.#places[gfn] * pageSize;
+    const follows = offset === this.#gatheredAt + this.#gatheredLength && this.#gatheredLength < gatheredBytes;
+    if (!follows) {
+      this.#write();
+      this.#gatheredAt = offset;
+    }
+    this.#gathered.set(this.#machine.parts.memory.frameBytes(frame, pageSize), this.#gatheredLength);
+    this.#gatheredLength += pageSize;
+  }
+
+  #write(): void {
+    if (this.#gatheredLength > 0)
+      this.#sink.writeAt(this.#gatheredAt, this.#gathered.subarray(0, this.#gatheredLength));
+    this.#gatheredLength = 0;
+  }
+
+  /** Three words a page. Pages that were in the base and are zeros now are in it, too. */
+  #index(): Uint32Array {
+    const words: number[] = [];
+    const end = Math.max(this.end, this.#base?.pages.end ?? 0);
+    for (let gfn = 0; gfn < end; gfn++) {
+      const kept = this.#kept[gfn] ?? nowhere;
+      if (kept === inFile) words.push(gfn, this.#checks[gfn], this.#places[gfn]);
+      else if (kept === nowhere && this.#base?.pages.has(gfn)) words.push(gfn, 0, 0);
+    }
+    return Uint32Array.from(words);
+  }
 }

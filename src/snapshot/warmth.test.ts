@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { hex } from "../../test/guest-code.ts";
+import { memorySink } from "../../test/memory-sink.ts";
 import { tinyMachine } from "../../test/tiny-machine.ts";
 import type { SnapshotSource } from "./format.ts";
 import { readSnapshot } from "./restore.ts";
@@ -25,9 +26,9 @@ const end = 30_000n;
 function snapshotAt(instant: bigint): SnapshotSource {
   const { machine } = tinyMachine(code);
   machine.runUntil(instant);
-  const parts: Uint8Array[] = [];
-  const { sizeBytes } = writeSnapshot(machine, {}, { write: (bytes) => void parts.push(bytes.slice()) });
-  const file = Buffer.concat(parts);
+  const { sink, bytes } = memorySink();
+  const { sizeBytes } = writeSnapshot(machine, {}, sink);
+  const file = Buffer.from(bytes());
   return {
     name: "a.snapshot",
     sizeBytes,

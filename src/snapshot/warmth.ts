@@ -22,7 +22,8 @@ const checkAt = 20;
 const buildAt = 24;
 const buildBytes = 32;
 const identityAt = buildAt + buildBytes;
-const listAt = identityAt + 32;
+const identityBytes = 32;
+const listAt = identityAt + identityBytes;
 
 /** What there is to know of who reads or writes it. */
 export interface WarmthOf {
@@ -36,7 +37,7 @@ export function warmUp(machine: Machine, { pages, build }: WarmthOf, file: Uint8
   const { memory, engine, vcpus } = machine.parts;
   const head = parse(file);
   if (head === undefined || vcpus.length > 1) return false;
-  if (!sameBytes(head.build, build) || !sameBytes(head.identity, pages.identity)) return false;
+  if (!sameBytes(head.build, build) || !sameBytes(head.identity, identityOf(pages))) return false;
   pages.expect(head.gfns);
   const frames = new Uint32Array(head.gfns.length + 1);
   for (const [n, gfn] of head.gfns.entries()) frames[n + 1] = engine.runtime.frame_of(memory.header, gfn, 0);
@@ -65,7 +66,7 @@ export function learnWarmth(
     if (Number(BigInt.asUintN(32, engine.runtime.xxh64(frame, pageSize))) === check) numbers.set(frame, gfns.length);
   });
   const known = before && parse(before);
-  const isKnown = known && sameBytes(known.build, build) && sameBytes(known.identity, pages.identity);
+  const isKnown = known && sameBytes(known.build, build) && sameBytes(known.identity, identityOf(pages));
   if (gfns.length > mostPages || (isKnown && 2 * gfns.length > known.gfns.length)) return undefined;
   const blocks = engine.takeBlocks((frame) => numbers.get(frame) ?? 0);
   const file = new Uint8Array(blocksAt(gfns.length) + blocks.bytes.length);
@@ -75,12 +76,20 @@ export function learnWarmth(
   view.setUint32(lengthAt, blocks.length, true);
   view.setUint32(blocksCheckAt, xxh64Low(blocks.bytes), true);
   file.set(build, buildAt);
-  file.set(pages.identity, identityAt);
+  file.set(identityOf(pages), identityAt);
   file.set(new Uint8Array(Uint32Array.from(gfns).buffer), listAt);
   file.set(blocks.bytes, blocksAt(gfns.length));
   view.setUint32(checkAt, xxh64Low(file.subarray(0, blocksAt(gfns.length))), true);
   return file;
 }
+
+/** The end of the header, with its checks: lengths and magic are less telling. */
+const identityOf = ({ identity }: SnapshotReader): Uint8Array => {
+  const bytes = new Uint8Array(identityBytes);
+  bytes.set(identity.subarray(8, 28));
+  bytes.set(identity.subarray(identity.length - 12), 20);
+  return bytes;
+};
 
 const blocksAt = (pageCount: number): number => Math.ceil((listAt + 4 * pageCount) / 32) * 32;
 

@@ -1,0 +1,126 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import type { Gpa } from "#address";
+import type { Machine } from "#vm";
+import { hex } from "../../test/guest-code.ts";
+import { memorySink } from "../../test/memory-sink.ts";
+import { tinyMachine } from "../../test/tiny-machine.ts";
+import { SnapshotError, type SnapshotSource } from "./format.ts";
+import { readSnapshot } from "./restore.ts";
+import { writeSnapshot } from "./save.ts";
+
+/** Fills words from 0x304000 downwards, one a round. */
+const code = hex(`
+  bc00006000             ; mov $0x600000,%esp
+  b900100000             ; mov $0x1000,%ecx
+  01c8                   ; 1: add %ecx,%eax
+  89048d00003000         ; mov %eax,0x300000(,%rcx,4)
+  e806000000             ; call 2f
+  ffc9                   ; dec %ecx
+  75ee                   ; jne 1b
+  ebfe                   ; jmp .
+  0fafc0                 ; 2: imul %eax,%eax
+  ffc0                   ; inc %eax
+  c3                     ; ret
+`);
+
+/** A folder of files. */
+class Files {
+  readonly files = new Map<string, Uint8Array<ArrayBuffer>>();
+
+  save(name: string, machine: Machine, base?: string): { pages: number } {
+    const { sink, bytes } = memorySink();
+    const of = base === undefined ? undefined : { name: base, pages: readSnapshot(this.open(base)).pages };
+    const saved = writeSnapshot(machine, {}, sink, of);
+    this.files.set(name, bytes());
+    return saved;
+  }
+
+  open(name: string): SnapshotSource {
+    const file = this.files.get(name);
+    if (file === undefined) throw new SnapshotError(`${name}: there is no such file or folder`);
+    return {
+      name,
+      sizeBytes: file.length,
+      read: (offset, target) => {
+        const bytes = file.subarray(offset, offset + target.length);
+        target.set(bytes);
+        return bytes.length;
+      },
+      open: (other) => this.open(other),
+    };
+  }
+
+  restore(name: string): Machine {
+    return tinyMachine(code, {}, readSnapshot(this.open(name)).resume).machine;
+  }
+}
+
+describe("a differential snapshot", () => {
+  /** Three of one machine, each on the one before. */
+  function chain(): { files: Files; machine: Machine; pages: number[] } {
+    const files = new Files();
+    const { machine } = tinyMachine(code);
+    const pages: number[] = [];
+    for (const [n, instant] of [500n, 9_000n, 20_000n].entries()) {
+      machine.runUntil(instant);
+      // A page that was something becomes zeros.
+      if (n === 2) machine.parts.memory.write(0x303000 as Gpa, new Uint8Array(4096));
+      pages.push(files.save(`${n}`, machine, n === 0 ? undefined : `${n - 1}`).pages);
+    }
+    return { files, machine, pages };
+  }
+
+  test("has the pages that differ from its base, and goes on as the saved one does", () => {
+    const { files, machine, pages } = chain();
+    expect(pages[0]).toBeGreaterThan(8);
+    expect(Math.max(...pages.slice(1))).toBeLessThan(6);
+    const restored = files.restore("2");
+    expect(restored.digest()).toEqual(machine.digest());
+    for (const each of [machine, restored]) each.runUntil(40_000n);
+    expect(restored.digest()).toEqual(machine.digest());
+  });
+
+  test("of a machine that went on from the base differs as much", () => {
+    const { files, pages } = chain();
+    const machine = files.restore("0");
+    machine.runUntil(9_000n);
+    expect(files.save("again", machine, "0").pages).toBe(pages[1]);
+    const restored = files.restore("again");
+    expect(restored.digest()).toEqual(machine.digest());
+  });
+
+  test("is refused without its base, or with another in its place", () => {
+    const { files } = chain();
+    const other = new Files();
+    other.files.set("2", files.files.get("2") as Uint8Array<ArrayBuffer>);
+    expect(() => other.restore("2")).toThrow("2: its base cannot be read: 1: there is no such file or folder");
+    other.files.set("1", files.files.get("1") as Uint8Array<ArrayBuffer>);
+    expect(() => other.restore("2")).toThrow("1: its base cannot be read: 0: there is no such file or folder");
+    files.files.set("1", files.files.get("0") as Uint8Array<ArrayBuffer>);
+    expect(() => files.restore("2")).toThrow("2: 1 is not the base that it was saved with");
+  });
+
+  test("written over its own base is refused, not followed without end", () => {
+    const { files, machine } = chain();
+    files.save("0", machine, "1");
+    expect(() => files.restore("2")).toThrow("is not the base that it was saved with");
+  });
+});
+
+test("a file of format 1 goes on", () => {
+  const lines = readFileSync(new URL("../../test/snapshots/format-1.txt", import.meta.url), "utf8")
+    .trim()
+    .split("\n");
+  const file = new Uint8Array(73_728);
+  for (const line of lines) {
+    const [offset, bytes] = line.split(" ");
+    file.set(Buffer.from(bytes, "hex"), Number.parseInt(offset, 16));
+  }
+  const files = new Files();
+  files.files.set("old", file);
+  const old = files.restore("old");
+  const { machine } = tinyMachine(code);
+  for (const each of [old, machine]) each.runUntil(30_000n);
+  expect(old.digest()).toEqual(machine.digest());
+});
