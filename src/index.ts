@@ -22,6 +22,7 @@ export {
   type ReadFileOptions,
   type RestoreOptions,
   type SerialPort,
+  type SnapshotOptions,
   type SnapshotSummary,
   type SignalName,
   type SpawnOptions,

@@ -1,7 +1,7 @@
 /** `memvisor ps`, `stop`, `logs`, `snapshot` and `fork`. */
 import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { exitStatus, type logsCommand, type stopCommand, type ValuesOf } from "#control";
+import { exitStatus, type logsCommand, type snapshotCommand, type stopCommand, type ValuesOf } from "#control";
 import { listMachines, openFolder, RemoteMachine } from "#host";
 import { withMachineFailures } from "./machine-failures.ts";
 import { restoreBehind } from "./named.ts";
@@ -46,8 +46,13 @@ export async function logs(name: string, { follow }: ValuesOf<typeof logsCommand
   return exitStatus.success;
 }
 
-export async function snapshot(name: string, path: string): Promise<number> {
-  await withMachineFailures(() => new RemoteMachine(name).snapshot(resolve(path)));
+export async function snapshot(
+  name: string,
+  path: string,
+  { base, live }: Partial<ValuesOf<typeof snapshotCommand>> = {},
+): Promise<number> {
+  const options = { ...(base !== undefined && { base: resolve(base) }), ...(live && { live }) };
+  await withMachineFailures(() => new RemoteMachine(name).snapshot(resolve(path), options));
   return exitStatus.success;
 }
 

@@ -49,8 +49,8 @@ addCommand(program, logsCommand, async (name, values) => (await import("./machin
 
 addCommand(program, memCommand, async (name, values) => (await import("./mem.ts")).mem(name ?? "", values));
 
-addCommand(program, snapshotCommand, async (name, _, [path]) =>
-  (await import("./machines.ts")).snapshot(name ?? "", path ?? ""),
+addCommand(program, snapshotCommand, async (name, values, [path]) =>
+  (await import("./machines.ts")).snapshot(name ?? "", path ?? "", values),
 );
 addCommand(program, forkCommand, async (name, _, [to]) => (await import("./machines.ts")).fork(name ?? "", to ?? ""));
 addCommand(program, restoreCommand, async (path, values) => (await import("./restore.ts")).restore(path ?? "", values));

@@ -4,6 +4,7 @@ export type {
   ProcessOptions,
   RestoreOptions,
   SerialPort,
+  SnapshotOptions,
   SnapshotSummary,
   SpawnOptions,
   VmEnd,

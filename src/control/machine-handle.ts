@@ -53,6 +53,7 @@ import {
   minMemoryBytes,
   type RestoreOptions,
   type SerialPort,
+  type SnapshotOptions,
   type SnapshotSummary,
   type SpawnOptions,
   type VmEnd,
@@ -254,14 +255,12 @@ export class MachineHandle implements AsyncDisposable {
    * Writes the whole machine to a file, from which `restore` makes one that goes on as this one does now. The guest stands still
    * meanwhile; what was a file of that name stays until the new one is whole.
    */
-  async snapshot(path: string): Promise<SnapshotSummary> {
-    const { disks = [] } = this.#options;
-    if (disks.some((disk) => !disk.readOnly))
-      throw new VmError("order", "a machine with a disk to write to cannot be saved: it would change without it");
+  async snapshot(path: string, options: SnapshotOptions = {}): Promise<SnapshotSummary> {
     if (this.#options.pmem !== undefined)
       throw new VmError("order", "a machine with persistent memory cannot be saved: its file would change without it");
     const owner = printValue(rememberedOf(this.#options));
-    return this.#held(() => this.#orders.give({ type: "snapshot", path, owner }) as Promise<SnapshotSummary>);
+    const order = { type: "snapshot", path, owner, ...options } as const;
+    return this.#held(() => this.#orders.give(order) as Promise<SnapshotSummary>);
   }
 
   /** As `snapshot`, at the moment when the guest's agent is ready for the first command, which waits for it. */

@@ -3,10 +3,10 @@
  *
  * Law: exactly one "refused" or "ended" is posted, and it is the last message.
  */
-import { assertNever, parseValue, type Value } from "#base";
+import { assertNever } from "#base";
 import { StateError } from "#devices";
 import { ArenaError, MemoryObjectError } from "#memory";
-import { readSnapshot, type SavedSnapshot, type Snapshot, SnapshotError, type SnapshotSink } from "#snapshot";
+import { readSnapshot, type Snapshot, SnapshotError } from "#snapshot";
 import {
   BootError,
   ForkError,
@@ -21,16 +21,16 @@ import {
 } from "#vm";
 import type { Awakening } from "./agent/index.ts";
 import { noStats, sumStats } from "./machine-stats.ts";
-import type { Order } from "./orders.ts";
+import { Later, type Order } from "./orders.ts";
+import { type SavedMachine, type SaveOrder, Saving, save } from "./saving.ts";
 import { type ThreadHost, ThreadMachineHost } from "./thread-machine-host.ts";
 import type { FileSource, MachineMessage, MachineStart } from "./thread-protocol.ts";
 import type { VmStats } from "./vm-api.ts";
 import { type WarmMachine, WarmthFile } from "./warmth.ts";
 
 /** A machine that can be written down, and that others can go on from. */
-export interface ThreadMachine extends RunnableMachine, WarmMachine {
+export interface ThreadMachine extends RunnableMachine, SavedMachine, WarmMachine {
   readonly memory?: Pick<MachineMemory, "answer">;
-  snapshot?(owner: Value, sink: SnapshotSink): SavedSnapshot;
   /** Throws ForkError where it has what cannot be shared. */
   fork?(host: MachineHost): ThreadMachine;
 }
@@ -65,6 +65,8 @@ export class MachineLife {
   #past: MachineStats = noStats;
   #machine: ThreadMachine | undefined;
   #warmth: WarmthFile | undefined;
+  /** Under way while the machine runs. */
+  #saving: Saving | undefined;
   #first = true;
   #over = false;
   /** When the next turn is due. */
@@ -132,10 +134,19 @@ export class MachineLife {
         }
         if (nextNs > time || this.#host.isFlooded) break;
       }
+      if (!this.#over) this.#saveOn();
     } catch (error) {
       this.#fail(error);
     }
     return this.#nextNs;
+  }
+
+  /** Goes on with what is saved while the machine runs. */
+  #saveOn(): void {
+    if (this.#saving === undefined) return;
+    if (this.#saving.goOn()) this.#saving = undefined;
+    // Also of a machine that sleeps.
+    else this.#nextNs = 0;
   }
 
   #begin(machine: ThreadMachine, resumed: boolean): void {
@@ -158,6 +169,8 @@ export class MachineLife {
     this.#host.flushReports();
     this.#nextNs = 0;
     const past = this.#machine;
+    this.#saving?.fail("the machine ended before it was saved");
+    this.#saving = undefined;
     if (past !== undefined) this.#warmth?.keep(past);
     this.#warmth = undefined;
     // A guest that resets without end never looks at the host itself.
@@ -185,7 +198,7 @@ export class MachineLife {
   #carryOut(order: Order): unknown {
     switch (order.type) {
       case "snapshot":
-        return this.#snapshot(order.path, parseValue(order.owner));
+        return this.#snapshot(order);
       case "fork":
         return this.#fork(order.number);
       case "memory":
@@ -195,19 +208,13 @@ export class MachineLife {
     }
   }
 
-  #snapshot(path: string, owner: Value): SavedSnapshot {
-    const { createFile } = this.#context.thread;
-    if (this.#machine?.snapshot === undefined || createFile === undefined)
-      throw new Error("this machine cannot be saved");
-    const file = createFile(path);
-    try {
-      const saved = this.#machine.snapshot(owner, file);
-      file.finish();
-      return saved;
-    } catch (error) {
-      file.abandon();
-      throw error;
-    }
+  #snapshot(order: SaveOrder): unknown {
+    const { thread } = this.#context;
+    if (!order.live) return save(this.#machine, thread, order);
+    if (this.#saving) throw new Error("the machine is being saved already: wait until that is done");
+    const later = new Later();
+    this.#saving = new Saving(this.#machine, thread, order, later);
+    return later;
   }
 
   #memory(question: MemoryQuestion): unknown {

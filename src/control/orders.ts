@@ -6,8 +6,17 @@ import type { MemoryQuestion } from "#vm";
 import { VmError } from "./vm-api.ts";
 
 export type Order =
-  /** Writes a snapshot to `path`; `owner`: words for whoever restores it, as `printValue` writes them. */
-  | { readonly type: "snapshot"; readonly path: string; readonly owner: string }
+  /**
+   * Writes a snapshot to `path`, of what differs from `base` where there is one; `live`: the machine runs on meanwhile; `owner`: words
+   * for whoever restores it, as `printValue` writes them.
+   */
+  | {
+      readonly type: "snapshot";
+      readonly path: string;
+      readonly owner: string;
+      readonly base?: string;
+      readonly live?: boolean;
+    }
   /** Those who were sent to the thread before with this number go on as this machine does. */
   | { readonly type: "fork"; readonly number: number }
   /** Answered by what the machine's memory says (vm/machine-memory.ts). */
@@ -63,13 +72,31 @@ export class OrderBook {
   }
 }
 
+/** In place of an answer: it comes later, once. */
+export class Later {
+  #settle: ((answer: Omit<Answer, "id">) => void) | undefined;
+
+  /** For the desk. */
+  await(settle: (answer: Omit<Answer, "id">) => void): void {
+    this.#settle = settle;
+  }
+
+  give(value: unknown): void {
+    this.#settle?.({ value });
+  }
+
+  fail(error: string): void {
+    this.#settle?.({ error });
+  }
+}
+
 /** The machine's end. */
 export class OrderDesk {
   readonly #receiver: MessageReceiver;
   readonly #carryOut: (order: Order) => unknown;
   readonly #answer: (answer: Answer) => void;
 
-  /** `carryOut` throws an Error whose message says why not. */
+  /** `carryOut` gives the answer, or a `Later`; it throws an Error whose message says why not. */
   constructor(ring: SharedArrayBuffer, carryOut: (order: Order) => unknown, answer: (answer: Answer) => void) {
     this.#receiver = new MessageReceiver(ring, () => {});
     this.#carryOut = carryOut;
@@ -81,7 +108,9 @@ export class OrderDesk {
     for (let message = this.#receiver.receive(); message; message = this.#receiver.receive()) {
       const { id, order } = JSON.parse(new TextDecoder().decode(message)) as { id: number; order: Order };
       try {
-        this.#answer({ id, value: this.#carryOut(order) });
+        const value = this.#carryOut(order);
+        if (value instanceof Later) value.await((answer) => this.#answer({ id, ...answer }));
+        else this.#answer({ id, value });
       } catch (error) {
         this.#answer({ id, error: error instanceof Error ? error.message : String(error) });
       }

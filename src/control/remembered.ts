@@ -1,5 +1,6 @@
 /** What a snapshot remembers of its machine's options: all that a machine like it needs, and no bytes of files. */
 import type { Value } from "#base";
+import type { SnapshotOwner } from "#snapshot";
 import { type RestoreOptions, VmError, type VmOptions } from "./vm-api.ts";
 
 /** Of the machine that was saved, not of what is saved. */
@@ -21,15 +22,20 @@ const passing = [
 
 /** Files that were given by name are found again by it; bytes are not kept. */
 export function rememberedOf(options: VmOptions): Value {
-  const kept = Object.entries(options).filter(([name, value]) => !passing.includes(name) && isPlain(value));
+  const disks = options.disks?.map(({ saved: _, ...disk }) => disk);
+  const kept = Object.entries({ ...options, ...(disks && { disks }) }).filter(
+    ([name, value]) => !passing.includes(name) && isPlain(value),
+  );
   return Object.fromEntries(kept) as Value;
 }
 
 /** Options for a machine that goes on from `snapshot`. Throws VmError where the snapshot does not say what it was. */
-export function recallOptions(owner: Value, snapshot: string, changes: RestoreOptions): VmOptions {
+export function recallOptions({ owner, disks }: SnapshotOwner, snapshot: string, changes: RestoreOptions): VmOptions {
   if (typeof owner !== "object" || Array.isArray(owner) || owner instanceof Uint8Array)
     throw new VmError("snapshot", `${snapshot}: the snapshot does not say how its machine was started`);
-  return { ...(owner as Partial<VmOptions>), ...changes, snapshot };
+  const options = owner as Partial<VmOptions>;
+  const saved = options.disks?.map((disk, n) => ({ ...disk, ...(disks[n] && { saved: disks[n] }) }));
+  return { ...options, ...(saved && { disks: saved }), ...changes, snapshot };
 }
 
 /** Options for a machine that goes on as one with `options` does, at its side. */

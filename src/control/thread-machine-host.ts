@@ -64,6 +64,8 @@ export interface Newcomer {
 
 /** A file in the making. */
 export interface NewFile extends SnapshotSink {
+  /** How what lies beside this file names another one. */
+  nameOf(path: string): string;
   /** It is on the disk, under its name. */
   finish(): void;
   /** It never was. */

@@ -81,10 +81,19 @@ export interface RestoreOptions extends EngineOptions {
   readonly timeoutMs?: number;
 }
 
+export interface SnapshotOptions {
+  /** Only pages that differ from this snapshot's are written. Restoring takes both files; the other one is found as it lies from this one. */
+  readonly base?: string;
+  /** The guest runs on while its memory is written; the snapshot shows it as it is at the end. */
+  readonly live?: boolean;
+}
+
 export interface SnapshotSummary {
   readonly sizeBytes: number;
-  /** Pages of 4 KiB that are not zeros. */
+  /** Pages of 4 KiB that are in the file: those that are not zeros, and not in the base. */
   readonly pages: number;
+  /** How long the guest stood still. */
+  readonly pauseMs: number;
 }
 
 export interface VmShare {

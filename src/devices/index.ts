@@ -35,7 +35,7 @@ export type {
   VirtioDriver,
   Virtqueue,
 } from "./virtio/index.ts";
-export type { BlockRequest, DiskConfig, DiskFacts, DiskFormat, Place } from "./virtio/index.ts";
+export type { BlockRequest, DiskConfig, DiskFacts, DiskFileFacts, DiskFormat, Place, SavedDisk } from "./virtio/index.ts";
 export { Balloon, type GuestMemoryStatistics } from "./virtio/index.ts";
 export { type PersistentRegion, Pmem } from "./virtio/index.ts";
 export {
@@ -46,6 +46,7 @@ export {
   decodeRequest,
   diskFormats,
   encodeAnswer,
+  encodeFrozen,
 } from "./virtio/index.ts";
 export type {
   Attributes,

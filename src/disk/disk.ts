@@ -1,4 +1,5 @@
-import type { Place } from "#devices";
+import type { DiskFileFacts, Place } from "#devices";
+import type { DiskRange } from "./frozen.ts";
 
 /** A disk as a guest has it, whatever keeps its bytes. Offsets and lengths are multiples of 512 within its size. */
 export interface Disk {
@@ -20,5 +21,11 @@ export interface Disk {
   discard(offset: number, length: number): void | Promise<void>;
   /** The range reads as zeros; `unmap`: and need not take room. */
   writeZeroes(offset: number, length: number, unmap: boolean): void | Promise<void>;
+  /** What shows where this one has nothing. */
+  readonly below?: Disk | undefined;
+  /** Files of this one alone. */
+  readonly files: readonly DiskFileFacts[];
+  /** Ranges that this one has by itself, whatever lies below; what it has not is in none. */
+  held(): Iterable<DiskRange>;
   close(): void;
 }

@@ -5,6 +5,8 @@
  * `DiskError`; the file is then as the host left it.
  */
 
+import type { DiskFileFacts } from "#devices";
+
 /** A disk that cannot be opened, read or written: one line that says what is wrong, and what to do where there is something. */
 export class DiskError extends Error {
   override name = "DiskError";
@@ -16,6 +18,8 @@ export interface DiskFile {
   readonly hostFile?: number;
   /** Bytes; grows with what is written. */
   readonly sizeBytes: number;
+  /** When somebody last wrote to it, in milliseconds since 1970; 0 where nobody can tell. */
+  readonly modifiedMs: number;
   /** Fills the targets, one after the other, from `offset` on. */
   read(offset: number, ...targets: readonly Uint8Array[]): void;
   write(offset: number, ...sources: readonly Uint8Array[]): void;
@@ -29,12 +33,21 @@ export interface DiskFile {
   close(): void;
 }
 
+/** A file to be written at any place. */
+export interface DiskWriter {
+  writeAt(offset: number, bytes: Uint8Array): void;
+}
+
 export interface DiskHost {
   /**
    * Opens a file. One opened for writing is held alone, and one opened for reading is held with others that read, until it is
    * closed or the process ends, however it ends.
    */
   open(name: string, access: "read" | "write"): DiskFile;
+  /** Opens a file that is no disk, without holding it. */
+  openShared?(name: string): DiskFile;
+  /** A file that another thread of the process has open; absent where threads know none of each other's. */
+  writer?(hostFile: number): DiskWriter;
   /** A new file; an error where there is one of this name. */
   create(name: string): DiskFile;
   /** A file without a name, gone when it is closed. */
@@ -45,3 +58,6 @@ export interface DiskHost {
   /** Unpacks raw deflate or zstd, at most `size` bytes. */
   unpack(method: "deflate" | "zstd", bytes: Uint8Array, size: number): Uint8Array;
 }
+
+/** By which a snapshot knows a file again. */
+export const factsOf = ({ name, sizeBytes, modifiedMs }: DiskFile): DiskFileFacts => ({ name, sizeBytes, modifiedMs });

@@ -1,7 +1,8 @@
 /** From what a person asks for to a disk: format, overlay, and backing files. */
-import { type DiskConfig, type DiskFormat, diskFormats } from "#devices";
+import { type DiskConfig, type DiskFileFacts, type DiskFormat, diskFormats, type SavedDisk } from "#devices";
 import type { Disk } from "./disk.ts";
 import { DiskError, type DiskHost } from "./file.ts";
+import { FrozenDisk } from "./frozen.ts";
 import { createQcow2, isQcow2, openQcow2, type Qcow2Options } from "./qcow2/index.ts";
 import { RawDisk } from "./raw.ts";
 
@@ -10,8 +11,9 @@ const maxDepth = 16;
 
 /** Throws `DiskError` that says what is wrong with which file. */
 export function openDisk(config: DiskConfig, host: DiskHost): Disk {
-  const { file, overlay, format, readOnly = false } = config;
+  const { file, overlay, format, readOnly = false, saved } = config;
   const opener = new Opener(host);
+  if (saved !== undefined) return opener.saved(saved, format);
   if (overlay === undefined) return opener.open(file, format, readOnly);
   return overlay === true ? opener.temporary(file, format) : opener.overlay(overlay, file, format, readOnly);
 }
@@ -56,6 +58,21 @@ class Opener {
     return openQcow2(top, { ...this.#options(name, false), below });
   }
 
+  /** What a snapshot has of a disk, and on it what is written from now on, which is gone at the end. */
+  saved(saved: SavedDisk, format: string | undefined): Disk {
+    const [base] = saved.files;
+    const below = base && this.open(base.name, format, true);
+    checkFiles(below, saved.files);
+    if (saved.index === undefined) return below as Disk;
+    const openShared = this.#host.openShared?.bind(this.#host);
+    if (openShared === undefined || saved.snapshot === undefined)
+      throw new DiskError("this host has no disks of snapshots");
+    const frozen = new FrozenDisk(openShared(saved.snapshot), saved, below);
+    const top = this.#host.createTemporary();
+    createQcow2(top, { sizeBytes: frozen.sizeBytes });
+    return openQcow2(top, { ...this.#options(saved.snapshot, false), below: frozen });
+  }
+
   /** What is written goes to the file `top`, which is made if it is not there. */
   overlay(top: string, name: string, format: DiskFormat | undefined, readOnly: boolean): Disk {
     if (!this.#host.exists(top)) {
@@ -95,6 +112,23 @@ class Opener {
         return this.open(this.#host.resolve(from, backing), format, true);
       },
     };
+  }
+}
+
+/** The files of a disk and of what lies below it. */
+export function filesBelow(disk: Disk | undefined): readonly DiskFileFacts[] {
+  return disk === undefined ? [] : [...disk.files, ...filesBelow(disk.below)];
+}
+
+/** Throws `DiskError` where these are not the files as they were: what was written over them would not fit. */
+function checkFiles(disk: Disk | undefined, saved: readonly DiskFileFacts[]): void {
+  const files = filesBelow(disk);
+  for (const [n, { name, sizeBytes, modifiedMs }] of saved.entries()) {
+    const same = files[n]?.name === name && files[n].sizeBytes === sizeBytes && files[n].modifiedMs === modifiedMs;
+    if (!same)
+      throw new DiskError(
+        `${name}: was changed after the snapshot was taken, which goes on only with the file as it was then`,
+      );
   }
 }
 

@@ -1,6 +1,8 @@
 /** A raw disk: the file's bytes are the disk's. Where the file ends within a sector, zeros follow. */
+import type { DiskFileFacts } from "#devices";
 import type { Disk } from "./disk.ts";
-import type { DiskFile } from "./file.ts";
+import { type DiskFile, factsOf } from "./file.ts";
+import type { DiskRange } from "./frozen.ts";
 
 const sectorBytes = 512;
 const zeros = new Uint8Array(256 << 10);
@@ -47,6 +49,14 @@ export class RawDisk implements Disk {
     }
     for (let done = 0; done < length; done += zeros.length)
       this.#file.write(offset + done, zeros.subarray(0, Math.min(zeros.length, length - done)));
+  }
+
+  get files(): readonly DiskFileFacts[] {
+    return [factsOf(this.#file)];
+  }
+
+  held(): Iterable<DiskRange> {
+    return [{ offset: 0, length: this.sizeBytes }];
   }
 
   close(): void {

@@ -7,36 +7,45 @@ import {
   type DiskFacts,
   decodeRequest,
   encodeAnswer,
+  encodeFrozen,
   type IoService,
   type Place,
   type ServicePort,
 } from "#devices";
 import type { Disk } from "./disk.ts";
 import { DiskError, type DiskHost } from "./file.ts";
-import { openDisk } from "./open.ts";
+import { freeze } from "./frozen.ts";
+import { filesBelow, openDisk } from "./open.ts";
 
 /** Throws `DiskError` when there is no such disk. */
 export function openBlockService(config: DiskConfig, port: ServicePort, host: DiskHost): IoService {
-  return new BlockService(openDisk(config, host), config, port);
+  return new BlockService(openDisk(config, host), config, port, host);
 }
 
 class BlockService implements IoService {
   readonly greeting: Uint8Array;
   readonly #disk: Disk;
   readonly #port: ServicePort;
+  readonly #host: DiskHost;
+  /** What is written never reaches it. */
+  readonly #base: Disk | undefined;
   readonly #pending = new Set<Promise<void>>();
 
-  constructor(disk: Disk, config: DiskConfig, port: ServicePort) {
+  constructor(disk: Disk, config: DiskConfig, port: ServicePort, host: DiskHost) {
     this.#disk = disk;
+    this.#host = host;
+    this.#base = baseOf(disk, config);
     this.#port = port;
     const { sizeBytes, readOnly, physicalBlockBytes, hostFile: file } = disk;
-    const facts: DiskFacts = { sizeBytes, readOnly, physicalBlockBytes, id: idOf(config.file), file };
+    const below = filesBelow(this.#base).map((each) => ({ ...each, name: host.resolve("", each.name) }));
+    const facts: DiskFacts = { sizeBytes, readOnly, physicalBlockBytes, id: idOf(config.file), file, below };
     this.greeting = new TextEncoder().encode(JSON.stringify(facts));
   }
 
   receive(message: Uint8Array): void {
     const request = decodeRequest(message);
     try {
+      if (request.operation === blockOperation.freeze) return this.#freeze(request);
       const result = this.#do(request);
       if (result instanceof Promise) this.#answerLater(request.tag, result);
       else this.#port.send(encodeAnswer(request.tag, blockStatus.done, this.#placeFor(request)));
@@ -84,6 +93,13 @@ class BlockService implements IoService {
     }
   }
 
+  #freeze({ tag, offset, length: hostFile }: BlockRequest): void {
+    const writer = this.#host.writer?.(hostFile);
+    if (writer === undefined) throw new DiskError("this host's threads have no files in common");
+    const { index, end } = freeze(this.#disk, this.#base, writer, offset);
+    this.#port.send(encodeFrozen(tag, index, end));
+  }
+
   /** Others go on meanwhile. */
   #answerLater(tag: number, result: Promise<void>): void {
     const answered = result.then(
@@ -103,6 +119,13 @@ class BlockService implements IoService {
     if (!(error instanceof DiskError)) throw error;
     this.#answer(tag, blockStatus.failed);
   }
+}
+
+/** The disk below what the guest writes to; of a disk that it does not write to, all of it. */
+function baseOf(disk: Disk, { overlay, saved }: DiskConfig): Disk | undefined {
+  if (disk.readOnly) return disk;
+  if (saved !== undefined) return disk.below?.below;
+  return overlay === undefined ? undefined : disk.below;
 }
 
 /** The end of the file's name, as far as a serial number can hold it. */

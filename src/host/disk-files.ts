@@ -11,6 +11,7 @@ import {
   openSync,
   readvSync,
   unlinkSync,
+  writeSync,
   writevSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -38,6 +39,17 @@ export const nodeDiskHost: DiskHost = {
       throw error;
     }
   },
+  openShared: (name) =>
+    new NodeDiskFile(
+      name,
+      attempt(name, () => openSync(name, "r")),
+    ),
+  writer: (hostFile) => ({
+    writeAt: (offset, bytes) => {
+      for (let done = 0; done < bytes.length; )
+        done += attempt("the snapshot", () => writeSync(hostFile, bytes, done, bytes.length - done, offset + done));
+    },
+  }),
   create: (name) =>
     new NodeDiskFile(
       name,
@@ -65,13 +77,16 @@ export const nodeDiskHost: DiskHost = {
 class NodeDiskFile implements DiskFile {
   readonly name: string;
   readonly #fd: number;
+  readonly modifiedMs: number;
   #sizeBytes: number;
   #closed = false;
 
   constructor(name: string, fd: number) {
     this.name = name;
     this.#fd = fd;
-    this.#sizeBytes = fstatSync(fd).size;
+    const { size, mtimeMs } = fstatSync(fd);
+    this.#sizeBytes = size;
+    this.modifiedMs = mtimeMs;
   }
 
   get hostFile(): number {

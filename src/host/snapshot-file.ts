@@ -1,6 +1,6 @@
 /** Snapshots as files of this host. */
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { dirname, relative, resolve } from "node:path";
 import type { NewFile } from "#control";
 import { SnapshotError, type SnapshotSource } from "#snapshot";
 
@@ -24,6 +24,7 @@ export function createFile(path: string): NewFile {
   const fd = attempt(path, () => openSync(aside, "w"));
   return {
     descriptor: fd,
+    nameOf: (other) => relative(dirname(resolve(path)), resolve(other)),
     writeAt: (offset, bytes) => {
       for (let done = 0; done < bytes.length; )
         done += attempt(path, () => writeSync(fd, bytes, done, bytes.length - done, offset + done));

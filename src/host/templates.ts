@@ -21,10 +21,11 @@ const suffix = ".snapshot";
 export function canBeTemplate(options: VmOptions): boolean {
   const { clock, seed, digestEvery, trace, profile, interpreterOnly, chaosSeed, evictionSeed, without } = options;
   const watched = [seed, digestEvery, trace, chaosSeed, evictionSeed, without].some((each) => each !== undefined);
-  const outside = [options.disks, options.pmem, options.shares, options.network, options.ports, options.vsock].some(
+  const outside = [options.pmem, options.shares, options.network, options.ports, options.vsock].some(
     (each) => each !== undefined,
   );
-  return !watched && !outside && !profile && !interpreterOnly && clock !== "virtual";
+  const keeps = options.disks?.some((disk) => disk.overlay !== true && !disk.readOnly) ?? false;
+  return !watched && !outside && !keeps && !profile && !interpreterOnly && clock !== "virtual";
 }
 
 /** As `VirtualMachine.start`, but from the template in `folder`; where there is none, the machine makes it. */
@@ -81,7 +82,8 @@ async function keyOf(options: VmOptions): Promise<string> {
   const hash = createHash("sha256").update(packageVersion());
   hash.update(await readFile(runtimeFile()));
   hash.update(printValue(rememberedOf(options)));
-  for (const file of [options.kernel, options.setupHeader, options.initrd]) {
+  const disks = options.disks?.map((disk) => disk.file) ?? [];
+  for (const file of [options.kernel, options.setupHeader, options.initrd, ...disks]) {
     if (file instanceof Uint8Array) hash.update(file);
     else if (file !== undefined) {
       const { size, mtimeMs } = await stat(file);

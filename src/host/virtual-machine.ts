@@ -2,9 +2,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join, posix, resolve } from "node:path";
-import type { Value } from "#base";
 import { busybox, checkOptions, MachineHandle, type RestoreOptions, recallOptions, VmError } from "#control";
-import { readOwner, SnapshotError } from "#snapshot";
+import { readOwner, SnapshotError, type SnapshotOwner } from "#snapshot";
 import { packPath, unpackTo } from "./copy.ts";
 import { hostModule } from "./package-files.ts";
 import { openFile } from "./snapshot-file.ts";
@@ -48,7 +47,7 @@ export class VirtualMachine extends MachineHandle {
    * they run. Throws `VmError` for what is no snapshot, or damaged.
    */
   static async restore(path: string, options: RestoreOptions = {}): Promise<VirtualMachine> {
-    return VirtualMachine.start(recallOptions(ownerOf(path), path, options));
+    return VirtualMachine.start(recallOptions(ownerOf(resolve(path)), path, options));
   }
 
   /**
@@ -97,7 +96,7 @@ export class VirtualMachine extends MachineHandle {
   }
 }
 
-function ownerOf(path: string): Value {
+function ownerOf(path: string): SnapshotOwner {
   try {
     using file = openFile(path);
     return readOwner(file);

@@ -10,13 +10,13 @@ import type { ThreadMachine } from "#control/thread";
 
 if (parentPort) {
   enableCompileCache();
-  const [{ Machine }, { learnWarmth, warmUp, writeSnapshot }, { runMachineThread }, { nodeThread }] = await Promise.all(
-    [import("#vm"), import("#snapshot"), import("#control/thread"), import("./node-thread.ts")],
-  );
+  const [{ Machine }, { LiveSnapshot, learnWarmth, warmUp, writeSnapshot }, { runMachineThread }, { nodeThread }] =
+    await Promise.all([import("#vm"), import("#snapshot"), import("#control/thread"), import("./node-thread.ts")]);
   const start = workerData as MachineStart;
   const { printProfile } = start.config.profile ? await import("#introspect") : {};
   const onThread = (machine: InstanceType<typeof Machine>): ThreadMachine => ({
-    snapshot: (owner, sink) => writeSnapshot(machine, owner, sink),
+    snapshot: (owner, sink, base) => writeSnapshot(machine, owner, sink, base),
+    saveLive: (sink, base) => new LiveSnapshot(machine, sink, base),
     warmUp: (of, file) => void warmUp(machine, of, file),
     learnWarmth: (of, before) => learnWarmth(machine, of, before),
     fork: (host) => onThread(machine.fork(host)),

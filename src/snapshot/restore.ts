@@ -1,5 +1,6 @@
 /** A machine read from a snapshot: its state at once, its pages when they are wanted. */
 import type { Value } from "#base";
+import type { SavedDisk } from "#devices";
 import type { MachineState, Resume } from "#vm";
 import { openDescription, openSnapshot, SnapshotError, type SnapshotSource } from "./format.ts";
 import { SnapshotPages, SnapshotReader } from "./pages.ts";
@@ -54,10 +55,17 @@ function openOr(source: SnapshotSource, name: string): SnapshotSource {
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && a.every((byte, n) => byte === b[n]);
 
-/** What was given to `writeSnapshot`. Throws as `readSnapshot` does, as far as it reads. */
-export function readOwner(source: SnapshotSource): Value {
-  const { owner } = openDescription(source).description as { owner?: Value };
-  return owner ?? {};
+export interface SnapshotOwner {
+  /** As given to `writeSnapshot`. */
+  readonly owner: Value;
+  /** One for each disk of the machine. */
+  readonly disks: readonly SavedDisk[];
+}
+
+/** Throws as `readSnapshot` does, as far as it reads. */
+export function readOwner(source: SnapshotSource): SnapshotOwner {
+  const { owner, disks } = openDescription(source).description as { owner?: Value; disks?: readonly SavedDisk[] };
+  return { owner: owner ?? {}, disks: (disks ?? []).map((disk) => ({ ...disk, snapshot: source.name })) };
 }
 
 /** That the parts are there; whether they fit is for their owners to say. */

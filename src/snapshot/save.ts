@@ -90,9 +90,14 @@ export class SnapshotWriter {
   /** Writes what makes a snapshot of it. */
   finish(state: MachineState, owner: Value): SavedSnapshot {
     const base = this.#base && { name: this.#base.name, header: this.#base.pages.identity };
-    const description: Value = { machine: state as unknown as Value, owner, ...(base && { base }) };
+    const { disks, end: offset } = this.#machine.freezeDisks(this.#nextPlace * pageSize, this.#sink.descriptor);
+    const description: Value = {
+      machine: state as unknown as Value,
+      owner,
+      ...(base && { base }),
+      ...(disks.length > 0 && { disks: disks as unknown as Value }),
+    };
     const index = this.#index();
-    const offset = this.#nextPlace * pageSize;
     const { header, tail } = encodeEnding(description, index, offset);
     this.#sink.writeAt(offset, tail);
     this.#sink.writeAt(0, header);

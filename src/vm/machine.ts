@@ -17,6 +17,7 @@ import {
   type Lapic,
   Platform,
   ramRanges,
+  type SavedDisk,
   type SerialHost,
   type VcpuSignals,
 } from "#devices";
@@ -377,8 +378,24 @@ export class Machine implements RunnableMachine, Disposable {
     try {
       return look(this.#save(others));
     } finally {
+      for (const disk of this.#peripherals.disks) disk.goOn();
       this.#threads?.goOn(this.#platform);
     }
+  }
+
+  /**
+   * Has the disks written into a snapshot from `offset` on (`Blk.freeze`); where that ends. Requires: called in `whileStill`. Throws
+   * `IoError` where a disk cannot be saved.
+   */
+  freezeDisks(offset: number, hostFile: number | undefined): { disks: SavedDisk[]; end: number } {
+    const disks: SavedDisk[] = [];
+    let at = offset;
+    for (const disk of this.#peripherals.disks) {
+      const { saved, end } = disk.freeze(at, hostFile);
+      disks.push(saved);
+      at = end;
+    }
+    return { disks, end: at };
   }
 
   #save(others: readonly VcpuThreadState[]): MachineState {

@@ -54,6 +54,7 @@ export function usesIo({ network, disks = [], shares = [], memoryBacking }: Peri
 /** What of the devices others deal with than their drivers. */
 export interface Peripherals {
   readonly balloon: Balloon | undefined;
+  readonly disks: readonly Blk[];
 }
 
 /** Requires: the platform is not powered on yet. */
@@ -69,7 +70,11 @@ export function plugIn(platform: Platform, config: PeripheralConfig, host: Perip
     platform.pci.attach(n + 1, 0, transport.function);
     for (const [part, stateful] of transport.parts()) platform.register(`${name}.${part}`, stateful);
   }
-  return { balloon: devices.map(([, device]) => device).find((device) => device instanceof Balloon) };
+  const all = devices.map(([, device]) => device);
+  return {
+    balloon: all.find((device) => device instanceof Balloon),
+    disks: all.filter((device) => device instanceof Blk),
+  };
 }
 
 function devicesOf(config: PeripheralConfig, host: PeripheralHost): [name: string, device: VirtioDevice][] {

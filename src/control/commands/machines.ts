@@ -64,7 +64,10 @@ export const snapshotCommand = command({
   summary: "write a machine that runs to a file, for restore; it runs on",
   argument: name,
   more: [{ name: "FILE", help: "an older snapshot of that name stays until the new one is whole", required: true }],
-  options: {},
+  options: {
+    base: text("OLD", "write only what differs from the snapshot OLD, which restore needs, too, then"),
+    live: flag("the guest runs on meanwhile; the snapshot is of the end"),
+  },
 });
 
 export const forkCommand = command({

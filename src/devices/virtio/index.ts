@@ -3,7 +3,7 @@ export type { TransportOptions } from "./pci-transport.ts";
 export { VirtioPci } from "./pci-transport.ts";
 export { VirtioConsole } from "./console/index.ts";
 export { Net, networkRingBytes, networkService } from "./net/index.ts";
-export type { BlockRequest, DiskConfig, DiskFacts, DiskFormat, Place } from "./blk/index.ts";
+export type { BlockRequest, DiskConfig, DiskFacts, DiskFileFacts, DiskFormat, Place, SavedDisk } from "./blk/index.ts";
 export {
   Blk,
   blkRingBytes,
@@ -12,6 +12,7 @@ export {
   decodeRequest,
   diskFormats,
   encodeAnswer,
+  encodeFrozen,
 } from "./blk/index.ts";
 export {
   type Attributes,

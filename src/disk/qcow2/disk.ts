@@ -7,9 +7,10 @@
  * A cluster whose entry is not marked as its own (internal snapshots) is never written in place. Clusters of tables are never
  * data, whatever the tables say.
  */
-import type { Place } from "#devices";
+import type { DiskFileFacts, Place } from "#devices";
 import type { Disk } from "../disk.ts";
-import { DiskError, type DiskFile, type DiskHost } from "../file.ts";
+import { DiskError, type DiskFile, type DiskHost, factsOf } from "../file.ts";
+import type { DiskRange } from "../frozen.ts";
 import { headerField, parseHeader, type Qcow2Header } from "./header.ts";
 import { type Mapping, readL1, readMapping, writeNone, writeOwn } from "./mapping.ts";
 import { Pieces } from "./pieces.ts";
@@ -45,7 +46,7 @@ export class Qcow2Disk implements Disk {
   readonly physicalBlockBytes: number;
   readonly #file: DiskFile;
   readonly #header: Qcow2Header;
-  readonly #below: Disk | undefined;
+  readonly below: Disk | undefined;
   readonly #unpack: DiskHost["unpack"];
   readonly #clusterBytes: number;
   readonly #l1: { readonly view: DataView };
@@ -60,7 +61,7 @@ export class Qcow2Disk implements Disk {
   constructor(file: DiskFile, header: Qcow2Header, { readOnly, unpack }: Qcow2Options, below: Disk | undefined) {
     this.#file = file;
     this.#header = header;
-    this.#below = below;
+    this.below = below;
     this.#unpack = unpack;
     this.readOnly = readOnly;
     this.sizeBytes = Math.floor(header.sizeBytes / 512) * 512;
@@ -153,10 +154,26 @@ export class Qcow2Disk implements Disk {
     this.#eachCluster(offset, length, (cluster, start, part) => {
       if (part === this.#clusterBytes && this.#drop(cluster, !unmap)) return;
       const mapping = this.#find(cluster);
-      if (mapping.kind === "zero" || (mapping.kind === "absent" && this.#below === undefined)) return;
+      if (mapping.kind === "zero" || (mapping.kind === "absent" && this.below === undefined)) return;
       this.write(cluster * this.#clusterBytes + start, [new Uint8Array(part)]);
     });
     if (this.#l2.isFull || this.#refcounts.isFull) this.flush();
+  }
+
+  get files(): readonly DiskFileFacts[] {
+    return [factsOf(this.#file)];
+  }
+
+  *held(): Iterable<DiskRange> {
+    const length = this.#clusterBytes;
+    for (let entry = 0; entry < this.#header.l1Entries; entry++) {
+      if (readL1(this.#l1.view, entry).offset === 0) continue;
+      for (let n = 0; n < this.#entriesInL2; n++) {
+        const cluster = entry * this.#entriesInL2 + n;
+        if (cluster * length >= this.sizeBytes) return;
+        if (this.#find(cluster).kind !== "absent") yield { offset: cluster * length, length };
+      }
+    }
   }
 
   close(): void {
@@ -166,7 +183,7 @@ export class Qcow2Disk implements Disk {
       this.flush();
     } finally {
       this.#file.close();
-      this.#below?.close();
+      this.below?.close();
     }
   }
 
@@ -209,7 +226,7 @@ export class Qcow2Disk implements Disk {
         ? undefined
         : { from, length, file, at: mapping.offset, writable: mapping.own && !this.readOnly };
     }
-    const below = this.#below;
+    const below = this.below;
     if (mapping.kind !== "absent" || below?.hostFile === undefined || from + length > below.sizeBytes) return undefined;
     return { from, length, file: below.hostFile, at: from, writable: false };
   }
@@ -261,8 +278,8 @@ export class Qcow2Disk implements Disk {
         target.set(bytes.subarray(at, at + target.length));
         at += target.length;
       }
-    } else if (mapping.kind === "absent" && this.#below !== undefined) {
-      readBelow(this.#below, cluster * this.#clusterBytes + start, targets);
+    } else if (mapping.kind === "absent" && this.below !== undefined) {
+      readBelow(this.below, cluster * this.#clusterBytes + start, targets);
     } else for (const target of targets) target.fill(0);
   }
 
@@ -290,7 +307,7 @@ export class Qcow2Disk implements Disk {
     const offset = kept ?? this.#allocate();
     try {
       const whole = length === this.#clusterBytes;
-      const zerosAround = mapping.kind === "zero" || (mapping.kind === "absent" && this.#below === undefined);
+      const zerosAround = mapping.kind === "zero" || (mapping.kind === "absent" && this.below === undefined);
       if (whole || (zerosAround && kept === undefined && offset >= beyondEnd))
         this.#file.write(offset + start, ...sources);
       else {
@@ -315,15 +332,15 @@ export class Qcow2Disk implements Disk {
    */
   #drop(cluster: number, keep: boolean): boolean {
     const mapping = this.#find(cluster);
-    if (mapping.kind === "absent" && this.#below === undefined) return true;
+    if (mapping.kind === "absent" && this.below === undefined) return true;
     const canSayZero = this.#header.version >= 3;
-    if (this.#below !== undefined && !canSayZero) return false;
+    if (this.below !== undefined && !canSayZero) return false;
     if (keep && mapping.kind === "zero") return true;
     const table = this.#ownL2(Math.floor(cluster / this.#entriesInL2));
     const index = cluster % this.#entriesInL2;
     if (keep && canSayZero && mapping.kind === "data" && mapping.own) writeOwn(table, index, mapping.offset, true);
     else {
-      writeNone(table, index, this.#below !== undefined);
+      writeNone(table, index, this.below !== undefined);
       this.#release(mapping);
     }
     table.dirty = true;

@@ -5,6 +5,7 @@ import {
   type MemoryQuestion,
   type ProcessEnd,
   type ProcessOptions,
+  type SnapshotOptions,
   type SnapshotSummary,
   VmError,
 } from "#control";
@@ -62,8 +63,8 @@ export class RemoteMachine {
   }
 
   /** Writes the machine to a file of this host, by its absolute path. */
-  snapshot(path: string): Promise<SnapshotSummary> {
-    return this.#ask({ do: "snapshot", path }) as Promise<SnapshotSummary>;
+  snapshot(path: string, options: SnapshotOptions): Promise<SnapshotSummary> {
+    return this.#ask({ do: "snapshot", path, options }) as Promise<SnapshotSummary>;
   }
 
   memory<Q extends MemoryQuestion>(question: Q): Promise<MemoryAnswer<Q>> {

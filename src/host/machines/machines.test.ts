@@ -61,7 +61,7 @@ async function machineCalled(name: string) {
     },
     powerOff: () => ended.resolve({ reason: "poweroff", detail: "" }),
     stop: () => ended.promise,
-    snapshot: async () => ({ sizeBytes: 0, pages: 0 }),
+    snapshot: async () => ({ sizeBytes: 0, pages: 0, pauseMs: 0 }),
     memory: new VmMemory(async ({ about }) => [about]),
   };
   const server = MachineServer.open(machine, { name, image: "none", memoryBytes: 1, cpus: 1 }, reserved);

@@ -96,7 +96,7 @@ export class MachineServer implements Disposable {
       case "test":
         return (await this.#vm.isFolder(request.path)) satisfies boolean;
       case "snapshot":
-        return this.#vm.snapshot(request.path);
+        return this.#vm.snapshot(request.path, request.options);
       case "memory":
         return this.#vm.memory.ask(request.question);
       case "put":

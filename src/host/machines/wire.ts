@@ -7,7 +7,7 @@
  * packet of kind 1 from the client is the end of its input. docs/library.md has it in words.
  */
 import type { Socket } from "node:net";
-import type { MemoryQuestion, ProcessOptions, VmErrorCode } from "#control";
+import type { MemoryQuestion, ProcessOptions, SnapshotOptions, VmErrorCode } from "#control";
 
 export const packet = { message: 0, stream: 1, errors: 2 } as const;
 
@@ -24,7 +24,7 @@ export type Request =
   | { readonly do: "put"; readonly path: string; readonly isFolder?: boolean }
   | { readonly do: "get"; readonly path: string }
   | { readonly do: "test"; readonly path: string }
-  | { readonly do: "snapshot"; readonly path: string }
+  | { readonly do: "snapshot"; readonly path: string; readonly options: SnapshotOptions }
   | { readonly do: "memory"; readonly question: MemoryQuestion };
 
 /** From the client, while its command runs. */

@@ -2,6 +2,7 @@
 import type { DiskFile } from "#disk";
 
 export class MemoryFile implements DiskFile {
+  readonly modifiedMs = 0;
   readonly name: string;
   #bytes: Uint8Array<ArrayBuffer>;
   #sizeBytes: number;

@@ -64,6 +64,7 @@ async function openHandle(file: FileSystemFileHandle): Promise<FileSystemSyncAcc
 }
 
 class OpfsFile implements DiskFile {
+  readonly modifiedMs = 0;
   readonly name: string;
   readonly #handle: FileSystemSyncAccessHandle;
   #sizeBytes: number;

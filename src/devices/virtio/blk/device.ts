@@ -7,7 +7,7 @@
  * frames of a request are pinned until the service is done with them, and while one is after a reset the driver waits.
  */
 import type { DeviceMemory, Pinned } from "#memory";
-import type { IoLine, LentFile } from "../../io/index.ts";
+import { IoError, type IoLine, type LentFile } from "../../io/index.ts";
 import { copyState, restoreState } from "../../state.ts";
 import { sliceRanges } from "../chain.ts";
 import type { Chain, VirtioDevice, VirtioDriver, Virtqueue } from "../device.ts";
@@ -19,8 +19,10 @@ import {
   blockStatus,
   type DiskFacts,
   decodeAnswer,
+  decodeFrozen,
   encodeRequest,
   maxPieces,
+  type SavedDisk,
 } from "./protocol.ts";
 import {
   type BlockStep,
@@ -55,6 +57,11 @@ const quickBytes = 16 << 10;
 const spotBytes = 1280 << 10;
 const configBytes = 60;
 const writebackOffset = 32;
+
+/** Looks for answers while a snapshot waits for them, and how long between two. */
+const mostNaps = 60_000;
+const napMs = 1;
+const nap = new Int32Array(new SharedArrayBuffer(4));
 
 /** A request of which steps are left. */
 interface OpenRequest {
@@ -96,6 +103,9 @@ export class Blk implements VirtioDevice<BlkState> {
   #queue: Virtqueue | undefined;
   #flushes = false;
   #nextTag = 0;
+  /** A snapshot is being taken. */
+  #still = false;
+  #onFrozen: ((message: Uint8Array) => void) | undefined;
   /** Steps in flight that take long, whoever does them. */
   #long = 0;
 
@@ -136,7 +146,7 @@ export class Blk implements VirtioDevice<BlkState> {
 
   kick(): void {
     const queue = this.#queue;
-    if (queue === undefined) return;
+    if (queue === undefined || this.#still) return;
     this.#spotLeft = spotBytes;
     while (this.#unsent.length === 0) {
       const chain = queue.pop();
@@ -159,6 +169,52 @@ export class Blk implements VirtioDevice<BlkState> {
 
   restore(saved: BlkState): void {
     restoreState(this.#state, saved);
+  }
+
+  /** Waits for what is in flight; what the driver asks for meanwhile waits until `goOn`. */
+  settle(): void {
+    if (this.#queue === undefined) return;
+    this.#still = true;
+    this.#handOutUntil(() => this.#inFlight.size === 0 && this.#unsent.length === 0);
+  }
+
+  /** After `settle`. */
+  goOn(): void {
+    this.#still = false;
+    this.kick();
+  }
+
+  /**
+   * Has the disk as it is now written into a snapshot, from `offset` on in the host's file of that number; where that ends. Throws
+   * `IoError` where it cannot be. Requires: nothing is in flight.
+   */
+  freeze(offset: number, hostFile: number | undefined): { readonly saved: SavedDisk; readonly end: number } {
+    const { sizeBytes, readOnly, below: files } = this.#disk;
+    if (readOnly) return { saved: { sizeBytes, files }, end: offset };
+    if (hostFile === undefined) throw new IoError("this host cannot save a machine with a disk to write to");
+    let answer: Uint8Array | undefined;
+    this.#onFrozen = (message) => {
+      answer = message;
+    };
+    const request = { tag: this.#nextTag, operation: blockOperation.freeze, offset, length: hostFile, pieces: [] };
+    this.#line.send(encodeRequest(request));
+    this.#handOutUntil(() => answer !== undefined);
+    this.#onFrozen = undefined;
+    if (answer === undefined) throw new IoError("a disk does not answer, and was not saved");
+    if (decodeAnswer(answer).status !== blockStatus.done)
+      throw new IoError("a disk could not be read, or the snapshot not be written");
+    const { index, end } = decodeFrozen(answer);
+    return { saved: { sizeBytes, files, index }, end };
+  }
+
+  /** Takes what the service says until `done`. */
+  #handOutUntil(done: () => boolean): void {
+    for (let naps = 0; !done() && naps < mostNaps; naps++) {
+      this.#line.pause();
+      this.#line.resume();
+      if (!done()) Atomics.wait(nap, 0, 0, napMs);
+      if (this.#unsent.length > 0) this.#sendUnsent();
+    }
   }
 
   /** Few small transfers are in flight: the answer may be here at once, where the host has the data in memory. */
@@ -277,6 +333,7 @@ export class Blk implements VirtioDevice<BlkState> {
   }
 
   #answered(message: Uint8Array): void {
+    if (this.#onFrozen) return this.#onFrozen(message);
     const { tag, status, place } = decodeAnswer(message);
     const done = this.#inFlight.get(tag);
     if (done === undefined) return;

@@ -2,7 +2,8 @@
  * What a block device and its service say to each other: whole requests by the places of their data in the arena.
  *
  * Request: u32 tag, u32 operation, f64 offset in bytes, f64 length in bytes, then u32 HPA and u32 length for each piece of data.
- * Answer: u32 tag, u32 status (0: done), then perhaps a `Place` as five f64. The greeting is a `DiskFacts` as JSON.
+ * Answer: u32 tag, u32 status (0: done), then perhaps a `Place` as five f64. To freeze is to write what the disk holds into the file with the number `length` from `offset` on;
+ * the answer to it goes on with f64 place of the index, f64 end of what was written, u32 count and u32 check of the index. The greeting is a `DiskFacts` as JSON.
  */
 import type { ArenaRange } from "#memory";
 
@@ -15,6 +16,26 @@ export interface DiskConfig {
   readonly readOnly?: boolean;
   /** The file stays as it is: what the guest writes goes to this qcow2 file, or with `true` is gone at the end. */
   readonly overlay?: string | true;
+  /** The disk as a snapshot has it, in place of what the file holds now: the guest writes to an overlay of its own. */
+  readonly saved?: SavedDisk;
+}
+
+/** By which a file is known again. */
+export interface DiskFileFacts {
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+}
+
+/** What a snapshot has of a disk. */
+export interface SavedDisk {
+  readonly sizeBytes: number;
+  /** What the guest never writes to, the upper one first: it has to be there as it was. */
+  readonly files: readonly DiskFileFacts[];
+  /** Where in the snapshot's file the rest is, and its check; absent where there is no rest (disk/frozen.ts). */
+  readonly index?: { readonly offset: number; readonly count: number; readonly check: number };
+  /** The snapshot's file; whoever reads it says so. */
+  readonly snapshot?: string;
 }
 
 export const diskFormats = ["raw", "qcow2"] as const;
@@ -30,6 +51,8 @@ export interface DiskFacts {
   readonly physicalBlockBytes: number;
   /** A file that is the disk, byte by byte, as the host numbers it: it is lent to the machine's thread. */
   readonly file?: number;
+  /** Files that the guest never writes to, the upper one first. */
+  readonly below: readonly DiskFileFacts[];
 }
 
 /** Where a part of the disk lies in a file of the host, which is lent by its number. */
@@ -43,7 +66,15 @@ export interface Place {
   readonly writable: boolean;
 }
 
-export const blockOperation = { read: 0, write: 1, flush: 2, discard: 3, writeZeroes: 4, writeZeroesUnmap: 5 } as const;
+export const blockOperation = {
+  read: 0,
+  write: 1,
+  flush: 2,
+  discard: 3,
+  writeZeroes: 4,
+  writeZeroesUnmap: 5,
+  freeze: 6,
+} as const;
 export type BlockOperation = (typeof blockOperation)[keyof typeof blockOperation];
 
 export interface BlockRequest {
@@ -119,3 +150,26 @@ export function decodeAnswer(message: Uint8Array): { tag: number; status: number
     place: { from: field(0), length: field(1), file: field(2), at: field(3), writable: field(4) !== 0 },
   };
 }
+
+/** Good until the next call of this file. */
+export function encodeFrozen(
+  tag: number,
+  { offset, count, check }: NonNullable<SavedDisk["index"]>,
+  end: number,
+): Uint8Array {
+  scratchView.setUint32(0, tag, true);
+  scratchView.setUint32(4, blockStatus.done, true);
+  scratchView.setFloat64(8, offset, true);
+  scratchView.setFloat64(16, end, true);
+  scratchView.setUint32(24, count, true);
+  scratchView.setUint32(28, check, true);
+  return scratch.subarray(0, 32);
+}
+
+/** The rest of the answer to `freeze`. */
+export function decodeFrozen(message: Uint8Array): { index: NonNullable<SavedDisk["index"]>; end: number } {
+  const view = new DataView(message.buffer, message.byteOffset);
+  const index = { offset: view.getFloat64(8, true), count: view.getUint32(24, true), check: view.getUint32(28, true) };
+  return { index, end: view.getFloat64(16, true) };
+}
+
