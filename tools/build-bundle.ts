@@ -43,6 +43,12 @@ export async function ensureBundle(): Promise<boolean> {
   }
 }
 
+/** The library as users have it: what is measured or soaked runs as fast as theirs. */
+export async function bundledLibrary(): Promise<typeof import("../src/index.ts")> {
+  await ensureBundle();
+  return import(pathToFileURL(join(target, "index.js")).href);
+}
+
 export async function buildBundle(): Promise<void> {
   const begun = new Date();
   const [{ build }, { generateInterpreter }] = await Promise.all([import("vite"), import("#jit")]);

@@ -1,25 +1,28 @@
 /**
  * Looks for what moving a machine's memory could break: snapshots taken at random instants of a guest that writes checksummed
- * files, each restored and verified, from time to time by killing whoever writes one.
+ * files, to its memory (a tmpfs) and to its disk; each is restored and verified. One in three is of a machine that runs on meanwhile, one in
+ * three of what differs from the one before. From time to time whoever writes one is killed.
  *
- *   npm run soak:memory -- --snapshots 1000
+ *   npm run soak:memory -- --times 1000
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { VirtualMachine } from "#host";
-import { openImage } from "#host/images";
 import { median } from "../bench/table.ts";
+import { bundledLibrary } from "./build-bundle.ts";
 import { virtualMachine } from "./machine-setup.ts";
 import { soakBackings } from "./soak/backings.ts";
 import { judgeByCopy, judgeKnownStores } from "./soak/dirty-log.ts";
 
+const { VirtualMachine, openImage } = await bundledLibrary();
+type VirtualMachine = Awaited<ReturnType<(typeof VirtualMachine)["start"]>>;
+
 const usage = `npm run soak:memory -- [options]
-  --snapshots N   how many are taken, restored and verified (default 100)
+  --times N       how many snapshots are taken, restored and verified (default 100)
   --kills N       savers that are killed on the way; the snapshot of before must be whole (default 10)
   --image NAME    default debian-12-cloud
   --cpus N        vCPUs (default 1)
@@ -31,7 +34,7 @@ const usage = `npm run soak:memory -- [options]
 
 const { values } = parseArgs({
   options: {
-    snapshots: { type: "string", default: "100" },
+    times: { type: "string", default: "100" },
     kills: { type: "string", default: "10" },
     image: { type: "string", default: "debian-12-cloud" },
     cpus: { type: "string", default: "1" },
@@ -47,16 +50,18 @@ const { values } = parseArgs({
 });
 
 /** Files whose names are their checksums: renamed when whole, so that what has such a name is right at any instant. */
-const writer = `mkdir -p /tmp/w; cd /tmp/w; n=0
+const writer = `mke2fs /dev/vda >/dev/null 2>&1; modprobe ext4; mkdir -p /tmp/w /mnt/w
+mount -t ext4 /dev/vda /mnt/w; n=0
 while :; do
-  n=$((n+1))
-  head -c $((n * 7919 % 300000)) /dev/urandom >.new
+  n=$((n+1)); [ $((n%2)) = 0 ] && cd /tmp/w || cd /mnt/w
+  head -c $((n * 7919 % 100000)) /dev/urandom >.new
   mv .new $n.$(md5sum <.new | cut -c1-32)
-  rm -f $((n-30)).*
+  rm -f $((n-12)).*
 done`;
-const verifier = `cd /tmp/w; good=0
-for f in *.*; do
-  [ "$(md5sum <$f 2>/dev/null | cut -c1-32)" = "\${f#*.}" ] && good=$((good+1)) || { [ -e $f ] && echo "wrong: $f"; }
+/** What is read of the disk is read anew. */
+const verifier = `cd /tmp/w; good=0; echo 1 >/proc/sys/vm/drop_caches
+for f in *.* /mnt/w/*.*; do
+  [ "$(md5sum <$f 2>/dev/null | cut -c1-32)" = "\${f##*.}" ] && good=$((good+1)) || { [ -e $f ] && echo "wrong: $f"; }
 done
 echo good $good`;
 
@@ -91,11 +96,13 @@ async function onBackings(): Promise<number> {
 /** How many went wrong. */
 async function soak(): Promise<number> {
   const logged = (await knownStores()) + bootCopies();
-  if (Number(values.snapshots) === 0 && Number(values.kills) === 0) return logged;
+  if (Number(values.times) === 0 && Number(values.kills) === 0) return logged;
   const folder = await mkdtemp(join(tmpdir(), "memvisor-soak-"));
   try {
-    await using vm = await bootImage();
+    await using vm = await bootImage(folder);
     await vm.spawn("sh", ["-c", writer]);
+    // Until there are some.
+    await vm.exec("while [ $(ls /mnt/w /tmp/w | grep -c '\\.') -lt 12 ]; do sleep 0.1; done");
     const wrong = await snapshots(vm, folder);
     const torn = await kills(vm, folder);
     return logged + wrong + torn;
@@ -130,38 +137,51 @@ function bootCopies(): number {
   return wrong;
 }
 
-async function bootImage(): Promise<VirtualMachine> {
+async function bootImage(folder: string): Promise<VirtualMachine> {
   const image = await openImage(values.image);
+  const disk = join(folder, "disk");
+  await writeFile(disk, "");
+  await truncate(disk, 32 << 20);
   const vm = await VirtualMachine.start({
     kernel: image.kernelPath,
     initrd: image.initrdPath,
     cpus: Number(values.cpus),
+    disks: [{ file: disk, overlay: true }],
   });
   await vm.exec("true");
   return vm;
 }
 
 async function snapshots(vm: VirtualMachine, folder: string): Promise<number> {
-  const path = join(folder, "a.snapshot");
-  const times: { save: number; restore: number }[] = [];
+  const times: { save: number; pause: number; live: number; restore: number }[] = [];
   let wrong = 0;
-  for (let n = 1; n <= Number(values.snapshots); n++) {
-    await pause(next() * 300);
+  for (let n = 1; n <= Number(values.times); n++) {
+    await pause(next() * 100);
+    // Three in turn, each kind over a file of its own name.
+    const kind = n % 3;
+    const path = join(folder, `${kind}.snapshot`);
+    const options = kind === 2 ? { live: true } : kind === 0 ? { base: join(folder, "2.snapshot") } : {};
     const begun = performance.now();
-    await vm.snapshot(path);
-    const saved = performance.now();
+    const saved = await vm.snapshot(path, options);
+    const savedAt = performance.now();
     const verdict = await verify(path);
-    times.push({ save: saved - begun, restore: verdict.restoreMs });
+    const isLive = kind === 2;
+    times.push({
+      save: kind === 1 ? savedAt - begun : Number.NaN,
+      pause: isLive ? saved.pauseMs : Number.NaN,
+      live: isLive ? savedAt - begun : Number.NaN,
+      restore: verdict.restoreMs,
+    });
     if (!verdict.good) {
       wrong++;
-      say(`snapshot ${n}: ${verdict.text}`);
+      say(`snapshot ${n} (${["differential", "full", "live"][kind]}): ${verdict.text}`);
     }
-    if (n % 10 === 0) say(`${n} of ${values.snapshots} snapshots, ${wrong} wrong`);
+    if (n % 10 === 0) say(`${n} of ${values.times} snapshots, ${wrong} wrong`);
   }
-  const of = (each: "save" | "restore"): string => median(times.map((time) => time[each])).toFixed(0);
-  console.log(
-    `${times.length} snapshots: ${wrong} wrong; medians: saved in ${of("save")} ms, restored to a first exec in ${of("restore")} ms`,
-  );
+  const of = (each: "save" | "pause" | "live" | "restore"): string =>
+    median(times.map((time) => time[each]).filter((ms) => !Number.isNaN(ms))).toFixed(0);
+  console.log(`${times.length} snapshots: ${wrong} wrong; medians: full ones saved in ${of("save")} ms, live ones in ${of("live")} ms, \
+with the guest still for ${of("pause")} ms; restored to a first exec in ${of("restore")} ms`);
   return wrong;
 }
 
