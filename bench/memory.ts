@@ -14,7 +14,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { VirtualMachine } from "#host";
+import { bundledLibrary } from "../tools/build-bundle.ts";
 import { machineFiles } from "../tools/machine-setup.ts";
 import { qemu } from "./contenders.ts";
 import { measureForks } from "./forks.ts";
@@ -45,6 +45,8 @@ if (values.help) {
   console.log(usage);
   process.exit(0);
 }
+
+const { VirtualMachine } = await bundledLibrary();
 
 interface Figures {
   /** Milliseconds. */
@@ -94,6 +96,9 @@ async function main(): Promise<void> {
         "",
       ],
       ["restore, to the first exec", ms(ours.exec), "", "", ""],
+      ["the same, the second that learns", ms(ours.warm), "", "", ""],
+      ["save live, until it is on the disk", ms(ours.live), "", "", ""],
+      ["save live, the guest still", ms(ours.pause), "", "", ""],
       ["an exec of true, of a thousand", `${median(ours.execs).toFixed(1)} ms`, "", "", ""],
       ["fork", `${median(forks.forkMs).toFixed(1)} ms`, "", "", "10 ms"],
       ["memory of an idle fork", size([forks.idleBytes]), "", "", "5 MiB"],
@@ -131,10 +136,16 @@ async function measureWatching(files: { kernel: string; initrd: string }): Promi
 }
 
 async function measureOurs(files: { kernel: string; initrd: string }) {
-  const result = { save: [], restore: [], sizeBytes: [], exec: [], execs: [] } as Record<
-    keyof Figures | "exec" | "execs",
-    number[]
-  >;
+  const result = {
+    save: [],
+    restore: [],
+    sizeBytes: [],
+    exec: [],
+    warm: [],
+    live: [],
+    pause: [],
+    execs: [],
+  } as Record<keyof Figures | "exec" | "warm" | "live" | "pause" | "execs", number[]>;
   await using vm = await VirtualMachine.start({ ...files, memoryBytes: memoryMib << 20 });
   await vm.exec("true");
   const path = join(folder, "ours");
@@ -154,6 +165,15 @@ async function measureOurs(files: { kernel: string; initrd: string }) {
       await copy.exec("true");
       return copy;
     }).then((copy) => copy.stop());
+    // The first one learns.
+    for (const times of [[], result.warm]) {
+      await timed(times, async () => {
+        const copy = await VirtualMachine.restore(path, { learn: true });
+        await copy.exec("true");
+        return copy;
+      }).then((copy) => copy.stop());
+    }
+    result.pause.push((await timed(result.live, () => vm.snapshot(join(folder, "live"), { live: true }))).pauseMs);
   }
   for (let n = 0; n < 1000; n++) await timed(result.execs, () => vm.exec("/bin/true", []));
   say(`memvisor, ${values.forks} forks`);

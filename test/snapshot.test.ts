@@ -1,17 +1,17 @@
 /** Snapshots of a stock guest that works while it is saved: skipped without the image. */
-import { mkdtempSync, rmSync, truncateSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { openImage } from "../src/host/images/index.ts";
-import { VirtualMachine } from "../src/index.ts";
+import { VirtualMachine, type VmOptions } from "../src/index.ts";
 
 const image = await openImage("debian-12-cloud").catch(() => undefined);
 const timeoutMs = 120_000;
 const folder = mkdtempSync(join(tmpdir(), "memvisor-snapshot-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const start = (cpus: number): Promise<VirtualMachine> =>
+const start = (cpus: number, disks: VmOptions["disks"] = []): Promise<VirtualMachine> =>
   VirtualMachine.start({
     kernel: image?.unpacked?.vmlinuxPath ?? image?.kernelPath ?? "",
     ...(image?.unpacked && { setupHeader: image.unpacked.setupHeaderPath }),
@@ -20,6 +20,7 @@ const start = (cpus: number): Promise<VirtualMachine> =>
     memoryBytes: 256 << 20,
     rng: true,
     cpus,
+    disks,
     timeoutMs,
   });
 
@@ -76,6 +77,32 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
     );
     await Promise.all(forks.map((fork) => fork.stop()));
     expect(await shell(vm, "cat /tmp/word")).toBe("common\n0");
+  });
+
+  test("goes on with its disk as it was: of a live snapshot, and of one that has only what differs", {
+    timeout: timeoutMs,
+  }, async () => {
+    const file = join(folder, "disk.img");
+    writeFileSync(file, "");
+    truncateSync(file, 16 << 20);
+    const paths = ["live", "differs"].map((name) => join(folder, name)) as [string, string];
+    await using vm = await start(1, [{ file, overlay: true }]);
+    await shell(vm, "mke2fs /dev/vda; modprobe ext4; mkdir /mnt; mount -t ext4 /dev/vda /mnt; seq 20000 >/mnt/a; sync");
+    await shell(vm, "(while :; do date >>/mnt/log; done) >/dev/null 2>&1 &");
+    await vm.snapshot(paths[0], { live: true });
+    await shell(vm, "seq 30000 >/mnt/b; rm /mnt/a; sync");
+    const { sizeBytes } = await vm.snapshot(paths[1], { base: paths[0] });
+    expect(sizeBytes).toBeLessThan(statSync(paths[0]).size / 2);
+    const sums = "echo 3 >/proc/sys/vm/drop_caches; cd /mnt; wc -l a b 2>&1 | grep -v total";
+    for (const [n, seen] of [/20000 a.*\n.*b: No such file/, /a: No such file.*\n.*30000 b/].entries()) {
+      await using copy = await VirtualMachine.restore(paths[n] as string);
+      expect(await shell(copy, sums)).toMatch(seen);
+      expect(await shell(copy, "echo more >/mnt/c; sync; cat /mnt/c")).toBe("more");
+    }
+    utimesSync(file, new Date(), new Date());
+    await expect(VirtualMachine.restore(paths[0])).rejects.toThrow(
+      "disk.img: was changed after the snapshot was taken",
+    );
   });
 
   test("is not saved where it cannot be, and runs on", { timeout: timeoutMs }, async () => {

@@ -35,7 +35,15 @@ export type {
   VirtioDriver,
   Virtqueue,
 } from "./virtio/index.ts";
-export type { BlockRequest, DiskConfig, DiskFacts, DiskFileFacts, DiskFormat, Place, SavedDisk } from "./virtio/index.ts";
+export type {
+  BlockRequest,
+  DiskConfig,
+  DiskFacts,
+  DiskFileFacts,
+  DiskFormat,
+  Place,
+  SavedDisk,
+} from "./virtio/index.ts";
 export { Balloon, type GuestMemoryStatistics } from "./virtio/index.ts";
 export { type PersistentRegion, Pmem } from "./virtio/index.ts";
 export {

@@ -3,7 +3,8 @@
  */
 import { pageSize } from "#address";
 import type { Value } from "#base";
-import type { Machine, MachineState } from "#vm";
+import type { AddressSpace } from "#memory";
+import type { Machine, MachineParts, MachineState } from "#vm";
 import { encodeEnding, firstPlace } from "./format.ts";
 import type { SnapshotReader } from "./pages.ts";
 
@@ -48,6 +49,8 @@ const inBase = 2;
 
 export class SnapshotWriter {
   readonly #machine: Machine;
+  readonly #memory: AddressSpace;
+  readonly #runtime: MachineParts["engine"]["runtime"];
   readonly #sink: SnapshotSink;
   readonly #base: SnapshotBase | undefined;
   /** Of each page: where its bytes are to be found; its place in the file, 0 where it never had one; its check. */
@@ -60,7 +63,10 @@ export class SnapshotWriter {
   #gatheredLength = 0;
 
   constructor(machine: Machine, sink: SnapshotSink, base?: SnapshotBase) {
+    const { memory, engine } = machine.parts;
     this.#machine = machine;
+    this.#memory = memory;
+    this.#runtime = engine.runtime;
     this.#sink = sink;
     this.#base = base;
     this.#kept = new Uint8Array(this.end);
@@ -70,19 +76,20 @@ export class SnapshotWriter {
 
   /** Above the number of every page. */
   get end(): number {
-    return Math.max(...this.#machine.parts.memory.memslots.map((slot) => (slot.gpa + slot.sizeBytes) / pageSize));
+    return Math.max(...this.#memory.memslots.map((slot) => (slot.gpa + slot.sizeBytes) / pageSize));
   }
 
   /** Saves the pages in [first, end) as they are now, also those that were saved before. */
   savePages(first: number, end: number): void {
-    const { memory, engine } = this.#machine.parts;
+    const memory = this.#memory;
+    const runtime = this.#runtime;
     this.#kept.fill(nowhere, first, end);
     memory.survey(first, end, (gfn, frame, check) => {
       if (frame !== 0) return this.#save(gfn, frame, check);
       // Only its object has it.
       const at = memory.peek(gfn);
-      if (engine.runtime.is_zero(at) !== 0) return;
-      this.#save(gfn, at, Number(BigInt.asUintN(32, engine.runtime.xxh64(at, pageSize))));
+      if (runtime.is_zero(at) !== 0) return;
+      this.#save(gfn, at, Number(BigInt.asUintN(32, runtime.xxh64(at, pageSize))));
     });
     this.#write();
   }
@@ -116,7 +123,7 @@ export class SnapshotWriter {
       this.#write();
       this.#gatheredAt = offset;
     }
-    this.#gathered.set(this.#machine.parts.memory.frameBytes(frame, pageSize), this.#gatheredLength);
+    this.#gathered.set(this.#memory.frameBytes(frame, pageSize), this.#gatheredLength);
     this.#gatheredLength += pageSize;
   }
 

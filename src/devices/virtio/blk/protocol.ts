@@ -172,4 +172,3 @@ export function decodeFrozen(message: Uint8Array): { index: NonNullable<SavedDis
   const index = { offset: view.getFloat64(8, true), count: view.getUint32(24, true), check: view.getUint32(28, true) };
   return { index, end: view.getFloat64(16, true) };
 }
-
