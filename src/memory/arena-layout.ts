@@ -177,8 +177,8 @@ export const blockHeader = {
   B_REFUSALS: 16,
   /** Entries into the region that starts here until it is made anew, larger. */
   B_HEAT: 20,
+  // From here on, what running the block asks for stands together, next to its operations.
   B_HASH_NEXT: 28,
-  // From here on, what finding and running the block asks for stands together, next to its operations (`blockAfter`).
   B_HPA: 32,
   /** HPA of the second page where the block's last instruction crosses into it, else 0. */
   B_HPA2: 36,
@@ -195,15 +195,6 @@ export const blockHeader = {
   B_COUNT: 60,
   B_IR: 64,
 } as const;
-
-/** A line of the host's cache. */
-const lineBytes = 64;
-
-/** Where the next block goes: such that B_HPA begins a line, which the block's first operations share. */
-export function blockAfter(block: number, irBytes: number): number {
-  const end = block + blockHeader.B_IR + irBytes + blockHeader.B_HPA;
-  return ((end + lineBytes - 1) & ~(lineBytes - 1)) - blockHeader.B_HPA;
-}
 
 /**
  * Record of a region that spans pages: under which generation it was last found to be mapped (runtime/memory/generations.ts).
@@ -231,7 +222,6 @@ export function generateArenaLayout(): string {
     ...entryFlags,
     ...blockHeader,
     ...regionRecord,
-    LINE_BYTES: lineBytes,
   };
   return Object.entries(all)
     .map(([name, value]) => `export const ${name}: u32 = ${value};`)

@@ -19,7 +19,6 @@ export { KeptPages, type KeptStats } from "./backends/kept-pages.ts";
 export { type PageFile, PersistentPages } from "./backends/persistent.ts";
 export {
   arenaLayout,
-  blockAfter,
   blockHeader,
   entryFlags,
   frameRecord,

@@ -11,7 +11,6 @@ import {
   type Arena,
   ArenaError,
   arenaLayout,
-  blockAfter,
   blockHeader,
   frameRecord,
   maxVcpus,
@@ -567,7 +566,7 @@ export class TranslatingEngine implements Engine {
       block = words[nextAt];
     }
     if (!this.#liftInto(vcpu, block, Number.POSITIVE_INFINITY, false)) return this.runtime.end_lifting();
-    words[nextAt] = blockAfter(block, this.#lifter.ir.length);
+    words[nextAt] = (block + blockHeader.B_IR + words[(block + blockHeader.B_IR_BYTES) >> 2] + 15) & ~15;
     this.runtime.register_block(vcpu.vp, block);
     this.stats.lifted++;
     this.stats.liftedInstructions += this.#lifter.result.count;

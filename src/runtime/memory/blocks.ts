@@ -284,9 +284,7 @@ export function forget_blocks(): void {
     holdsNoCode(load<u32>(block, L.B_HPA) & 0xfffff000);
     const second = load<u32>(block, L.B_HPA2);
     if (second != 0) holdsNoCode(second);
-    const blockEnd = block + L.B_IR + load<u32>(block, L.B_IR_BYTES);
-    // As `blockAfter` does (memory/arena-layout.ts).
-    block = ((blockEnd + L.B_HPA + L.LINE_BYTES - 1) & ~(L.LINE_BYTES - 1)) - L.B_HPA;
+    block += (L.B_IR + load<u32>(block, L.B_IR_BYTES) + 15) & ~15;
   }
   memory.fill(blockHash, 0, L.BLOCK_HASH_ENTRIES * 4);
   store<u32>(blocksEndAt, blocksStart);
