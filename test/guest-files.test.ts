@@ -174,7 +174,8 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
     "a machine that goes on from a snapshot has its share, and what is open in it",
     async () => {
       // A program writes on to a file that it has open.
-      await shell("mkdir /mnt/on; cd /mnt/on; (while sleep 0.1; do echo tick >&5; done) 5>log >/dev/null 2>&1 &");
+      const ticking = "mkdir /mnt/on; cd /mnt/on; (while sleep 0.1; do echo tick >&5; done) 5>log >/dev/null 2>&1 &";
+      await shell(`${ticking} until [ -s log ]; do sleep 0.1; done`);
       const path = join(folder, "machine.snapshot");
       await vm.snapshot(path);
       await vm.stop();
