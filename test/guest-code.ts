@@ -86,3 +86,18 @@ export function guest(code: Uint8Array, options: GuestOptions = {}): Guest {
   engine.runtime.update_mode(vcpu.vp);
   return { engine, vcpu, memory, missing, run: (icount = 1n << 40n) => engine.run(vcpu, icount) };
 }
+
+/** Paging, long mode's: the first 4 MiB as they are, and after them what these page-table entries, which lie at 0x304000, map. */
+export function mapPages({ memory, vcpu, engine }: Guest, ...pages: readonly bigint[]): void {
+  const entries = (at: number, ...values: readonly bigint[]): void => {
+    memory.write(gpa(at), new Uint8Array(new BigUint64Array(values).buffer));
+  };
+  entries(0x301000, 0x302003n);
+  entries(0x302000, 0x303003n);
+  entries(0x303000, 0x83n, 0x200083n, 0x304003n);
+  entries(0x304000, ...pages);
+  vcpu.setU64("CR4", 0x20n);
+  vcpu.setU64("CR3", 0x301000n);
+  vcpu.setU64("CR0", 0x80000001n);
+  engine.runtime.update_mode(vcpu.vp);
+}

@@ -196,6 +196,9 @@ export const blockHeader = {
   B_IR: 64,
 } as const;
 
+/** Of a block with that much IR, header and all: blocks lie one after the other and begin at multiples of 16 (`blockSize` in the runtime). */
+export const blockSize = (irBytes: number): number => (blockHeader.B_IR + irBytes + 15) & ~15;
+
 /**
  * Record of a region that spans pages: under which generation it was last found to be mapped (runtime/memory/generations.ts).
  * Then R_COUNT pairs of i32 page, counted from the region's base, and u32 frame.

@@ -20,6 +20,7 @@ export { type PageFile, PersistentPages } from "./backends/persistent.ts";
 export {
   arenaLayout,
   blockHeader,
+  blockSize,
   entryFlags,
   frameRecord,
   generateArenaLayout,

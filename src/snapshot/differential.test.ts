@@ -2,27 +2,12 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { Gpa } from "#address";
 import type { Machine } from "#vm";
-import { hex } from "../../test/guest-code.ts";
 import { memorySink } from "../../test/memory-sink.ts";
 import { tinyMachine } from "../../test/tiny-machine.ts";
+import { fillingProgram } from "../../test/tiny-programs.ts";
 import { SnapshotError, type SnapshotSource } from "./format.ts";
 import { readSnapshot } from "./restore.ts";
 import { writeSnapshot } from "./save.ts";
-
-/** Fills words from 0x304000 downwards, one a round. */
-const code = hex(`
-  bc00006000             ; mov $0x600000,%esp
-  b900100000             ; mov $0x1000,%ecx
-  01c8                   ; 1: add %ecx,%eax
-  89048d00003000         ; mov %eax,0x300000(,%rcx,4)
-  e806000000             ; call 2f
-  ffc9                   ; dec %ecx
-  75ee                   ; jne 1b
-  ebfe                   ; jmp .
-  0fafc0                 ; 2: imul %eax,%eax
-  ffc0                   ; inc %eax
-  c3                     ; ret
-`);
 
 /** A folder of files. */
 class Files {
@@ -52,7 +37,7 @@ class Files {
   }
 
   restore(name: string): Machine {
-    return tinyMachine(code, {}, readSnapshot(this.open(name)).resume).machine;
+    return tinyMachine(fillingProgram, {}, readSnapshot(this.open(name)).resume).machine;
   }
 }
 
@@ -60,7 +45,7 @@ describe("a differential snapshot", () => {
   /** Three of one machine, each on the one before. */
   function chain(): { files: Files; machine: Machine; pages: number[] } {
     const files = new Files();
-    const { machine } = tinyMachine(code);
+    const { machine } = tinyMachine(fillingProgram);
     const pages: number[] = [];
     for (const [n, instant] of [500n, 9_000n, 20_000n].entries()) {
       machine.runUntil(instant);
@@ -120,7 +105,7 @@ test("a file of format 1 goes on", () => {
   const files = new Files();
   files.files.set("old", file);
   const old = files.restore("old");
-  const { machine } = tinyMachine(code);
+  const { machine } = tinyMachine(fillingProgram);
   for (const each of [old, machine]) each.runUntil(30_000n);
   expect(old.digest()).toEqual(machine.digest());
 });

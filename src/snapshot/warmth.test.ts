@@ -1,30 +1,17 @@
 import { expect, test } from "vitest";
-import { hex } from "../../test/guest-code.ts";
 import { memorySink } from "../../test/memory-sink.ts";
 import { tinyMachine } from "../../test/tiny-machine.ts";
+import { fillingProgram } from "../../test/tiny-programs.ts";
 import type { SnapshotSource } from "./format.ts";
 import { readSnapshot } from "./restore.ts";
 import { writeSnapshot } from "./save.ts";
 import { learnWarmth, warmUp } from "./warmth.ts";
 
-const code = hex(`
-  bc00006000             ; mov $0x600000,%esp
-  b900100000             ; mov $0x1000,%ecx
-  01c8                   ; 1: add %ecx,%eax
-  89048d00003000         ; mov %eax,0x300000(,%rcx,4)
-  e806000000             ; call 2f
-  ffc9                   ; dec %ecx
-  75ee                   ; jne 1b
-  ebfe                   ; jmp .
-  0fafc0                 ; 2: imul %eax,%eax
-  ffc0                   ; inc %eax
-  c3                     ; ret
-`);
 const build = new Uint8Array(32).fill(5);
 const end = 30_000n;
 
 function snapshotAt(instant: bigint): SnapshotSource {
-  const { machine } = tinyMachine(code);
+  const { machine } = tinyMachine(fillingProgram);
   machine.runUntil(instant);
   const { sink, bytes } = memorySink();
   const { sizeBytes } = writeSnapshot(machine, {}, sink);
@@ -38,7 +25,7 @@ function snapshotAt(instant: bigint): SnapshotSource {
 
 function restored(source: SnapshotSource) {
   const { resume, pages } = readSnapshot(source);
-  return { ...tinyMachine(code, { engine: { hotThreshold: 50 } }, resume), of: { pages, build } };
+  return { ...tinyMachine(fillingProgram, { engine: { hotThreshold: 50 } }, resume), of: { pages, build } };
 }
 
 /** What a machine learned that ran from the snapshot for a while. */
@@ -60,7 +47,7 @@ test("a warm machine runs as a cold one does, and translates nothing anew", () =
   expect(lifted[1]).toBe(0);
 });
 
-test("code that the guest changes after it was learned is translated anew", () => {
+test("fillingProgram that the guest changes after it was learned is translated anew", () => {
   const source = snapshotAt(137n);
   const file = learned(source);
   const { machine, of } = restored(source);

@@ -3,6 +3,7 @@ import { gpa } from "#address";
 import { arenaLayout, processFields } from "#memory";
 import { hex } from "../../test/guest-code.ts";
 import { kernelBase, type TinyMachine, tinyMachine } from "../../test/tiny-machine.ts";
+import { rewritingProgram } from "../../test/tiny-programs.ts";
 import { programs, twoVcpus } from "../../test/two-vcpus.ts";
 import { ForkError } from "./machine.ts";
 
@@ -11,27 +12,6 @@ const ways = [
   ["compiled", { hotThreshold: 2 }],
   ["with chaos", { chaosSeed: 5 }],
 ] as const;
-
-/** Fills 64 KiB with multiples of a counter, through a call, by code that it rewrites now and then. */
-const rewriting = hex(`
-  31 db                   ; xor %ebx,%ebx
-  bf 00002000             ; mov $0x200000,%edi
-  b9 00200000             ; mov $0x2000,%ecx
-  ff c3                   ; inc %ebx
-  84 c9                   ; test %cl,%cl
-  75 06                   ; jne +6
-  88 1d 0e000000          ; mov %bl,14(%rip)      the immediate of the add below
-  e8 02000000             ; call +2
-  eb ed                   ; jmp -19               to inc
-  89 d8                   ; mov %ebx,%eax
-  0f af c1                ; imul %ecx,%eax
-  83 c0 00                ; add $0,%eax
-  89 04 8f                ; mov %eax,(%rdi,%rcx,4)
-  ff c9                   ; dec %ecx
-  79 05                   ; jns +5
-  b9 ff1f0000             ; mov $0x1fff,%ecx
-  c3                      ; ret
-`);
 
 /** Changes the very next instruction, again and again: what it adds is always what was just written. */
 const rewritingNext = hex(`
@@ -78,7 +58,7 @@ function raise(first: TinyMachine, end: number, seed: number): { all: TinyMachin
 
 describe.each(ways)("a family of machines, %s,", (_way, engine) => {
   test.each([
-    ["that rewrites its code", rewriting, 100_000],
+    ["that rewrites its code", rewritingProgram, 100_000],
     ["that rewrites its next instruction", rewritingNext, 3000],
   ])("%s goes on in each as in one that was never forked", (_name, code, end) => {
     const alone = tinyMachine(code, { engine: { interpreterOnly: true } });
@@ -134,7 +114,7 @@ test("machines of a family see their own bytes alone, whichever frames they have
 });
 
 test("a fork of a fork lives on when those before it have ended, and they leave nothing", () => {
-  const { machine, fork } = tinyMachine(rewriting);
+  const { machine, fork } = tinyMachine(rewritingProgram);
   machine.runUntil(10_000n);
   const before = machine.parts.vcpu.arena.framesUsed;
   const second = fork();
@@ -143,7 +123,7 @@ test("a fork of a fork lives on when those before it have ended, and they leave 
   machine[Symbol.dispose]();
   second.machine[Symbol.dispose]();
   expect(third.machine.runUntil(30_000n)).toBeUndefined();
-  const alone = tinyMachine(rewriting);
+  const alone = tinyMachine(rewritingProgram);
   alone.machine.runUntil(30_000n);
   expect(third.machine.digest()).toEqual(alone.machine.digest());
   const { arena } = third.machine.parts.vcpu;
@@ -169,7 +149,7 @@ test("a machine that was changed in a fork is unchanged itself", () => {
 });
 
 test("who finds no frame to write to ends by name, and those beside it do not", () => {
-  const { machine, fork } = tinyMachine(rewriting, { engine: { hotThreshold: 2 } });
+  const { machine, fork } = tinyMachine(rewritingProgram, { engine: { hotThreshold: 2 } });
   machine.runUntil(10_000n);
   const other = fork();
   const { arena } = machine.parts.vcpu;
@@ -180,7 +160,7 @@ test("who finds no frame to write to ends by name, and those beside it do not", 
   other.machine[Symbol.dispose]();
   arena.i32[limit] = enough;
   machine.runUntil(30_000n);
-  const alone = tinyMachine(rewriting);
+  const alone = tinyMachine(rewritingProgram);
   alone.machine.runUntil(30_000n);
   expect(machine.digest()).toEqual(alone.machine.digest());
 });

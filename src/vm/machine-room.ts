@@ -1,9 +1,59 @@
 /**
  * What a machine and its forks have in common: an arena, the engine that runs all their vCPUs, one at a time.
  */
-import type { EngineHost, TranslatingEngine } from "#engine";
-import { type AddressSpace, type Arena, ArenaKernels, type PageKernels } from "#memory";
+import { type EngineHost, type EngineObserver, TranslatingEngine } from "#engine";
+import { passesWithout } from "#jit";
+import { type AddressSpace, Arena, ArenaKernels, type PageKernels } from "#memory";
 import type { Vcpu } from "#vcpu";
+import type { EngineOptions, MachineConfig, MachineHost } from "./machine-host.ts";
+import { usesIo } from "./peripherals.ts";
+
+/** Frames besides the guest's memory, where the arena cannot grow. */
+const spareFrameBytes = 16 << 20;
+/** Entries of a block before it is compiled: chosen by the time of a boot. */
+const defaultHotThreshold = 10_000;
+
+/** Entries of a block before it is compiled. */
+export const hotThresholdOf = ({ interpreterOnly, hotThreshold }: EngineOptions): number =>
+  interpreterOnly ? Number.POSITIVE_INFINITY : (hotThreshold ?? defaultHotThreshold);
+
+/** What the room is made with, besides its first machine's configuration. */
+export interface RoomOptions {
+  readonly engineHost: EngineHost;
+  readonly observer: EngineObserver | undefined;
+  /** vCPUs have threads of their own. */
+  readonly threaded: boolean;
+  /** Guest memory besides RAM. */
+  readonly persistentBytes: number;
+}
+
+/** A room for a machine of this configuration. */
+export function openRoom(config: MachineConfig, host: MachineHost, options: RoomOptions): MachineRoom {
+  const { engineHost, observer, threaded, persistentBytes } = options;
+  const virtual = config.clock === "virtual";
+  const arena = new Arena({
+    threads: threaded ? (config.cpus ?? 1) : 1,
+    shared: threaded || usesIo(config),
+    frameBytes: config.memoryBytes + persistentBytes + spareFrameBytes,
+  });
+  host.keepInLargePages?.(arena.memory, arena.maximumBytes);
+  const engine = new TranslatingEngine({
+    arena,
+    runtimeWasm: host.runtimeWasm,
+    interpreterWasm: host.interpreterWasm,
+    host: engineHost,
+    exact: virtual,
+    observer,
+    chaosSeed: config.engine.chaosSeed,
+    passes: passesWithout(...(config.engine.without ?? [])),
+    ...(config.profile && { now: () => host.now() }),
+    hotThreshold: hotThresholdOf(config.engine),
+    ...(threaded && { thread: 0 }),
+    // In virtual time, two runs with a bug in them are to be the same, too.
+    ...(host.startEmitter && !virtual && { startEmitter: (setup) => host.startEmitter?.(setup) }),
+  });
+  return new MachineRoom(arena, engine);
+}
 
 export class MachineRoom {
   readonly arena: Arena;

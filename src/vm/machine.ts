@@ -5,59 +5,28 @@
  * when the next one is wanted. Others may live on the thread, too, those it was forked into among them (docs/forks.md). In virtual
  * time a slice ends exactly where the next alarm is due, so that what the guest sees depends on its instructions alone.
  */
-import { type Gpa, gfnOf, gpa, pageSize } from "#address";
+import { gfnOf, gpa, pageSize } from "#address";
 import { assertNever } from "#base";
 import {
   type Balloon,
-  buildAcpiTables,
   deliveryMode,
-  ecam,
   IoError,
   KvmClock,
-  type Lapic,
   Platform,
   ramRanges,
   type SavedDisk,
   type SerialHost,
   type VcpuSignals,
 } from "#devices";
-import { type EngineHost, TranslatingEngine, type VmExit } from "#engine";
-import { passesWithout } from "#jit";
-import {
-  AddressSpace,
-  Arena,
-  ArenaError,
-  type FarLine,
-  FreeFrames,
-  farService,
-  fileOf,
-  type MemoryObject,
-  MemoryObjectError,
-  type Memslot,
-  newMemoryObject,
-  OverlayPages,
-  type RemoteBacking,
-} from "#memory";
-import {
-  Event,
-  enterLongMode,
-  Halted,
-  initialize,
-  MsrFile,
-  postInit,
-  postNmi,
-  postStartup,
-  powerOnRegisters,
-  restoreVcpu,
-  saveVcpu,
-  takePosted,
-  type Vcpu,
-} from "#vcpu";
-import { cpuid } from "#x86";
-import { BootError, E820_RESERVED, prepareLinuxBoot } from "./boot/index.ts";
+import type { EngineHost, TranslatingEngine, VmExit } from "#engine";
+import { AddressSpace, FreeFrames, fileOf, type MemoryObject, type Memslot, OverlayPages } from "#memory";
+import { Event, MsrFile, postInit, postNmi, postStartup, restoreVcpu, saveVcpu, takePosted, type Vcpu } from "#vcpu";
+import { bootMachine } from "./boot/index.ts";
 import { digestMachine, type MachineDigest } from "./digest.ts";
+import { DigestLog } from "./digest-log.ts";
+import { engineHostOf } from "./engine-host.ts";
 import { EvictionChaos } from "./eviction-chaos.ts";
-import { farLine, farRingBytes, StoppedWaiting } from "./far-line.ts";
+import { StoppedWaiting } from "./far-line.ts";
 import { IoThreads } from "./io-threads.ts";
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
 import type {
@@ -70,8 +39,9 @@ import type {
   Turn,
 } from "./machine-host.ts";
 import { MachineMemory } from "./machine-memory.ts";
-import { MachineRoom } from "./machine-room.ts";
+import { hotThresholdOf, type MachineRoom, openRoom } from "./machine-room.ts";
 import { checkResume, type MachineState, type Resume } from "./machine-state.ts";
+import { evictionSeedOf, newBacking } from "./memory-backing.ts";
 import { type Peripherals, plugIn, usesIo } from "./peripherals.ts";
 import { PersistentMemory } from "./persistent-memory.ts";
 import { Profiler, type Sample } from "./profiler.ts";
@@ -85,12 +55,8 @@ import { Turns } from "./turns.ts";
 import type { VcpuThreadState } from "./vcpu-thread.ts";
 import { VcpuThreads } from "./vcpu-threads.ts";
 
-/** Frames besides the guest's RAM, where the arena cannot grow. */
-const spareFrameBytes = 16 << 20;
 /** Virtual time without an alarm in sight: the loop still looks up once in a while. */
 const longestVirtualSlice = 4_000_000;
-/** Entries of a block before it is compiled: chosen by the time of a boot. */
-const defaultHotThreshold = 10_000;
 
 const lastInstruction = 2n ** 63n - 1n;
 
@@ -152,7 +118,7 @@ export class Machine implements RunnableMachine, Disposable {
   readonly memory: MachineMemory;
   readonly #persistent: PersistentMemory;
   #exits: Record<string, number> = {};
-  #nextDigest: bigint;
+  readonly #digests: DigestLog;
   /** Between two turns, where time is to be told. */
   #resting: Disposable | undefined;
 
@@ -167,7 +133,11 @@ export class Machine implements RunnableMachine, Disposable {
     this.#config = config;
     this.#host = host;
     if (config.seed !== undefined || config.clock === "virtual") this.#seeded = new SeededRandom(config.seed ?? 1);
-    this.#nextDigest = BigInt(config.digestEvery ?? 0);
+    this.#digests = new DigestLog(
+      config.digestEvery,
+      () => this.digest(),
+      (line) => host.report("digest", line),
+    );
     const cpus = config.cpus ?? 1;
     const watched = config.trace !== undefined || config.profile === true;
     const threaded = cpus > 1 && !this.#virtual && !watched && host.startVcpu !== undefined;
@@ -177,7 +147,14 @@ export class Machine implements RunnableMachine, Disposable {
     if (config.trace) this.#tracer = new Tracer(config.trace, (line) => host.report("trace", line));
     const bareHost = this.#engineHost();
     const engineHost = this.#tracer?.watch(bareHost, () => this.#turns.vcpu) ?? bareHost;
-    this.#room = parent ? parent.#room : this.#newRoom(engineHost, threaded);
+    this.#room = parent
+      ? parent.#room
+      : openRoom(config, host, {
+          engineHost,
+          observer: this.#tracer,
+          threaded,
+          persistentBytes: this.#persistent.sizeBytes,
+        });
     const { arena, engine } = this.#room;
     this.#engine = engine;
     const ranges = ramRanges(config.memoryBytes).map(({ base, size }) => ({ gpa: gpa(base), sizeBytes: size }));
@@ -186,7 +163,8 @@ export class Machine implements RunnableMachine, Disposable {
       : new AddressSpace(arena, engine.runtime, [...ranges, ...this.#persistent.slots]);
     this.#mapMemory(ranges, from instanceof Machine ? undefined : from);
     this.#persistent.attach(this.#space);
-    if (this.#evictionSeed !== undefined) this.#chaos = new EvictionChaos(this.#evictionSeed, this.#space);
+    const evictionSeed = evictionSeedOf(config.engine);
+    if (evictionSeed !== undefined) this.#chaos = new EvictionChaos(evictionSeed, this.#space);
     this.#vcpus = this.#room.enter(this.#space, cpus, engineHost);
     this.memory = new MachineMemory({
       arena,
@@ -228,7 +206,8 @@ export class Machine implements RunnableMachine, Disposable {
     });
     this.#platform.powerOn();
     if (state) this.#resume(state);
-    else this.#boot();
+    else bootMachine(config, this.#space, this.#vcpus, (target) => this.#fillRandom(target));
+    for (const { vp } of this.#vcpus) engine.runtime.update_mode(vp);
     if (config.profile) this.#profiler = new Profiler(host, this.#localVcpus, () => this.#engine.stats);
     this.#io.start(arena.memory, this.#vcpus[0]);
     const setup = {
@@ -236,7 +215,7 @@ export class Machine implements RunnableMachine, Disposable {
       space: this.#space.header,
       memoryBytes: config.memoryBytes,
       engine: config.engine,
-      hotThreshold: this.#hotThreshold,
+      hotThreshold: hotThresholdOf(config.engine),
       startNs: this.#startNs,
     };
     this.#threads?.start(host, setup, state && this.#threadStates(state));
@@ -328,7 +307,7 @@ export class Machine implements RunnableMachine, Disposable {
       this.#host.now() - started,
     );
     if (exit.reason === "budget") this.#profiler?.ran(vcpu);
-    this.#digest();
+    this.#digests.look(this.#sum("ICOUNT"));
     switch (exit.reason) {
       case "budget":
         this.#turns.ran(this.#gaveWay);
@@ -442,38 +421,6 @@ export class Machine implements RunnableMachine, Disposable {
     };
   }
 
-  #newRoom(engineHost: EngineHost, threaded: boolean): MachineRoom {
-    const config = this.#config;
-    const host = this.#host;
-    const arena = new Arena({
-      threads: threaded ? (config.cpus ?? 1) : 1,
-      shared: threaded || usesIo(config),
-      frameBytes: config.memoryBytes + this.#persistent.sizeBytes + spareFrameBytes,
-    });
-    host.keepInLargePages?.(arena.memory, arena.maximumBytes);
-    const engine = new TranslatingEngine({
-      arena,
-      runtimeWasm: host.runtimeWasm,
-      interpreterWasm: host.interpreterWasm,
-      host: engineHost,
-      exact: this.#virtual,
-      observer: this.#tracer,
-      chaosSeed: config.engine.chaosSeed,
-      passes: passesWithout(...(config.engine.without ?? [])),
-      ...(config.profile && { now: () => host.now() }),
-      hotThreshold: this.#hotThreshold,
-      ...(threaded && { thread: 0 }),
-      // In virtual time, two runs with a bug in them are to be the same, too.
-      ...(host.startEmitter && !this.#virtual && { startEmitter: (setup) => host.startEmitter?.(setup) }),
-    });
-    return new MachineRoom(arena, engine);
-  }
-
-  get #hotThreshold(): number {
-    const { interpreterOnly, hotThreshold } = this.#config.engine;
-    return interpreterOnly ? Number.POSITIVE_INFINITY : (hotThreshold ?? defaultHotThreshold);
-  }
-
   get #virtual(): boolean {
     return this.#config.clock === "virtual";
   }
@@ -507,9 +454,8 @@ export class Machine implements RunnableMachine, Disposable {
   #sliceEnd(from: bigint, others: bigint): bigint {
     const untilAlarm = this.#clock.next() - this.#clock.now();
     if (this.#virtual) {
-      let slice = BigInt(Math.max(1, Math.min(untilAlarm, longestVirtualSlice)));
-      const untilDigest = this.#nextDigest - from - others;
-      if (untilDigest > 0n && untilDigest < slice) slice = untilDigest;
+      const most = BigInt(Math.max(1, Math.min(untilAlarm, longestVirtualSlice)));
+      const slice = this.#digests.limit(from + others, most);
       this.#clock.await(this.#clock.now() + Number(slice));
       return from + slice;
     }
@@ -558,82 +504,24 @@ export class Machine implements RunnableMachine, Disposable {
     return this.#threads ? this.#vcpus.slice(0, 1) : this.#vcpus;
   }
 
-  #boot(): void {
-    const config = this.#config;
-    if (config.kernel === undefined) throw new BootError("there is no kernel to boot");
-    const acpi = buildAcpiTables({ cpus: this.#vcpus.length });
-    const rngSeed = new Uint8Array(32);
-    this.#fillRandom(rngSeed);
-    const state = prepareLinuxBoot({
-      memory: this.#space,
-      kernel: config.kernel,
-      setupHeader: config.setupHeader,
-      initrd: config.initrd,
-      commandLine: config.commandLine,
-      ramBytes: config.memoryBytes,
-      acpiRsdp: gpa(acpi.rsdp),
-      rngSeed,
-      reserved: [{ gpa: gpa(ecam.base), sizeBytes: ecam.size, type: E820_RESERVED }],
-    });
-    if (!this.#space.write(gpa(acpi.base), acpi.blob))
-      throw new BootError("there is no memory for the ACPI tables: give the guest at least 16 MiB");
-    const [boot, ...others] = this.#vcpus;
-    enterLongMode(boot, state);
-    this.#engine.runtime.update_mode(boot.vp);
-    for (const vcpu of others) {
-      powerOnRegisters(vcpu);
-      initialize(vcpu);
-      vcpu.setU32("HALTED", Halted.waitForStartup);
-      this.#engine.runtime.update_mode(vcpu.vp);
-    }
-  }
-
   /** What the memslots are mapped onto: what was saved, and somewhere for what is evicted. */
   #mapMemory(slots: readonly Memslot[], resume: Resume | undefined): void {
-    const saved = resume?.memory(this.#room.kernels);
-    const evicted = this.#newBacking(gfnEnd(slots));
+    const { kernels } = this.#room;
+    const saved = resume?.memory(kernels);
+    const evicted = newBacking(this.#config, slots, kernels, this.#host, this.#io);
     this.#backing = evicted;
     const object = saved && evicted ? new OverlayPages(evicted, saved) : (saved ?? evicted);
     if (object) for (const slot of slots) this.#space.map(slot, object, gfnOf(slot.gpa));
   }
 
-  get #evictionSeed(): number | undefined {
-    const { evictionSeed, chaosSeed } = this.#config.engine;
-    return evictionSeed ?? chaosSeed;
-  }
-
-  #newBacking(pageCount: number): MemoryObject | undefined {
-    const { memoryBacking, reclaim } = this.#config;
-    const evicts = reclaim !== undefined || this.#evictionSeed !== undefined;
-    const backing = memoryBacking ?? (evicts ? ({ kind: reclaim ? "compressed" : "plain" } as const) : undefined);
-    if (backing === undefined) return undefined;
-    try {
-      return newMemoryObject(backing, pageCount, this.#room.kernels, {
-        ...this.#host.memory,
-        farLine: (servers) => this.#farLine(servers),
-        onServers: ({ text }) => this.#host.report("notice", text),
-      });
-    } catch (error) {
-      throw error instanceof MemoryObjectError ? new ArenaError(error.message) : error;
-    }
-  }
-
-  #farLine(servers: RemoteBacking): FarLine {
-    const line = this.#io.line({ service: farService, config: servers, ringBytes: farRingBytes });
-    return farLine(line, () => line.poll(), this.#host);
-  }
-
   #resume(state: MachineState): void {
-    for (const [cpu, vcpu] of this.#vcpus.entries()) {
-      restoreVcpu(vcpu, state.vcpus[cpu]);
-      this.#engine.runtime.update_mode(vcpu.vp);
-    }
+    for (const [cpu, vcpu] of this.#vcpus.entries()) restoreVcpu(vcpu, state.vcpus[cpu]);
     this.#clock.skipTo(state.timeNs);
     for (const [cpu, msrs] of this.#msrs.entries()) msrs.restore(state.msrs[cpu]);
     this.#platform.restore(state.devices);
     if (state.turns) this.#turns.restore(state.turns);
     if (this.#seeded && state.random !== undefined) this.#seeded.state = state.random;
-    if (this.#config.digestEvery !== undefined) this.#nextDigest = this.#digestAfter(this.#sum("ICOUNT"));
+    this.#digests.goOnFrom(this.#sum("ICOUNT"));
   }
 
   #buildPlatform(): Platform {
@@ -713,45 +601,34 @@ export class Machine implements RunnableMachine, Disposable {
   }
 
   #engineHost(): EngineHost {
-    const random = new Uint8Array(8);
-    const lapic = (): Lapic => this.#platform.lapics[this.#turns.current];
-    const msrs = (): MsrFile => this.#msrs[this.#turns.current];
-    return {
-      fillFrame: (gfn) => this.#space.fault(gfn),
-      readMmio: (address, size) => this.#platform.mmioBus.read(address as Gpa, size),
-      writeMmio: (address, size, value) => this.#platform.mmioBus.write(address as Gpa, size, value),
-      readPort: (port, size) => this.#platform.portBus.read(port, size),
-      writePort: (port, size, value) => this.#platform.portBus.write(port, size, value),
-      readMsr: (index) => msrs().read(index),
-      writeMsr: (index, value) => msrs().write(index, value),
-      cpuid: (leaf, subleaf) =>
-        cpuid(leaf, subleaf, {
-          cpus: this.#vcpus.length,
-          apicId: this.#turns.current,
-          tscHz: tscFrequencyHz,
-          osxsave: (this.#turns.vcpu.u64("CR4") & (1n << 18n)) !== 0n,
-        }),
+    const machine = this;
+    return engineHostOf({
+      cpus: this.#config.cpus ?? 1,
+      get space() {
+        return machine.#space;
+      },
+      get platform() {
+        return machine.#platform;
+      },
+      get vcpu() {
+        return machine.#turns.vcpu;
+      },
+      get lapic() {
+        return machine.#platform.lapics[machine.#turns.current];
+      },
+      get msrs() {
+        return machine.#msrs[machine.#turns.current];
+      },
       readTsc: () => this.#readTsc(),
-      random64: () => {
-        this.#fillRandom(random);
-        return new DataView(random.buffer).getBigUint64(0, true);
-      },
-      writeCr8: (value) => {
-        lapic().cr8 = value;
-      },
-      tscChanged: () => lapic().tscChanged(),
-      interruptPending: () => {
-        if (this.#threads) this.#takePosted();
-        return lapic().pendingVector() >= 0;
-      },
-      initialized: () => lapic().reset(),
-      acknowledgeInterrupt: () => lapic().acknowledge(),
-      missingInstruction: (mnemonic, code) => this.#reportOnce(`no rule lifts ${mnemonic} (${code}): it raises #UD`),
-    };
+      fillRandom: (target) => this.#fillRandom(target),
+      takePosted: () => this.#takePosted(),
+      notice: (line) => this.#reportOnce(line),
+    });
   }
 
   /** What other threads have sent to vCPU 0. */
   #takePosted(): void {
+    if (this.#threads === undefined) return;
     const lapic = this.#platform.lapics[0];
     takePosted(this.#vcpus[0], (vector, level) => lapic.accept(deliveryMode.fixed, vector, level));
   }
@@ -761,26 +638,7 @@ export class Machine implements RunnableMachine, Disposable {
     this.#reported.add(line);
     this.#host.report("notice", line);
   }
-
-  /** The next multiple of `digestEvery`. */
-  #digestAfter(icount: bigint): bigint {
-    const every = BigInt(this.#config.digestEvery ?? 1);
-    return icount - (icount % every) + every;
-  }
-
-  #digest(): void {
-    const every = this.#config.digestEvery;
-    const icount = this.#sum("ICOUNT");
-    if (every === undefined || icount < this.#nextDigest) return;
-    this.#nextDigest = this.#digestAfter(icount);
-    const digest = this.digest();
-    this.#host.report("digest", `${icount} cpu ${digest.cpu} memory ${digest.memory} devices ${digest.devices}`);
-  }
 }
-
-/** Past the last guest frame of these memslots. */
-const gfnEnd = (slots: readonly Memslot[]): number =>
-  Math.max(...slots.map((slot) => gfnOf(slot.gpa) + slot.sizeBytes / pageSize));
 
 const balloonStats = (balloon: Balloon): BalloonStats => ({
   bytes: balloon.actualPages * pageSize,

@@ -4,7 +4,7 @@
  * Law: `config` is the whole state. A write changes only writable bits; BARs behave as PCI says for sizing (all ones
  * written, the size read back) because their writable bits are exactly the address bits above the size.
  */
-import { assert } from "#base";
+import { assert, littleEndian } from "#base";
 import type { AccessSize, MmioDevice, PortDevice } from "../bus.ts";
 import { barCount, configBytes, pci, pciCommand, pciStatus } from "./registers.ts";
 
@@ -98,9 +98,7 @@ export class PciFunction {
   read(offset: number, size: AccessSize): number {
     if (offset + size > configBytes) return 0xffff_ffff;
     this.#hooks.beforeRead?.(offset, size);
-    let value = 0;
-    for (let i = size - 1; i >= 0; i--) value = value * 256 + this.config[offset + i];
-    return value;
+    return littleEndian(this.config, offset, size);
   }
 
   write(offset: number, size: AccessSize, value: number): void {

@@ -7,6 +7,7 @@
  * Laws: the device is started exactly between DRIVER_OK, with features it has and rings in RAM, and the driver's reset. What
  * the driver writes against the rules has no effect, or sets DEVICE_NEEDS_RESET; it never raises an exception.
  */
+import { littleEndian } from "#base";
 import type { DeviceMemory } from "#memory";
 import type { AccessSize, Alarm, DeviceClock, MmioDevice } from "../bus.ts";
 import { Msix, PciFunction } from "../pci/index.ts";
@@ -187,9 +188,7 @@ export class VirtioPci implements MmioDevice, Stateful<TransportState> {
   #configWritten(offset: number, size: AccessSize): void {
     const access = this.#windowAccess(offset, size);
     if (access === undefined) return this.#msix.configWritten();
-    let value = 0;
-    for (let i = size - 1; i >= 0; i--) value = value * 256 + this.function.config[offset + i];
-    this.writeMmio(access.at, size, value);
+    this.writeMmio(access.at, size, littleEndian(this.function.config, offset, size));
   }
 
   // The common configuration.

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { gpa } from "#address";
 import { passesWithout } from "#jit";
 import { Event } from "#vcpu";
-import { codeBase, dataBase, guest, hex } from "../../../test/guest-code.ts";
+import { codeBase, dataBase, guest, hex, mapPages } from "../../../test/guest-code.ts";
 
 const interpreted = { hotThreshold: Number.POSITIVE_INFINITY };
 const compiled = { hotThreshold: 2 };
@@ -67,19 +67,9 @@ for (const [name, options] of [
       `),
       options,
     );
-    const entries = (at: number, ...values: bigint[]): void => {
-      g.memory.write(gpa(at), new Uint8Array(new BigUint64Array(values).buffer));
-    };
-    // 4 MiB as they are, and after them the page at 0x210000, twice.
-    entries(0x301000, 0x302003n);
-    entries(0x302000, 0x303003n);
-    entries(0x303000, 0x83n, 0x200083n, 0x304003n);
-    entries(0x304000, 0x210003n, 0x210003n);
+    // After what is as it is, the page at 0x210000, twice.
+    mapPages(g, 0x210003n, 0x210003n);
     g.memory.write(gpa(0x210000), hex("b8 00000000 c3")); // mov eax, 0; ret
-    g.vcpu.setU64("CR4", 0x20n);
-    g.vcpu.setU64("CR3", 0x301000n);
-    g.vcpu.setU64("CR0", 0x80000001n);
-    g.engine.runtime.update_mode(g.vcpu.vp);
     expect(g.run()).toMatchObject({ reason: "fault", vector: 6 });
     expect(g.vcpu.register(2)).toBe(80n);
   });

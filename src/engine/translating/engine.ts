@@ -12,6 +12,7 @@ import {
   ArenaError,
   arenaLayout,
   blockHeader,
+  blockSize,
   frameRecord,
   maxVcpus,
   processFields,
@@ -566,7 +567,7 @@ export class TranslatingEngine implements Engine {
       block = words[nextAt];
     }
     if (!this.#liftInto(vcpu, block, Number.POSITIVE_INFINITY, false)) return this.runtime.end_lifting();
-    words[nextAt] = (block + blockHeader.B_IR + words[(block + blockHeader.B_IR_BYTES) >> 2] + 15) & ~15;
+    words[nextAt] = block + blockSize(words[(block + blockHeader.B_IR_BYTES) >> 2]);
     this.runtime.register_block(vcpu.vp, block);
     this.stats.lifted++;
     this.stats.liftedInstructions += this.#lifter.result.count;

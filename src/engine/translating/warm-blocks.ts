@@ -5,7 +5,7 @@
  * that both agree on; links, lists and counters are empty. IR depends on nothing else but on the bytes it was lifted from.
  */
 import { opBytes, opRows } from "#ir";
-import { type Arena, blockHeader, type Translations } from "#memory";
+import { type Arena, blockHeader, blockSize, type Translations } from "#memory";
 import type { RuntimeExports } from "./runtime.ts";
 
 /** Of a block that is the machine's own affair. */
@@ -73,7 +73,7 @@ export function takeBlocks(
   const taken = new Int32Array(end - (translations.blocks >> 2) + checkedBytes / 4);
   let length = 0;
   for (let block = translations.blocks >> 2; block < end; ) {
-    const bytes = (blockHeader.B_IR + words[block + (blockHeader.B_IR_BYTES >> 2)] + 15) & ~15;
+    const bytes = blockSize(words[block + (blockHeader.B_IR_BYTES >> 2)]);
     const hpa = words[block + (blockHeader.B_HPA >> 2)];
     const hpa2 = words[block + (blockHeader.B_HPA2 >> 2)];
     const hasRun = words[block + (blockHeader.B_COUNTER >> 2)] !== untilHot(hpa);

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { gpa } from "#address";
 import { passesWithout } from "#jit";
-import { codeBase, dataBase, guest, hex } from "../../../test/guest-code.ts";
+import { codeBase, dataBase, guest, hex, mapPages } from "../../../test/guest-code.ts";
 
 const ways = [
   ["interpreted", { hotThreshold: Number.POSITIVE_INFINITY }],
@@ -107,20 +107,10 @@ for (const [name, options] of ways) {
       `),
       options,
     );
-    const entries = (at: number, ...values: bigint[]): void => {
-      g.memory.write(gpa(at), new Uint8Array(new BigUint64Array(values).buffer));
-    };
-    // 2 MiB as they are, and the third 2 MiB by a table with one page, at 0x210000 or 0x211000.
-    entries(0x301000, 0x302003n);
-    entries(0x302000, 0x303003n);
-    entries(0x303000, 0x83n, 0x200083n, 0x304003n);
-    entries(0x304000, 0x210003n);
-    entries(0x210000, 1n);
-    entries(0x211000, 1000n);
-    g.vcpu.setU64("CR4", 0x20n);
-    g.vcpu.setU64("CR3", 0x301000n);
-    g.vcpu.setU64("CR0", 0x80000001n);
-    g.engine.runtime.update_mode(g.vcpu.vp);
+    // The page at 0x210000 or 0x211000.
+    mapPages(g, 0x210003n);
+    g.memory.write(gpa(0x210000), new Uint8Array(new BigUint64Array([1n]).buffer));
+    g.memory.write(gpa(0x211000), new Uint8Array(new BigUint64Array([1000n]).buffer));
     finish(g);
     expect(g.vcpu.register(0)).toBe(2n * (500n * 1n + 500n * 1000n));
     for (const page of [0x210008, 0x211008])

@@ -1,6 +1,6 @@
 /** Blocks that another engine of this build has lifted, taken over by one that has none: see engine/translating/warm-blocks.ts. */
 import * as L from "../layout";
-import { enterBlock } from "./blocks";
+import { blockSize, enterBlock } from "./blocks";
 
 /**
  * Takes over the blocks in [first, end), whose pages are numbers of the words at `frames`: the HPA of each, or 0 where there is none. They are
@@ -9,7 +9,7 @@ import { enterBlock } from "./blocks";
 export function adopt_blocks(vp: u32, first: u32, end: u32, frames: u32, counter: u32): u32 {
   let count: u32 = 0;
   for (let block = first; block < end; ) {
-    const next = (block + L.B_IR + load<u32>(block, L.B_IR_BYTES) + 15) & ~15;
+    const next = block + blockSize(block);
     const place = load<u32>(block, L.B_HPA);
     const frame = load<u32>(frames + ((place >> 12) << 2));
     const second = load<u32>(block, L.B_HPA2);

@@ -276,6 +276,11 @@ function holdsNoCode(frame: u32): void {
   store<u16>(record, 0, L.F_WRITER);
 }
 
+/** Header and IR: where the next block begins (`blockSize` of arena-layout.ts). */
+export function blockSize(block: u32): u32 {
+  return (L.B_IR + load<u32>(block, L.B_IR_BYTES) + 15) & ~15;
+}
+
 /** Forgets every block of this thread's: the cache of blocks is full. */
 export function forget_blocks(): void {
   let block = blocksStart;
@@ -284,7 +289,7 @@ export function forget_blocks(): void {
     holdsNoCode(load<u32>(block, L.B_HPA) & 0xfffff000);
     const second = load<u32>(block, L.B_HPA2);
     if (second != 0) holdsNoCode(second);
-    block += (L.B_IR + load<u32>(block, L.B_IR_BYTES) + 15) & ~15;
+    block += blockSize(block);
   }
   memory.fill(blockHash, 0, L.BLOCK_HASH_ENTRIES * 4);
   store<u32>(blocksEndAt, blocksStart);

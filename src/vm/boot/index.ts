@@ -1,6 +1,3 @@
+export { bootMachine } from "./boot-machine.ts";
 export { BootError } from "./boot-error.ts";
 export { unpackKernel } from "./kernel-image.ts";
-export {
-  E820_RESERVED,
-  prepareLinuxBoot,
-} from "./linux-boot.ts";

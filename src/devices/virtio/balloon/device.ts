@@ -6,7 +6,9 @@
  * arena's free list.
  * Queues: inflate, deflate, statistics, reports; a driver that leaves statistics out moves reports up.
  */
+
 import { type Gfn, gfnOf, offsetIn, pageSize } from "#address";
+import { littleEndian } from "#base";
 import { copyState, restoreState } from "../../state.ts";
 import type { Chain, VirtioDevice, VirtioDriver, Virtqueue } from "../device.ts";
 import { type BalloonState, newBalloonState } from "./persist.ts";
@@ -81,10 +83,7 @@ export class Balloon implements VirtioDevice<BalloonState> {
     const config = new DataView(new ArrayBuffer(configBytes));
     config.setUint32(0, this.#state.target, true);
     config.setUint32(actualOffset, this.#state.actual, true);
-    let value = 0;
-    for (let i = size - 1; i >= 0; i--)
-      value = value * 256 + (offset + i < configBytes ? config.getUint8(offset + i) : 0);
-    return value;
+    return littleEndian(new Uint8Array(config.buffer), offset, size);
   }
 
   writeConfig(offset: number, size: number, value: number): void {

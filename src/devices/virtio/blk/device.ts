@@ -6,6 +6,7 @@
  * Laws: a request is answered exactly once, after all its steps; what the guest was told is flushed has been flushed. The
  * frames of a request are pinned until the service is done with them, and while one is after a reset the driver waits.
  */
+import { littleEndian } from "#base";
 import type { DeviceMemory, Pinned } from "#memory";
 import { IoError, type IoLine, type LentFile } from "../../io/index.ts";
 import { copyState, restoreState } from "../../state.ts";
@@ -128,10 +129,7 @@ export class Blk implements VirtioDevice<BlkState> {
   }
 
   readConfig(offset: number, size: number): number {
-    const bytes = this.#config();
-    let value = 0;
-    for (let i = size - 1; i >= 0; i--) value = value * 256 + (bytes[offset + i] ?? 0);
-    return value;
+    return littleEndian(this.#config(), offset, size);
   }
 
   writeConfig(offset: number, size: number, value: number): void {

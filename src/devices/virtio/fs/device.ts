@@ -10,6 +10,7 @@
  * Laws: a chain is given back exactly once; its memory stays pinned until then. After a reset the device is draining until the
  * service touches nothing of before.
  */
+import { littleEndian } from "#base";
 import type { DeviceMemory, Pinned } from "#memory";
 import type { IoLine } from "../../io/index.ts";
 import { StateError } from "../../state.ts";
@@ -92,9 +93,7 @@ export class VirtioFs implements VirtioDevice<FsState> {
   }
 
   readConfig(offset: number, size: number): number {
-    let value = 0;
-    for (let n = size - 1; n >= 0; n--) value = value * 256 + (this.#config[offset + n] ?? 0);
-    return value;
+    return littleEndian(this.#config, offset, size);
   }
 
   writeConfig(): void {}

@@ -10,6 +10,7 @@
  * way, Linux's driver looks at both queues when one comes, and has then no need of an interrupt of its own. Who waits for its
  * buffers waits no longer than that.
  */
+import { littleEndian } from "#base";
 import type { Mac } from "#net";
 import { type LinkAbilities, maxFrameBytes } from "#net/link";
 import type { Alarm, DeviceClock } from "../../bus.ts";
@@ -84,9 +85,7 @@ export class Net implements VirtioDevice<NetState> {
   }
 
   readConfig(offset: number, size: number): number {
-    let value = 0;
-    for (let i = size - 1; i >= 0; i--) value = value * 256 + (this.#config[offset + i] ?? 0);
-    return value;
+    return littleEndian(this.#config, offset, size);
   }
 
   writeConfig(): void {}

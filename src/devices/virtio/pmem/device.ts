@@ -5,6 +5,7 @@
  * The guest reads and stores by its processor: of that the device sees nothing. A request is a u32, 0 for flush; the answer a u32, 0
  * for done. Law: what was stored before a flush that is answered with 0 survives.
  */
+import { littleEndian } from "#base";
 import { copyState, restoreState } from "../../state.ts";
 import type { Chain, VirtioDevice, VirtioDriver, Virtqueue } from "../device.ts";
 import { newPmemState, type PmemState } from "./persist.ts";
@@ -41,10 +42,7 @@ export class Pmem implements VirtioDevice<PmemState> {
     const config = new DataView(new ArrayBuffer(configBytes));
     config.setBigUint64(0, BigInt(this.#region.base), true);
     config.setBigUint64(8, BigInt(this.#region.sizeBytes), true);
-    let value = 0;
-    for (let i = size - 1; i >= 0; i--)
-      value = value * 256 + (offset + i < configBytes ? config.getUint8(offset + i) : 0);
-    return value;
+    return littleEndian(new Uint8Array(config.buffer), offset, size);
   }
 
   writeConfig(): void {}
