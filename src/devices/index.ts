@@ -9,6 +9,8 @@ export type { MemoryKind, MemoryMapEntry, MemoryRange } from "./memory-map.ts";
 export {
   acpiArea,
   ecam,
+  generationGsi,
+  generationIdAddress,
   highRamBase,
   ioapicPage,
   lapicPage,
@@ -115,3 +117,4 @@ export type {
 } from "./io/index.ts";
 export { IoError, ioWords, MachineLine, runIoThread } from "./io/index.ts";
 export { KvmClock } from "./kvm-clock/index.ts";
+export { GenerationId } from "./vmgenid/index.ts";

@@ -25,6 +25,8 @@ export const highRamBase = 4 * gib;
 
 /** The ACPI tables lie in the BIOS area, where the RSDP is also found by its signature. */
 export const acpiArea: MemoryRange = { base: 0xe_0000, size: 0x2_0000 };
+/** Its last page: 16 bytes that say which copy of a machine this is (vmgenid/). Machines that were saved keep it where it is. */
+export const generationIdAddress = 0xf_f000;
 /** Below 1 MiB: no RAM for the kernel between the end of conventional memory and 1 MiB. */
 export const conventionalRamEnd = 0x9_fc00;
 
@@ -51,6 +53,9 @@ export const resetValue = 0x06;
 export const sciIrq = 9;
 /** PCI's four INTx lines reach the IOAPIC's pins from here on. */
 export const pciGsiBase = 16;
+
+/** Edge-triggered: there is a new generation ID. */
+export const generationGsi = 20;
 
 /** The UARTs in the order of their names, each with an interrupt of its own. */
 export const comPorts = [

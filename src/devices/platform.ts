@@ -128,6 +128,11 @@ export class Platform {
     };
   }
 
+  /** An input of the IOAPIC as a line. */
+  gsi(gsi: number): IrqLine {
+    return { set: (level) => this.setGsi(gsi, level) };
+  }
+
   /** A message-signalled interrupt, as a device writes it. */
   msi(address: number, data: number): void {
     this.apicBus.msi(address, data);

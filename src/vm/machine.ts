@@ -206,7 +206,7 @@ export class Machine implements RunnableMachine, Disposable {
     });
     this.#platform.powerOn();
     if (state) this.#resume(state);
-    else bootMachine(config, this.#space, this.#vcpus, (target) => this.#fillRandom(target));
+    else this.#boot();
     for (const { vp } of this.#vcpus) engine.runtime.update_mode(vp);
     if (config.profile) this.#profiler = new Profiler(host, this.#localVcpus, () => this.#engine.stats);
     this.#io.start(arena.memory, this.#vcpus[0]);
@@ -504,6 +504,12 @@ export class Machine implements RunnableMachine, Disposable {
     return this.#threads ? this.#vcpus.slice(0, 1) : this.#vcpus;
   }
 
+  #boot(): void {
+    const random = (target: Uint8Array): void => this.#fillRandom(target);
+    bootMachine(this.#config, this.#space, this.#vcpus, random);
+    this.#peripherals.generation.begin(random);
+  }
+
   /** What the memslots are mapped onto: what was saved, and somewhere for what is evicted. */
   #mapMemory(slots: readonly Memslot[], resume: Resume | undefined): void {
     const { kernels } = this.#room;
@@ -522,6 +528,8 @@ export class Machine implements RunnableMachine, Disposable {
     if (state.turns) this.#turns.restore(state.turns);
     if (this.#seeded && state.random !== undefined) this.#seeded.state = state.random;
     this.#digests.goOnFrom(this.#sum("ICOUNT"));
+    // From the host, whatever the seed: copies of a machine are not to draw the same numbers. In virtual time they go on as it would have.
+    if (!this.#virtual) this.#peripherals.generation.renew((target) => this.#host.random(target));
   }
 
   #buildPlatform(): Platform {

@@ -1,5 +1,6 @@
 /**
- * What is plugged into the machine besides the platform: virtio devices on PCI bus 0, from slot 1 on in the order of this file.
+ * What is plugged into the machine besides the platform: virtio devices on PCI bus 0, from slot 1 on in the order of this file, and the
+ * generation ID.
  *
  * A device's state is in the platform's records under its name; the same configuration gives the same slots.
  */
@@ -8,6 +9,8 @@ import {
   Blk,
   blkRingBytes,
   type DeviceClock,
+  GenerationId,
+  generationGsi,
   type IoLine,
   type IoRequest,
   Net,
@@ -55,6 +58,7 @@ export function usesIo({ network, disks = [], shares = [], memoryBacking }: Peri
 export interface Peripherals {
   readonly balloon: Balloon | undefined;
   readonly disks: readonly Blk[];
+  readonly generation: GenerationId;
 }
 
 /** Requires: the platform is not powered on yet. */
@@ -74,6 +78,7 @@ export function plugIn(platform: Platform, config: PeripheralConfig, host: Perip
   return {
     balloon: all.find((device) => device instanceof Balloon),
     disks: all.filter((device) => device instanceof Blk),
+    generation: new GenerationId(host.memory, platform.gsi(generationGsi)),
   };
 }
 

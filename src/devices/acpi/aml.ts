@@ -89,6 +89,8 @@ export const give = (value: Aml): Aml => concat(bytes(0xa4), value);
 export const store = (value: Aml, target: Aml): Aml => concat(bytes(0x70), value, target);
 export const and = (a: Aml, b: Aml, target: Aml): Aml => concat(bytes(0x7b), a, b, target);
 export const or = (a: Aml, b: Aml, target: Aml): Aml => concat(bytes(0x7d), a, b, target);
+/** Tells the guest's driver of the device at `of` that something has happened. */
+export const notify = (of: string, value: number): Aml => concat(bytes(0x86), path(of), integer(value));
 export const equal = (a: Aml, b: Aml): Aml => concat(bytes(0x93), a, b);
 export const not = (a: Aml): Aml => concat(bytes(0x92), a);
 

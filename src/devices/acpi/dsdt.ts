@@ -1,5 +1,15 @@
 /** The namespace: what of the machine a guest cannot find by probing. */
-import { comPorts, ecam, pciGsiBase, pciWindow, pciWindow2, pciWindow64, pmPorts } from "../memory-map.ts";
+import {
+  comPorts,
+  ecam,
+  generationGsi,
+  generationIdAddress,
+  pciGsiBase,
+  pciWindow,
+  pciWindow2,
+  pciWindow64,
+  pmPorts,
+} from "../memory-map.ts";
 import { s5SleepType } from "../power/index.ts";
 import {
   type Aml,
@@ -17,6 +27,7 @@ import {
   method,
   name,
   not,
+  notify,
   or,
   otherwise,
   pack,
@@ -28,6 +39,7 @@ import {
 } from "./aml.ts";
 import {
   busNumbers,
+  edgeInterrupt,
   ioPorts,
   ioWindow,
   isaIrq,
@@ -52,6 +64,8 @@ export function dsdtBody(options: DsdtOptions): Aml {
       motherboard(options),
       hostBridge(options),
       realTimeClock(),
+      generationId(),
+      genericEvents(),
       ...comPorts.map((com, n) => comPort(n, com.port, com.irq)),
     ),
   );
@@ -79,6 +93,26 @@ const motherboard = ({ ecamBase }: DsdtOptions): Aml =>
 
 const realTimeClock = (): Aml =>
   device("RTC", name("_HID", eisaId("PNP0B00")), name("_CRS", resourceTemplate(ioPorts(0x70, 2), isaIrq(8))));
+
+/** Where the generation ID lies ("Virtual Machine Generation ID", Microsoft, 2012): drivers know the device by its _CID. */
+const generationId = (): Aml =>
+  device(
+    "VGEN",
+    name("_HID", string("MVSR0001")),
+    name("_CID", string("VM_Gen_Counter")),
+    name("_DDN", string("VM_Gen_Counter")),
+    name("ADDR", pack(integer(generationIdAddress), integer(0))),
+  );
+
+/** The Generic Event Device (ACPI 6.5, "Interrupt-signaled ACPI events"): its only event is a new generation ID. */
+const genericEvents = (): Aml =>
+  device(
+    "GED",
+    name("_HID", string("ACPI0013")),
+    name("_UID", integer(0)),
+    name("_CRS", resourceTemplate(edgeInterrupt(generationGsi))),
+    method("_EVT", 1, ifTrue(equal(arg(0), integer(generationGsi)), notify("\\_SB.VGEN", 0x80))),
+  );
 
 const comPort = (n: number, port: number, irq: number): Aml =>
   device(

@@ -14,6 +14,9 @@ export const ioPorts = (base: number, length: number): Uint8Array =>
 /** An edge-triggered, active-high, exclusive ISA interrupt. */
 export const isaIrq = (irq: number): Uint8Array => concat(bytes(0x22), little(1 << irq, 2));
 
+/** An edge-triggered, active-high, exclusive interrupt of the IOAPIC. */
+export const edgeInterrupt = (gsi: number): Uint8Array => concat(bytes(0x89, 6, 0, 0x03, 1), little(gsi, 4));
+
 /** At most 32 bits. */
 export const memory32 = (base: number, length: number): Uint8Array =>
   concat(bytes(0x86, 9, 0, 1), little(base, 4), little(length, 4));

@@ -1,0 +1,1 @@
+export { GenerationId } from "./device.ts";
