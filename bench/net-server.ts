@@ -3,7 +3,6 @@ import { createSocket } from "node:dgram";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 
 const piece = Buffer.alloc(64 * 1024, 0x5a);
-const mib = 2 ** 20;
 
 export interface NetServer {
   readonly port: number;
@@ -33,11 +32,10 @@ function serve(socket: Socket, kind: string, rest: Buffer): void {
   switch (kind) {
     case "o":
       socket.resume();
-      socket.once("end", () => socket.end("!"));
+      socket.once("end", () => socket.end());
       break;
     case "i":
-      if (rest.length >= 4) source(socket, rest.readUInt32LE(0) * mib);
-      else socket.once("data", (more: Buffer) => source(socket, Buffer.concat([rest, more]).readUInt32LE(0) * mib));
+      source(socket);
       break;
     default:
       if (rest.length > 0) socket.write(rest);
@@ -46,14 +44,10 @@ function serve(socket: Socket, kind: string, rest: Buffer): void {
   }
 }
 
-function source(socket: Socket, bytes: number): void {
-  let left = bytes;
+/** Sends until the other end goes. */
+function source(socket: Socket): void {
   const go = (): void => {
-    while (left > 0) {
-      left -= piece.length;
-      if (!socket.write(piece)) return void socket.once("drain", go);
-    }
-    socket.end();
+    while (!socket.destroyed) if (!socket.write(piece)) return void socket.once("drain", go);
   };
   go();
 }

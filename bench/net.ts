@@ -20,14 +20,25 @@ import {
   report,
 } from "./device-bench.ts";
 import { netServer } from "./net-server.ts";
+import { fail } from "./programs.ts";
 
 const usage = `npm run bench:net -- [options]
   --rows NAMES    some of the rows (default all)
+  --seconds S     of each row (default 5), after --warm S of the same that are not counted (default 2)
 ${deviceUsage}`;
 
-const { values } = parseArgs({ options: { ...deviceOptions, rows: { type: "string" } } });
+const { values } = parseArgs({
+  options: {
+    ...deviceOptions,
+    rows: { type: "string" },
+    seconds: { type: "string", default: "5" },
+    warm: { type: "string", default: "2" },
+  },
+});
 
+const badNumber = ["warm", "seconds"].find((name) => !(Number(values[name as "warm" | "seconds"]) >= 0));
 if (values.help) console.log(usage);
+else if (badNumber !== undefined) fail(`--${badNumber} takes a number of seconds`);
 else await inFolder("net", main);
 
 async function main(folder: string): Promise<number> {
@@ -36,7 +47,7 @@ async function main(folder: string): Promise<number> {
   const server = await netServer();
   const script = `ip addr add 10.0.2.15/24 dev eth0
 ip link set eth0 up
-/bench/program ${server.port} ${names.join(" ")}`;
+/bench/program ${server.port} ${values.warm} ${values.seconds} ${names.join(" ")}`;
   const machine = programMachine(folder, values.image, program.path, script);
   const card = ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"];
   const contenders = [
@@ -45,5 +56,5 @@ ip link set eth0 up
   ];
   const outcomes = await interleaved(contenders, names, values);
   server.close();
-  return report("microseconds a MiB, a question or a connection", names, outcomes, values);
+  return report("microseconds a MiB, a question or a connection", names, outcomes, values, ["tcp-out", "tcp-in"]);
 }

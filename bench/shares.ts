@@ -52,7 +52,7 @@ mount -t virtiofs share0 /mnt && /bench/program /mnt`;
     mkdirSync(shared);
     return name === "tcg" ? startDaemon(shared, socket) : undefined;
   });
-  return report("microseconds each", names, outcomes, values, ["hostSeconds"]);
+  return report("microseconds each", names, outcomes, values, [], ["hostSeconds"]);
 }
 
 /** QEMU's server of the folder, for one machine. */

@@ -6,7 +6,10 @@
  *   @end NAME ns=N cpu=N count=N sum=HEX        or        @fail NAME WHY
  *   @done
  *
- *   net PORT ROW...              net --list        prints: NAME GROUP COUNT UNIT
+ *   net PORT WARM SECONDS ROW...        net --list        prints: NAME GROUP COUNT UNIT
+ *
+ * Each row does what it does for WARM seconds, which are not counted, since translators learn first, and then for SECONDS: a busy host
+ * gets fewer units done, not a longer benchmark.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -14,6 +17,7 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,20 +27,19 @@
 
 enum { piece = 128 << 10, mib = 1 << 20, question = 64 };
 
-typedef void work(uint64_t count);
+typedef void work(void);
 static work send_out, take_in, ask_tcp, ask_udp, open_close;
 
 static const struct row {
   const char *name, *group;
   work *run;
-  uint64_t count;
   const char *unit;
 } rows[] = {
-    {"tcp-out", "net", send_out, 2000, "MiB sent"},
-    {"tcp-in", "net", take_in, 2000, "MiB received"},
-    {"tcp-ask", "net", ask_tcp, 40000, "questions of 64 bytes, one after the other"},
-    {"udp-ask", "net", ask_udp, 40000, "the same in datagrams"},
-    {"connect", "net", open_close, 10000, "connections, one after the other"},
+    {"tcp-out", "net", send_out, "MiB sent"},
+    {"tcp-in", "net", take_in, "MiB received"},
+    {"tcp-ask", "net", ask_tcp, "questions of 64 bytes, one after the other"},
+    {"udp-ask", "net", ask_udp, "the same in datagrams"},
+    {"connect", "net", open_close, "connections, one after the other"},
 };
 enum { row_count = sizeof rows / sizeof *rows };
 
@@ -73,76 +76,94 @@ static void get(int from, size_t length) {
   }
 }
 
-/* The server answers by one byte when it has all. */
-static void send_out(uint64_t count) {
-  int to = connected(SOCK_STREAM);
-  put(to, "o", 1);
-  for (uint64_t n = 0; n < count * mib / piece; n++) put(to, bytes, piece);
-  shutdown(to, SHUT_WR);
-  get(to, 1);
-  close(to);
-}
-
-static void take_in(uint64_t count) {
-  int from = connected(SOCK_STREAM);
-  uint32_t wanted = (uint32_t)count;
-  put(from, "i", 1);
-  put(from, &wanted, sizeof wanted);
-  get(from, count * mib);
-  close(from);
-}
-
-static void ask_tcp(uint64_t count) {
-  int with = connected(SOCK_STREAM);
-  put(with, "e", 1);
-  for (uint64_t n = 0; n < count; n++) {
-    put(with, bytes, question);
-    get(with, question);
-  }
-  close(with);
-}
-
-static void ask_udp(uint64_t count) {
-  int with = connected(SOCK_DGRAM);
-  for (uint64_t n = 0; n < count; n++) {
-    put(with, bytes, question);
-    get(with, question);
-  }
-  close(with);
-}
-
-static void open_close(uint64_t count) {
-  for (uint64_t n = 0; n < count; n++) {
-    int with = connected(SOCK_STREAM);
-    put(with, "e.", 2);
-    get(with, 1);
-    close(with);
-  }
-}
-
 static uint64_t now(clockid_t clock) {
   struct timespec time;
   clock_gettime(clock, &time);
   return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
+/* Of the row that runs: when it is warm, and when over; what it has done since it was warm. */
+static const char *name;
+static uint64_t warm_at, over_at, count, started, started_cpu;
+
+/* To be asked after each unit; false when the row is over. */
+static bool more(void) {
+  uint64_t at = now(CLOCK_MONOTONIC);
+  if (started == 0) {
+    if (at < warm_at) return true;
+    printf("@begin %s\n", name);
+    started = at;
+    started_cpu = now(CLOCK_PROCESS_CPUTIME_ID);
+    return true;
+  }
+  count++;
+  if (at < over_at) return true;
+  printf("@end %s ns=%" PRIu64 " cpu=%" PRIu64 " count=%" PRIu64 " sum=0\n", name, at - started,
+         now(CLOCK_PROCESS_CPUTIME_ID) - started_cpu, count);
+  return false;
+}
+
+/* The server takes everything; what is on the way is as much at the start as at the end. */
+static void send_out(void) {
+  int to = connected(SOCK_STREAM);
+  put(to, "o", 1);
+  do {
+    for (int n = 0; n < mib / piece; n++) put(to, bytes, piece);
+  } while (more());
+  close(to);
+}
+
+/* The server sends until we go. */
+static void take_in(void) {
+  int from = connected(SOCK_STREAM);
+  put(from, "i", 1);
+  do get(from, mib);
+  while (more());
+  close(from);
+}
+
+static void ask(int with) {
+  do {
+    put(with, bytes, question);
+    get(with, question);
+  } while (more());
+  close(with);
+}
+
+static void ask_tcp(void) {
+  int with = connected(SOCK_STREAM);
+  put(with, "e", 1);
+  ask(with);
+}
+
+static void ask_udp(void) { ask(connected(SOCK_DGRAM)); }
+
+static void open_close(void) {
+  do {
+    int with = connected(SOCK_STREAM);
+    put(with, "e.", 2);
+    get(with, 1);
+    close(with);
+  } while (more());
+}
+
 int main(int argc, char **argv) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   if (argc == 2 && strcmp(argv[1], "--list") == 0) {
-    for (int n = 0; n < row_count; n++)
-      printf("%s %s %" PRIu64 " %s\n", rows[n].name, rows[n].group, rows[n].count, rows[n].unit);
+    for (int n = 0; n < row_count; n++) printf("%s %s 1 %s\n", rows[n].name, rows[n].group, rows[n].unit);
     return 0;
   }
-  if (argc < 3) return 2;
+  if (argc < 5) return 2;
   port = atoi(argv[1]);
-  for (int n = 2; n < argc; n++) {
+  uint64_t warm = (uint64_t)(atof(argv[2]) * 1e9), counted = (uint64_t)(atof(argv[3]) * 1e9);
+  for (int n = 4; n < argc; n++) {
     for (int k = 0; k < row_count; k++) {
       if (strcmp(argv[n], rows[k].name) != 0) continue;
-      printf("@begin %s\n", rows[k].name);
-      uint64_t started = now(CLOCK_MONOTONIC), cpu = now(CLOCK_PROCESS_CPUTIME_ID);
-      rows[k].run(rows[k].count);
-      printf("@end %s ns=%" PRIu64 " cpu=%" PRIu64 " count=%" PRIu64 " sum=0\n", rows[k].name,
-             now(CLOCK_MONOTONIC) - started, now(CLOCK_PROCESS_CPUTIME_ID) - cpu, rows[k].count);
+      name = rows[k].name;
+      warm_at = now(CLOCK_MONOTONIC) + warm;
+      over_at = warm_at + counted;
+      count = started = 0;
+      rows[k].run();
     }
   }
   puts("@done");

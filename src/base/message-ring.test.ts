@@ -71,3 +71,25 @@ test("what is received is what was sent, across the end of the buffer and of the
     else expect(receiver.receive()).toEqual(waiting.shift());
   }
 });
+
+test("a message that is not taken stays the next one, and its room is taken", () => {
+  const { sender, receiver, woken } = ring(64);
+  const seen: number[][] = [];
+  const look = (taken: boolean) => receiver.receiveInPlace((message) => seen.push([...message]) > 0 && taken);
+  sender.send(bytes(1, 2));
+  sender.send(new Uint8Array(52));
+  expect([sender.send(bytes(3)), look(false), sender.send(bytes(3)), woken.sender]).toEqual([false, false, false, 0]);
+  expect([look(true), look(true), woken.sender, look(true)]).toEqual([true, true, 1, false]);
+  expect(seen).toEqual([[1, 2], [1, 2], [...new Uint8Array(52)]]);
+});
+
+test("a message that lies across the end is seen whole", () => {
+  const { sender, receiver } = ring(64);
+  for (let n = 0; n < 20; n++) {
+    const message = Uint8Array.from({ length: 21 }, (_, i) => n + i);
+    sender.send(message);
+    let seen: number[] = [];
+    receiver.receiveInPlace((each) => (seen = [...each]).length > 0);
+    expect(seen).toEqual([...message]);
+  }
+});

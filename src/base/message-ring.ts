@@ -103,17 +103,44 @@ export class MessageReceiver {
   /** The next message, in memory of its own; undefined when there is none. */
   receive(): Uint8Array<ArrayBuffer> | undefined {
     if (this.isEmpty) return undefined;
+    const { start, length } = this.#next();
+    const message = this.#copy(start, length);
+    this.#taken(length);
+    return message;
+  }
+
+  /**
+   * Shows the next message, where it lies in the ring if it lies there in one piece: the view is good during the call only. It stays
+   * the next one unless `take` gives true. False when there is none, or it was not taken.
+   */
+  receiveInPlace(take: (message: Uint8Array) => boolean): boolean {
+    if (this.isEmpty) return false;
+    const { start, length } = this.#next();
+    const whole = start + length <= this.#data.length;
+    if (!take(whole ? this.#data.subarray(start, start + length) : this.#copy(start, length))) return false;
+    this.#taken(length);
+    return true;
+  }
+
+  #next(): { readonly start: number; readonly length: number } {
     const before = Atomics.load(this.#counts, readIndex);
     const length = this.#lengths[(before & (this.#data.length - 1)) >> 2] as number;
+    return { start: (before + lengthBytes) & (this.#data.length - 1), length };
+  }
+
+  #copy(start: number, length: number): Uint8Array<ArrayBuffer> {
     const message = new Uint8Array(length);
-    const start = (before + lengthBytes) & (this.#data.length - 1);
     const first = Math.min(length, this.#data.length - start);
     message.set(this.#data.subarray(start, start + first));
     if (first < length) message.set(this.#data.subarray(0, length - first), first);
-    const after = (before + taken(length)) | 0;
+    return message;
+  }
+
+  /** The next message is over: its room is the sender's again. */
+  #taken(length: number): void {
+    const after = (Atomics.load(this.#counts, readIndex) + taken(length)) | 0;
     Atomics.store(this.#counts, readIndex, after);
     const used = (Atomics.load(this.#counts, writtenIndex) - after) >>> 0;
     if (used <= this.#data.length / 2 && Atomics.exchange(this.#counts, wantsRoomIndex, 0) !== 0) this.#wake();
-    return message;
   }
 }

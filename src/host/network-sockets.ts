@@ -20,8 +20,8 @@ import {
 
 /** Cards come and go; asking costs a walk through all of them. */
 const interfacesMs = 5000;
-/** Of one piece at most. */
-const readBytes = 64 * 1024;
+/** Of one piece at most: whole frames of the longest that the guest takes (44 segments), so that no short one is between them. */
+const readBytes = 4 * 44 * 1460;
 /** At the end what was written has this long to leave, and then the far end this long to close in order. */
 const flushMs = 2000;
 const closeMs = 100;

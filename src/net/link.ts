@@ -22,8 +22,8 @@ export interface LinkAbilities {
 
 export interface Link {
   readonly abilities: LinkAbilities;
-  /** Sends a frame to the guest, copying it. False, and nothing sent, while the link is full. */
-  send(frame: Uint8Array, offload: Offload): boolean;
+  /** Sends a frame to the guest, of these pieces, copying them. False, and nothing sent, while the link is full. */
+  send(offload: Offload, ...pieces: readonly Uint8Array[]): boolean;
 }
 
 /** What an IP packet on the link may have: Ethernet's. */

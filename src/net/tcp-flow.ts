@@ -8,7 +8,7 @@ import type { ConnectFailure, HostStream, HostStreamUser } from "./host-sockets.
 import type { TcpEnd, TcpEndpoint, TcpUser } from "./tcp/endpoint.ts";
 import type { TcpHeader } from "./tcp/segment.ts";
 
-export const bufferBytes = 256 * 1024;
+export const bufferBytes = 1024 * 1024;
 /** What a flow has when memory is short. */
 const shareBytes = 16 * 1024;
 
@@ -208,7 +208,7 @@ export class TcpFlow {
     if (!this.#paused && held >= allowance / 2) {
       this.#paused = true;
       this.#stream?.pause();
-    } else if (this.#paused && held <= Math.min(allowance / 4, shareBytes * 4)) {
+    } else if (this.#paused && held <= allowance / 4) {
       this.#paused = false;
       this.#stream?.resume();
     }

@@ -96,8 +96,8 @@ export class UserNetwork {
       get abilities() {
         return host.link.abilities;
       },
-      send: (frame, offload) => {
-        const sent = host.link.send(frame, offload);
+      send: (offload, ...pieces) => {
+        const sent = host.link.send(offload, ...pieces);
         if (sent) this.counts.framesOut++;
         return sent;
       },
@@ -238,7 +238,7 @@ export class UserNetwork {
     // A probe for one's own address (RFC 5227) has no sender; it gets no answer, because nobody else has it.
     if (arp.operation !== arpOperation.request || !ours) return true;
     const to = { mac: arp.senderMac, address: arp.sender };
-    this.#link.send(arpFrame(arpOperation.reply, { mac: gatewayMac, address: arp.target }, to), noOffload);
+    this.#link.send(noOffload, arpFrame(arpOperation.reply, { mac: gatewayMac, address: arp.target }, to));
     return true;
   }
 

@@ -39,6 +39,11 @@ export interface IoLine {
   send(...parts: readonly Uint8Array[]): boolean;
   /** Set by the device. Each message is its own to keep. */
   onMessage: (message: Uint8Array<ArrayBuffer>) => void;
+  /**
+   * Set in place of `onMessage` by a device that is done with a message at once: it lies on the line, for the call only, and the call
+   * leaves the line alone. False: it could not be taken, the line pauses, and `resume` hands it out again.
+   */
+  onMessageInPlace?: (message: Uint8Array) => boolean;
   onRoom: () => void;
   /** No more messages for now: they wait on the line, and then at the service. */
   pause(): void;
@@ -82,6 +87,7 @@ export interface LineWaking {
 export class MachineLine implements IoLine {
   readonly start: IoLineStart;
   onMessage: (message: Uint8Array<ArrayBuffer>) => void = () => {};
+  onMessageInPlace?: (message: Uint8Array) => boolean;
   onRoom: () => void = () => {};
   readonly #sender: MessageSender;
   readonly #receiver: MessageReceiver;
@@ -166,12 +172,29 @@ export class MachineLine implements IoLine {
 
   #handOut(): void {
     for (let n = 0; n < messagesInTurn && !this.#paused && this.#failure === undefined; n++) {
-      const frame = this.#receiver.receive();
-      if (frame === undefined) break;
-      const message = frame.subarray(1);
-      if (frame[0] === frameKind.failed) this.#failure = new IoError(new TextDecoder().decode(message));
-      else if (frame[0] === frameKind.opened) this.#greeting = message;
-      else this.onMessage(message);
+      if (!this.#handOutNext()) break;
     }
+  }
+
+  /** False where there is none, or none that the device can take. */
+  #handOutNext(): boolean {
+    const inPlace = this.onMessageInPlace;
+    if (inPlace === undefined) {
+      const frame = this.#receiver.receive();
+      if (frame !== undefined && !this.#isNews(frame)) this.onMessage(frame.subarray(1));
+      return frame !== undefined;
+    }
+    return this.#receiver.receiveInPlace((frame) => {
+      if (this.#isNews(frame) || inPlace(frame.subarray(1))) return true;
+      this.#paused = true;
+      return false;
+    });
+  }
+
+  /** Whether it is of the service itself, and noted. */
+  #isNews(frame: Uint8Array): boolean {
+    if (frame[0] === frameKind.failed) this.#failure = new IoError(new TextDecoder().decode(frame.slice(1)));
+    else if (frame[0] === frameKind.opened) this.#greeting = frame.slice(1);
+    return frame[0] !== frameKind.data;
   }
 }

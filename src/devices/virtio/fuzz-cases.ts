@@ -39,11 +39,17 @@ export const fuzzedDevices: Readonly<Record<string, MakeFuzzed>> = {
       const head = frameHead(random(4), { partialChecksum: random(2) === 0, segmentBytes: random(2000) });
       return Uint8Array.from([...head, ...new Uint8Array(14 + random(1500))]);
     };
+    let next = frame();
+    const deliver = (): void => {
+      if (line.onMessageInPlace?.(next)) next = frame();
+      else line.pause();
+    };
+    line.onResume = deliver;
     return {
       device,
       hostEvent: () => {
         line.answer(() => undefined);
-        if (!line.paused) line.onMessage(Uint8Array.from(frame()));
+        if (!line.paused) deliver();
       },
     };
   },
@@ -100,6 +106,7 @@ class FuzzLine implements IoLine {
   readonly #sent: Uint8Array[] = [];
   paused = false;
   onMessage: (message: Uint8Array<ArrayBuffer>) => void = () => {};
+  onMessageInPlace?: (message: Uint8Array) => boolean;
   onRoom: () => void = () => {};
   /** What the host does when it is waited for. */
   onResume: () => void = () => {};

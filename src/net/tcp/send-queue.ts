@@ -1,12 +1,14 @@
 /**
  * Bytes on their way to the peer: those that it has not acknowledged, then those not yet sent.
  *
- * A small ring; a large one while there is more than fits, which is given back when the queue is empty. So an idle connection
- * costs little, and a busy one does not grow and shrink: large rings are kept for the next that wants one.
+ * A small ring; a larger one while there is more than fits, which is given back when the queue is empty. So a connection costs about
+ * what it holds, and one that is often busy does not allot memory each time: larger rings are kept for the next that wants one.
  * Law: never more than `limit` bytes.
  */
 
 const smallBytes = 8 * 1024;
+/** Each ring is so many times as long as the next smaller one. */
+const growth = 8;
 /** Given back, by size. */
 const spares = new Map<number, Uint8Array[]>();
 const mostSpares = 16;
@@ -41,11 +43,20 @@ export class SendQueue {
 
   /** Copies `[offset, offset + length)`, counted from the first byte, to `target` at `at`. Requires: it is there. */
   copy(offset: number, length: number, target: Uint8Array, at: number): void {
-    if (length === 0) return;
+    let next = at;
+    for (const view of this.views(offset, length)) {
+      target.set(view, next);
+      next += view.length;
+    }
+  }
+
+  /** The same as it lies here, in up to two pieces: good until the queue changes. */
+  views(offset: number, length: number): readonly Uint8Array[] {
+    if (length === 0) return [];
     const start = (this.#head + offset) & (this.#data.length - 1);
     const first = Math.min(length, this.#data.length - start);
-    target.set(this.#data.subarray(start, start + first), at);
-    if (first < length) target.set(this.#data.subarray(0, length - first), at + first);
+    const view = this.#data.subarray(start, start + first);
+    return first === length ? [view] : [view, this.#data.subarray(0, length - first)];
   }
 
   /** Forgets the first `count` bytes. Requires: there are as many. */
@@ -65,8 +76,11 @@ export class SendQueue {
 
   #reserve(wanted: number): void {
     if (wanted <= this.#data.length) return;
-    const grown = wanted <= smallBytes ? new Uint8Array(smallBytes) : takeRing(this.limit);
+    let size = smallBytes;
+    while (size < wanted) size = Math.min(this.limit, size * growth);
+    const grown = size === smallBytes ? new Uint8Array(size) : takeRing(size);
     this.copy(0, this.#length, grown, 0);
+    if (this.#data.length > smallBytes) giveBack(this.#data);
     this.#data = grown;
     this.#head = 0;
   }

@@ -8,6 +8,7 @@ import { TcpEndpoint } from "../tcp/endpoint.ts";
 import { parseTcp, printSegment, type TcpSegment, tcpFlag, writeTcpHeader } from "../tcp/segment.ts";
 import { buildUdp, type Datagram, parseUdp } from "../udp.ts";
 import { UserNetwork, userNetwork } from "../user-network.ts";
+import { joined } from "./bytes.ts";
 import { Dial, seeded } from "./dial.ts";
 import { at, FakeSockets } from "./fake-sockets.ts";
 import { TestUser } from "./tcp-pair.ts";
@@ -50,9 +51,9 @@ export class TestGuest implements Link {
 
   // The link.
 
-  send(frame: Uint8Array, offload: Offload): boolean {
+  send(offload: Offload, ...pieces: readonly Uint8Array[]): boolean {
     if (this.inbox.length >= this.#linkFrames) return false;
-    this.inbox.push({ frame: frame.slice(), offload });
+    this.inbox.push({ frame: joined(pieces), offload });
     return true;
   }
 

@@ -62,9 +62,7 @@ export class Net implements VirtioDevice<NetState> {
   readonly #scratch = new Uint8Array(headerBytes + maxFrameBytes);
   #driver: VirtioDriver | undefined;
   #mergeable = false;
-  /** A frame to the guest for which there was no room. */
-  #waiting: Uint8Array | undefined;
-  /** Room that has been taken for it, not enough yet. */
+  /** Room that has been taken for the line's next frame, not enough yet. */
   #room: Chain[] = [];
   /** A frame of the guest's that did not fit on the line. */
   #unsent: { readonly chain: Chain; readonly length: number } | undefined;
@@ -80,7 +78,7 @@ export class Net implements VirtioDevice<NetState> {
     this.#quietEnds = clock.alarm(() => this.#tellSent());
     this.#config.set(mac, 0);
     this.#config[statusAt] = linkUp;
-    line.onMessage = (message) => this.#receive(message);
+    line.onMessageInPlace = (message) => this.#receive(message);
     line.onRoom = () => this.#sendMore();
   }
 
@@ -107,14 +105,13 @@ export class Net implements VirtioDevice<NetState> {
 
   kick(index: number): void {
     if (index === queue.transmit) this.#sendMore();
-    else if (index === queue.receive) this.#deliverWaiting();
+    else if (index === queue.receive) this.#line.resume();
   }
 
   stop(): void {
     if (this.#driver !== undefined) this.#tell(stopMessage());
     this.#driver = undefined;
     this.#state.era = (this.#state.era + 1) & 0xff;
-    this.#waiting = undefined;
     this.#room = [];
     this.#unsent = undefined;
     this.#state.recent.fill(0);
@@ -188,24 +185,13 @@ export class Net implements VirtioDevice<NetState> {
 
   // To the guest.
 
-  #receive(message: Uint8Array): void {
-    if (this.#driver === undefined || message[0] !== this.#state.era) return;
-    this.#waiting = message;
-    this.#deliverWaiting();
-  }
-
-  #deliverWaiting(): void {
+  /** False while the guest has no room for it. */
+  #receive(message: Uint8Array): boolean {
     const receive = this.#driver?.queues[queue.receive];
-    if (receive === undefined) return;
-    if (this.#waiting !== undefined) {
-      if (!this.#deliver(receive, this.#waiting)) {
-        this.#line.pause();
-        return;
-      }
-      this.#waiting = undefined;
-      receive.flush();
-    }
-    this.#line.resume();
+    if (receive === undefined || message[0] !== this.#state.era) return true;
+    if (!this.#deliver(receive, message)) return false;
+    receive.flush();
+    return true;
   }
 
   /** False when there is not room enough yet. */

@@ -17,6 +17,7 @@ class FakeLine implements IoLine {
   paused = false;
   room = Number.POSITIVE_INFINITY;
   onMessage: (message: Uint8Array<ArrayBuffer>) => void = () => {};
+  onMessageInPlace: (message: Uint8Array) => boolean = () => true;
   onRoom: () => void = () => {};
 
   send(...parts: readonly Uint8Array[]): boolean {
@@ -32,7 +33,10 @@ class FakeLine implements IoLine {
   borrow(): undefined {}
   resume(): void {
     this.paused = false;
-    while (!this.paused && this.waiting.length > 0) this.onMessage(this.waiting.shift() as Uint8Array<ArrayBuffer>);
+    while (!this.paused && this.waiting.length > 0) {
+      this.paused = !this.onMessageInPlace(this.waiting[0] as Uint8Array);
+      if (!this.paused) this.waiting.shift();
+    }
   }
   /** A frame for the guest. */
   frame(bytes: Uint8Array, { era = 0, segmentBytes = 0, partialChecksum = false } = {}): void {

@@ -1,5 +1,5 @@
 /** The network's end of the line: a user-mode network (#net) on an I/O thread, whose link is the device. */
-import { type HostSockets, type Link, type LinkAbilities, type NetClock, UserNetwork } from "#net";
+import { type HostSockets, type Link, type LinkAbilities, type NetClock, type Offload, UserNetwork } from "#net";
 import { cardAddress, type NetworkOptions } from "#net/rules";
 import type { OpenService, ServicePort } from "../../io/index.ts";
 import { headerBytes, readHeader } from "./header.ts";
@@ -89,13 +89,13 @@ class LineLink implements Link {
     this.#started = undefined;
   }
 
-  send(frame: Uint8Array, offload: Parameters<Link["send"]>[1]): boolean {
+  send(offload: Offload, ...pieces: readonly Uint8Array[]): boolean {
     if (this.#started === undefined) return false;
     if (this.#port.congested) {
       this.#waitForRoom();
       return false;
     }
-    this.#port.send(frameHead(this.#started.era, offload), frame);
+    this.#port.send(frameHead(this.#started.era, offload), ...pieces);
     return true;
   }
 
