@@ -8,15 +8,18 @@ import { assert } from "#base";
 import { gpr, targetSlots } from "#vcpu";
 import { formatUnits, Op, opRows } from "./ops.ts";
 
-export type KnownFlags = "" | "sub" | "logic";
+/** What may be known of the operation that last set the flags, as in the names of conditions: enough to choose a cheaper one. */
+export const knownFlagsNames = ["", "sub", "logic"] as const;
+const [anything, subtraction, logic] = [0, 1, 2];
+const unchanged = -1;
 
-/** For each operation that writes flags, what it leaves known; undefined for the others. A helper may write flags. */
-const knownAfter: readonly (KnownFlags | undefined)[] = opRows.map((row) => {
-  if (row.name === "call") return "";
-  if (!row.writesFlags) return undefined;
-  if (/^(sub\d+i?f|cmp\d+i?|neg\d+f)$/.test(row.name)) return "sub";
-  if (/^((and|or|xor)\d+i?f|test\d+i?)$/.test(row.name)) return "logic";
-  return "";
+/** For each operation, what is known of the flags after it. A helper may write flags. */
+const knownAfter = Int8Array.from(opRows, (row) => {
+  if (row.name === "call") return anything;
+  if (!row.writesFlags) return unchanged;
+  if (/^(sub\d+i?f|cmp\d+i?|neg\d+f)$/.test(row.name)) return subtraction;
+  if (/^((and|or|xor)\d+i?f|test\d+i?)$/.test(row.name)) return logic;
+  return anything;
 });
 
 const capacityBytes = 64 * 1024;
@@ -33,7 +36,8 @@ export class IrBuilder {
   length = 0;
   #position = 0;
   #count = 0;
-  #known: KnownFlags = "";
+  /** Index into `knownFlagsNames`: what is known here. */
+  knownFlags = anything;
   #stack = 0;
 
   reset(): void {
@@ -41,12 +45,7 @@ export class IrBuilder {
     this.length = 0;
     this.#position = 0;
     this.#count = 0;
-    this.#known = "";
-  }
-
-  /** What is known here of the operation that last set the flags: enough to choose a cheaper condition. */
-  knownFlags(): KnownFlags {
-    return this.#known;
+    this.knownFlags = anything;
   }
 
   /** Bytes still free: one instruction never needs more than 2 KiB. */
@@ -154,7 +153,7 @@ export class IrBuilder {
     const word = this.length >> 2;
     this.starts[this.opCount++] = this.length;
     const known = knownAfter[op];
-    if (known !== undefined) this.#known = known;
+    if (known !== unchanged) this.knownFlags = known;
     this.#words[word] = op | (d << 16);
     this.#words[word + 1] = a | (b << 16);
     return word;

@@ -1,4 +1,4 @@
-export { IrBuilder, type KnownFlags, opBytes } from "./builder.ts";
+export { IrBuilder, knownFlagsNames, opBytes } from "./builder.ts";
 export { arithmeticFlags, FlagsClass, flagsKind, type SizeLog2 } from "./flags.ts";
 export {
   type FieldType,

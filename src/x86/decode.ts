@@ -32,7 +32,6 @@ import {
   TAKES_66,
 } from "./decode-maps.ts";
 import { type Instruction, ripBase } from "./instruction.ts";
-import { rows } from "./instructions/index.ts";
 
 /** How a decode ends. */
 export const DECODED = 0;
@@ -45,8 +44,6 @@ export const TOO_LONG = 3;
 export type DecodeResult = typeof DECODED | typeof TRUNCATED | typeof UNDEFINED | typeof TOO_LONG;
 
 export const maxInstructionLength = 15;
-
-const nothingRow = rows[0] as (typeof rows)[number];
 
 /** Prefix bytes: 1..6 a segment plus one, then the rest. */
 const OPERAND_SIZE = 7;
@@ -72,8 +69,9 @@ export function decode(
   codeSize: 64 | 32 | 16,
   out: Instruction,
 ): DecodeResult {
-  const limit = Math.min(offset + maxInstructionLength, end);
-  const short = offset + maxInstructionLength <= end ? TOO_LONG : TRUNCATED;
+  const isLimited = offset + maxInstructionLength > end;
+  const limit = isLimited ? end : offset + maxInstructionLength;
+  const short = isLimited ? TRUNCATED : TOO_LONG;
   let at = offset;
   let has66 = 0;
   let has67 = false;
@@ -81,7 +79,7 @@ export function decode(
   let rex = 0;
   let byte = 0;
 
-  out.row = nothingRow;
+  out.id = 0;
   out.mode = codeSize;
   out.lock = false;
   out.segment = DS;
@@ -152,7 +150,7 @@ export function decode(
   }
   if (id === 0) return stop(out, at - offset, UNDEFINED);
   const bits = rowBits[id] as number;
-  out.row = rows[id] as (typeof rows)[number];
+  out.id = id;
 
   const mode = codeSize === 64 ? 0 : codeSize === 32 ? 4 : 8;
   const says66 = (bits & TAKES_66) !== 0 ? 0 : has66;

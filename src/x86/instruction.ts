@@ -4,15 +4,15 @@
  * One object is overwritten by each `decode()`; whoever keeps an instruction copies what it needs. All fields are small
  * integers (int32), so that a decode allocates nothing.
  */
+import { rows } from "./instructions/index.ts";
 import type { InstructionRow } from "./row.ts";
-import { nothing } from "./row-nothing.ts";
 
 /** `Instruction.base` of RIP-relative addressing: displacement counts from the next instruction. */
 export const ripBase = 16;
 
 export class Instruction {
-  /** The form. `nothing` where no form was found; a named form of an absent feature also gives `undefined`. */
-  row: InstructionRow = nothing;
+  /** Of the form's row. 0 where no form was found; a named form of an absent feature also gives `undefined`. */
+  id = 0;
   /** Bytes, 1..15. After a failed decode: bytes looked at. */
   length = 0;
 
@@ -61,6 +61,11 @@ export class Instruction {
   immHigh = 0;
   /** ENTER's nesting level, or a far pointer's selector. */
   imm2 = 0;
+
+  /** The form, as the manual has it; row 0 is `nothing`. */
+  get row(): InstructionRow {
+    return rows[this.id];
+  }
 }
 
 /** A byte register: number 0..15 in the low four bits, 0x10 set where its bits 15:8 are meant (AH CH DH BH). */

@@ -53,7 +53,7 @@ export class BlockLifter {
     let at = offset;
     let count = 0;
     let seen = 0;
-    const most = Math.min(limit, maxInstructions);
+    const most = limit < maxInstructions ? limit | 0 : maxInstructions;
     while (count < most && !l.ended && this.ir.room > roomForAnInstruction) {
       const decoded = decode(code, at, end, size, i);
       if (decoded === TRUNCATED) {
@@ -63,7 +63,7 @@ export class BlockLifter {
       l.beginInstruction(at - offset, count);
       at += i.length;
       count++;
-      const rule = decoded === DECODED ? ruleOfRow[i.row.id] : undefined;
+      const rule = decoded === DECODED ? ruleOfRow[i.id] : undefined;
       if (rule !== undefined) rule(l, i);
       else {
         if (decoded === DECODED) this.#onMissing(i.row.mnemonic, i.row.code);

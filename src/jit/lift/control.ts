@@ -65,7 +65,7 @@ function targetOperand(l: Lifter): number {
 }
 
 const jmp: Rule = (l) => {
-  if (l.shape(0).place === "relative") jumpRelative(l);
+  if (l.place(0) === "relative") jumpRelative(l);
   else l.jumpTo(indirectTarget(l, false));
 };
 
@@ -75,7 +75,7 @@ function pushReturnAddress(l: Lifter): void {
 }
 
 const call: Rule = (l) => {
-  if (l.shape(0).place === "relative") {
+  if (l.place(0) === "relative") {
     pushReturnAddress(l);
     jumpRelative(l);
     return;

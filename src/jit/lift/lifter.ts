@@ -8,9 +8,25 @@
  * this instruction read with `readModify` does not leave.
  */
 import { assert } from "#base";
-import { Helper, type IrBuilder, type KnownFlags, Op, type OpName, opRows } from "#ir";
+import { Helper, type IrBuilder, knownFlagsNames, Op, type OpName, opRows } from "#ir";
 import { at, gpr, Mode, temp, vtemp } from "#vcpu";
-import { byteRegister, type Instruction, OPERANDS, type OperandShape, ripBase, rows } from "#x86";
+import { byteRegister, type Instruction, OPERANDS, type OperandPlace, ripBase, rows } from "#x86";
+import {
+  fixedRegister,
+  inOpcode,
+  inReg,
+  inRm,
+  inRow,
+  isImmediate,
+  isOne,
+  maybeMemory,
+  operandStride,
+  operandTable,
+  placeOf,
+  registerMask,
+  sizeOf,
+  sizesOf,
+} from "./operand-table.ts";
 
 export type Rule = (l: Lifter, i: Instruction) => void;
 
@@ -46,39 +62,15 @@ const accessBytes = Uint8Array.from(opRows, ({ name, d }) => {
 
 const isInt32 = (n: number): boolean => n === (n | 0);
 
-/** An operand's shape with every property there, so that the engine finds them all at one place. */
-class Operand {
-  readonly place: OperandShape["place"];
-  readonly size: OperandShape["size"];
-  readonly register: number;
-  /** 0: as `size` says, in memory too. */
-  readonly memorySize: number;
-  readonly maybeMemory: boolean;
-  readonly immediate: boolean;
-
-  constructor({ place, size, register, memorySize }: OperandShape) {
-    this.place = place;
-    this.size = size;
-    this.register = register ?? 0;
-    this.memorySize = memorySize ?? 0;
-    this.maybeMemory = memoryPlaces.has(place);
-    this.immediate = place === "immediate" || place === "one";
-  }
-}
-const memoryPlaces: ReadonlySet<string> = new Set(["rm", "memory", "moffs", "xmm-rm", "mmx-rm"]);
-
-/** Of the rows, by id. */
-const operandsOfRow: readonly (readonly Operand[])[] = rows.map((row) =>
-  row.operands.map((kind) => new Operand(OPERANDS[kind])),
+const hasMoffs = Uint8Array.from(rows, ({ operands }) =>
+  operands.some((kind) => OPERANDS[kind].place === "moffs") ? 1 : 0,
 );
-const hasMoffs = Uint8Array.from(operandsOfRow, (operands) => (operands.some((o) => o.place === "moffs") ? 1 : 0));
 
 /** The operations for each condition code, by what is known of the flags. */
-function byCondition(family: "jcc" | "cond"): Record<KnownFlags, readonly number[]> {
-  const ops = (known: KnownFlags): number[] =>
-    Array.from({ length: 16 }, (_, cc) => Op[`${family}${known}${cc}` as OpName]);
-  return { "": ops(""), sub: ops("sub"), logic: ops("logic") };
-}
+const byCondition = (family: "jcc" | "cond"): Int32Array =>
+  Int32Array.from({ length: 16 * knownFlagsNames.length }, (_, n) => {
+    return Op[`${family}${knownFlagsNames[n >> 4]}${n & 15}` as OpName];
+  });
 const jumpIf = byCondition("jcc");
 const conditionOf = byCondition("cond");
 
@@ -95,6 +87,9 @@ export class Lifter {
   /** Set by the rule that ended the block. */
   ended = false;
 
+  /** Where the instruction's operands are in the table, and what decides their sizes. */
+  #operands = 0;
+  #sizes = 0;
   #temps = 0;
   #vtemps = 0;
   // The memory operand, once resolved.
@@ -128,6 +123,8 @@ export class Lifter {
     this.position = position;
     this.next = position + this.i.length;
     this.count = count;
+    this.#operands = this.i.id * operandStride;
+    this.#sizes = sizesOf(this.i.operandSize, this.long);
     this.#temps = 0;
     this.#vtemps = 0;
     this.#resolved = false;
@@ -155,33 +152,20 @@ export class Lifter {
 
   // Operands by their place in the row.
 
-  shape(n: number): Operand {
-    return operandsOfRow[this.i.row.id][n];
+  place(n: number): OperandPlace {
+    return placeOf(operandTable[this.#operands + n]);
   }
 
   /** Bytes of operand n. For register-or-memory operands of two sizes: the one that applies. */
   size(n: number): number {
-    const shape = this.shape(n);
-    if (shape.memorySize !== 0 && this.i.hasMemory) return shape.memorySize;
-    switch (shape.size) {
-      case "v":
-        return this.i.operandSize;
-      case "z":
-        return Math.min(this.i.operandSize, 4);
-      case "y":
-        return this.i.operandSize === 8 ? 8 : 4;
-      case "a":
-        return this.long ? 8 : 4;
-      default:
-        return shape.size;
-    }
+    return sizeOf(operandTable[this.#operands + n], this.i.hasMemory, this.#sizes);
   }
 
   isImmediate(n: number): boolean {
-    return this.shape(n).immediate;
+    return (operandTable[this.#operands + n] & isImmediate) !== 0;
   }
   isMemory(n: number): boolean {
-    return this.i.hasMemory && this.shape(n).maybeMemory;
+    return this.i.hasMemory && (operandTable[this.#operands + n] & maybeMemory) !== 0;
   }
 
   /** The field of general register `number` as an operand of `size` bytes: AH and its like are one byte further. */
@@ -193,21 +177,24 @@ export class Lifter {
 
   /** The field of operand n, which is a general register. */
   registerOf(n: number): number {
-    const shape = this.shape(n);
-    const size = this.size(n);
-    switch (shape.place) {
-      case "rm":
-      case "rm-register":
-        return this.register(this.i.rm, size);
-      case "reg":
-        return this.register(this.i.reg, size);
-      case "opcode-register":
-        return this.register(this.i.opcodeReg, size);
-      case "fixed":
-        return gpr(shape.register);
+    const bits = operandTable[this.#operands + n];
+    switch (bits & registerMask) {
+      case inRm:
+        return this.register(this.i.rm, this.size(n));
+      case inReg:
+        return this.register(this.i.reg, this.size(n));
+      case inOpcode:
+        return this.register(this.i.opcodeReg, this.size(n));
+      case inRow:
+        return gpr(fixedRegister(bits));
       default:
         throw new Error(`operand ${n} of ${this.i.row.mnemonic} is no general register`);
     }
+  }
+
+  /** The register that the row names for operand n. */
+  fixedRegister(n: number): number {
+    return fixedRegister(operandTable[this.#operands + n]);
   }
 
   /** The field that holds operand n's value; memory is loaded, an immediate becomes a constant. */
@@ -216,7 +203,7 @@ export class Lifter {
     if (this.isImmediate(n)) return this.constant(this.immediateLow(n), this.immediateHigh(n));
     if (!this.isMemory(n)) return this.registerOf(n);
     const t = this.temp();
-    this.load(sized("ld8", size), t);
+    this.load(Op.ld8 + 2 * log2(size), t);
     return t;
   }
 
@@ -224,7 +211,7 @@ export class Lifter {
   readModify(n: number): number {
     if (!this.isMemory(n)) return this.registerOf(n);
     const t = this.temp();
-    this.load(sized("ldm8", this.size(n)), t);
+    this.load(Op.ldm8 + 2 * log2(this.size(n)), t);
     return t;
   }
 
@@ -236,16 +223,16 @@ export class Lifter {
   /** Writes `field` to operand n. Nothing happens where the operand is that register already. */
   write(n: number, field: number): void {
     const size = this.size(n);
-    if (this.isMemory(n)) return this.store(sized("st8", size), field);
+    if (this.isMemory(n)) return this.store(Op.st8 + 2 * log2(size), field);
     const register = this.registerOf(n);
-    if (register !== field) this.ir.rrr(sized("mov8", size), register, field);
+    if (register !== field) this.ir.rrr(Op.mov8 + log2(size), register, field);
   }
 
   immediateLow(n: number): number {
-    return this.shape(n).place === "one" ? 1 : this.i.immLow;
+    return (operandTable[this.#operands + n] & isOne) !== 0 ? 1 : this.i.immLow;
   }
   immediateHigh(n: number): number {
-    return this.shape(n).place === "one" ? 0 : this.i.immHigh;
+    return (operandTable[this.#operands + n] & isOne) !== 0 ? 0 : this.i.immHigh;
   }
 
   constant(low: number, high = low >> 31): number {
@@ -409,7 +396,7 @@ export class Lifter {
   /** Jumps to `target` where condition cc holds, else goes on. */
   branch(cc: number, target: number): void {
     this.ended = true;
-    this.ir.branch(jumpIf[this.ir.knownFlags()][cc], target, this.next);
+    this.ir.branch(jumpIf[this.ir.knownFlags * 16 + cc], target, this.next);
   }
   /** Jumps to `target` where the i8 `field` is not zero. */
   branchIfNonzero(field: number, target: number): void {
@@ -439,7 +426,7 @@ export class Lifter {
 
   /** d = condition cc, 0 or 1. */
   condition(cc: number, d: number): void {
-    this.ir.rrr(conditionOf[this.ir.knownFlags()][cc], d, 0);
+    this.ir.rrr(conditionOf[this.ir.knownFlags * 16 + cc], d, 0);
   }
   /** Field with the address of the next instruction. */
   nextRip(): number {
@@ -501,7 +488,7 @@ export class Lifter {
     }
   }
   shapeIsMoffs(): boolean {
-    return this.i.addressSize === 8 && hasMoffs[this.i.row.id] !== 0;
+    return this.i.addressSize === 8 && hasMoffs[this.i.id] !== 0;
   }
   #sixteenBit(d: number): void {
     const i = this.i;
@@ -536,13 +523,5 @@ export class Lifter {
   }
 }
 
-/** log2 of an operand's bytes: from a family's 8-bit member to the one of that size. */
-export const log2 = (size: number): number => (size === 8 ? 3 : size >> 1);
-
-/** The member of an op family for operands of `size` bytes: `first` names its 8-bit member. */
-export function sized(first: OpName, size: number): number {
-  const step = size === 1 ? 0 : size === 2 ? 1 : size === 4 ? 2 : 3;
-  // A load or store is followed by its indexed form.
-  return Op[first] + step * (pairs.has(first) ? 2 : 1);
-}
-const pairs: ReadonlySet<string> = new Set(["ld8", "ldm8", "st8"]);
+/** log2 of an operand's bytes: from a family's 8-bit member to the one of that size. (A load or store is followed by its indexed form.) */
+export const log2 = (size: number): number => (size >> 1) - (size >> 3);

@@ -1,7 +1,7 @@
 /** Moves between XMM registers, general registers and memory, and of elements within a vector. */
 import { Op } from "#ir";
 import { at, xmm } from "#vcpu";
-import { type Lifter, type Rule, sized } from "./lifter.ts";
+import { type Lifter, log2, type Rule } from "./lifter.ts";
 import { requireSse } from "./system.ts";
 import { clearUpper, immediate, readLow, readScalar, readVector, xmmOf, zeros } from "./vector-operands.ts";
 
@@ -41,7 +41,7 @@ const movq = sse((l) => {
 
 /** MOVD and MOVQ between a general register or memory and an XMM register. */
 export const movdXmm = sse((l) => {
-  if (l.shape(0).place === "xmm-reg") {
+  if (l.place(0) === "xmm-reg") {
     const d = xmmOf(l, 0);
     const wide = l.size(1) === 8;
     if (l.isMemory(1)) return l.load(wide ? Op.ldz64_128 : Op.ldz32_128, d);
@@ -142,7 +142,7 @@ export const palignrXmm = sse((l) => {
 /** PINSRB, PINSRW, PINSRD and PINSRQ: a lane of `size` bytes from a general register or memory. */
 function insert(l: Lifter, size: number): void {
   const source = l.isMemory(1) ? l.temp() : l.registerOf(1);
-  if (l.isMemory(1)) l.load(sized("ld8", size), source);
+  if (l.isMemory(1)) l.load(Op.ld8 + 2 * log2(size), source);
   const lane = xmmOf(l, 0) + size * (immediate(l) & (16 / size - 1));
   l.ir.rrr(size === 1 ? Op.mov8 : size === 2 ? Op.mov16 : size === 4 ? Op.movw32 : Op.mov64, lane, source);
 }

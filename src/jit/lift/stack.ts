@@ -53,7 +53,7 @@ const pushOperand: Rule = (l, i) => push(l, l.read(0), i.operandSize);
 /** The selector is zero-extended, as AMD's processors do also for 32 bits. */
 const pushSegment: Rule = (l, i) => {
   const t = l.temp();
-  l.ir.rrr(Op.mov32, t, at.SEG_SELECTOR + 4 * l.shape(0).register);
+  l.ir.rrr(Op.mov32, t, at.SEG_SELECTOR + 4 * l.fixedRegister(0));
   push(l, t, i.operandSize);
 };
 

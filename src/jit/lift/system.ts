@@ -113,7 +113,7 @@ function farPointer(l: Lifter): number {
 
 /** The target of a far jump or call, in two successive temporaries. */
 function farTarget(l: Lifter): number {
-  if (l.shape(0).place === "memory") return farPointer(l);
+  if (l.place(0) === "memory") return farPointer(l);
   const mask = l.i.operandSize === 2 ? 0xffff : -1;
   const offset = l.constant(l.i.immLow & mask, 0);
   l.constant(l.i.imm2 & 0xffff, 0);
@@ -178,7 +178,7 @@ const movToSegment: Rule = (l, i) => {
 };
 
 const popSegment: Rule = (l, i) => {
-  const segment = l.shape(0).register;
+  const segment = l.fixedRegister(0);
   loadSegment(l, peek(l, i.operandSize), segment);
   adjust(l, i.operandSize);
   if (endsBlock(l, segment)) l.sync();

@@ -17,12 +17,12 @@ export function isMmx(l: Lifter, n: number): boolean {
 
 /** The XMM register that operand n names. */
 export function xmmOf(l: Lifter, n: number): number {
-  const place = l.shape(n).place;
+  const place = l.place(n);
   return place === "xmm-reg" ? xmm(l.i.reg) : place === "xmm-fixed" ? xmm(0) : xmm(l.i.rm);
 }
 
 /** The MMX register that operand n names. */
-export const mmxOf = (l: Lifter, n: number): number => fpr((l.shape(n).place === "mmx-reg" ? l.i.reg : l.i.rm) & 7);
+export const mmxOf = (l: Lifter, n: number): number => fpr((l.place(n) === "mmx-reg" ? l.i.reg : l.i.rm) & 7);
 
 /** The field of all sixteen bytes of operand n; memory is loaded, aligned if the row asks for that. */
 export function readVector(l: Lifter, n: number): number {

@@ -11,20 +11,25 @@ const plainOf: Int32Array = Int32Array.from(opRows, (row) => {
   if (!/^(add|sub|and|or|xor|shl|shr|sar|rol|ror|imul)\d+i?f$/.test(row.name)) return -1;
   return Op[row.name.slice(0, -1) as OpName];
 });
-const reads: Uint8Array = Uint8Array.from(opRows, (row) => (row.readsFlags ? 1 : 0));
-const overwrites: Uint8Array = Uint8Array.from(opRows, (row) => (row.writesFlags && !row.keepsFlags ? 1 : 0));
-const leaves: Uint8Array = Uint8Array.from(opRows, (row) => (row.leaves ? 1 : 0));
-const keeps: Uint8Array = Uint8Array.from(opRows, (row) => (row.keepsFlags ? 1 : 0));
+/** Bits of what an operation means to the flags before it: they are seen, they are overwritten; its own write can be taken away. */
+const SEES = 1;
+const OVERWRITES = 2;
+const REMOVABLE = 4;
+const effects = Uint8Array.from(opRows, ({ readsFlags, writesFlags, keepsFlags, leaves }, op) => {
+  const removable = plainOf[op] >= 0 && writesFlags;
+  return (
+    (readsFlags || leaves ? SEES : 0) | (writesFlags && !keepsFlags ? OVERWRITES : 0) | (removable ? REMOVABLE : 0)
+  );
+});
 
 export function removeDeadFlags(ir: IrBuilder): void {
   let live = true;
   for (let n = ir.opCount - 1; n >= 0; n--) {
     const op = ir.opAt(n);
-    if (!live && (overwrites[op] || keeps[op]) && plainOf[op] >= 0) {
-      ir.setOpAt(n, plainOf[op]);
-      continue;
-    }
-    if (overwrites[op]) live = false;
-    if (reads[op] || leaves[op]) live = true;
+    const effect = effects[op];
+    if (effect === 0) continue;
+    if (!live && (effect & REMOVABLE) !== 0) ir.setOpAt(n, plainOf[op]);
+    else if ((effect & SEES) !== 0) live = true;
+    else if ((effect & OVERWRITES) !== 0) live = false;
   }
 }
