@@ -216,7 +216,10 @@ export class RegionEmitter implements OpEmitter {
   syncAfter(touches: string): void {
     for (const register of this.#registers.keys())
       if (touches.includes(letterOf(register))) this.#loadRegister(register);
-    if (touches.includes("f")) this.loadFlags();
+    if (!touches.includes("f")) return;
+    this.loadFlags();
+    // Their kind is in its local now, for who leaves here too: a loop of comparisons that faults has flags of its own.
+    this.origin = undefined;
   }
 
   // Operands.
