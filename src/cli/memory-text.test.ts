@@ -3,7 +3,10 @@ import type { MemoryStats } from "#control";
 import { memoryText } from "./memory-text.ts";
 
 const stats: MemoryStats = {
-  slots: [{ gpa: 0, bytes: 2 ** 26 }],
+  slots: [
+    { gpa: 0, bytes: 2 ** 26, kind: "ram", name: "RAM" },
+    { gpa: 0xfee0_0000, bytes: 4096, kind: "device", name: "local APIC" },
+  ],
   objects: [
     { kind: "plain", pageCount: 16384, pagesHeld: 256, hostBytes: 2 ** 20, fileBytes: 0, reads: 0, writes: 0, own: {} },
   ],
@@ -15,7 +18,8 @@ const stats: MemoryStats = {
 
 test("pages are told in MiB, by state and by when they were last used", () => {
   expect(memoryText(stats).split("\n")).toEqual([
-    "slot at 0x0: 64 MiB",
+    "0000000000-0003ffffff : RAM",
+    "00fee00000-00fee00fff : local APIC",
     "memory                             64.0 MiB",
     "  in frames of its own              2.0 MiB",
     "  in frames shared with forks       1.0 MiB",

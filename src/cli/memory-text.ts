@@ -1,12 +1,14 @@
 /** A machine's memory as text for a person. */
 import type { MemoryStats } from "#control";
+import { mapLines } from "#introspect/memory-files";
 
 const pageBytes = 4096;
 const barWidth = 32;
 
 export function memoryText(stats: MemoryStats): string {
   const { pages, freeFrames, ages } = stats;
-  const all = stats.slots.reduce((sum, { bytes }) => sum + bytes, 0) / pageBytes;
+  const ram = stats.slots.filter(({ kind }) => kind === "ram");
+  const all = ram.reduce((sum, { bytes }) => sum + bytes, 0) / pageBytes;
   const rows: (readonly [name: string, pages?: number])[] = [
     ["memory", all],
     ["  in frames of its own", pages.own],
@@ -21,7 +23,7 @@ export function memoryText(stats: MemoryStats): string {
     ["free frames, given to the host", freeFrames.discarded],
   ];
   const width = Math.max(...rows.map(([name]) => name.length)) + 2;
-  const lines = stats.slots.map(({ gpa, bytes }) => `slot at 0x${gpa.toString(16)}: ${bytes / 2 ** 20} MiB`);
+  const lines = mapLines(stats.slots);
   for (const [name, count = 0] of rows) lines.push(name.padEnd(width) + mib(count).padStart(11));
   for (const object of stats.objects)
     lines.push(

@@ -1,7 +1,7 @@
 /**
  * What an owner asks of a running machine beyond a bit: messages to its thread, each answered once, in the order they came.
  */
-import { allocateMessageRing, MessageReceiver, MessageSender } from "#base";
+import { allocateMessageRing, MessageReceiver, MessageSender, parseValue, printValue, type Value } from "#base";
 import type { MemoryQuestion } from "#vm";
 import { VmError } from "./vm-api.ts";
 
@@ -50,7 +50,7 @@ export class OrderBook {
   async give(order: Order): Promise<unknown> {
     if (this.#ended) throw this.#ended;
     const id = this.#next++;
-    const message = new TextEncoder().encode(JSON.stringify({ id, order }));
+    const message = new TextEncoder().encode(printValue({ id, order: order as unknown as Value }));
     const fits = message.length <= this.#sender.maxBytes && this.#open.size < mostOpen && this.#sender.send(message);
     if (!fits) throw new VmError("order", "the machine has too many orders to take another one");
     const answer = Promise.withResolvers<unknown>();
@@ -106,7 +106,7 @@ export class OrderDesk {
   /** Carries out what has come. */
   poll(): void {
     for (let message = this.#receiver.receive(); message; message = this.#receiver.receive()) {
-      const { id, order } = JSON.parse(new TextDecoder().decode(message)) as { id: number; order: Order };
+      const { id, order } = parseValue(new TextDecoder().decode(message)) as unknown as { id: number; order: Order };
       try {
         const value = this.#carryOut(order);
         if (value instanceof Later) value.await((answer) => this.#answer({ id, ...answer }));

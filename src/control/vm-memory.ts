@@ -1,4 +1,6 @@
 /** The memory of a running machine, as its owner sees it. */
+
+import { MemoryFiles, memoryTree } from "#introspect/memory-files";
 import type { HeatMap, MemoryAnswer, MemoryQuestion, MemoryStats, PageRange } from "#vm";
 import { VmError } from "./vm-api.ts";
 
@@ -6,6 +8,9 @@ const defaultCells = 1024;
 
 export class VmMemory {
   readonly #ask: (question: MemoryQuestion) => Promise<unknown>;
+
+  /** The same and more as files (docs/memory-files.md): `mem`, `map`, `slots`, `dirty`, `stats`. */
+  readonly files = new MemoryFiles(memoryTree((question) => this.ask(question)));
 
   constructor(ask: (question: MemoryQuestion) => Promise<unknown>) {
     this.#ask = ask;

@@ -59,6 +59,17 @@ describe("the MMIO bus", () => {
     expect([bus.claims(0x40_0000_1000), bus.claims(0x40_0000_0fff)]).toEqual([false, true]);
   });
 
+  test("a range over another one or over RAM is refused, and what is claimed is listed in order of address", () => {
+    const bus = new MmioBus(() => [{ base: 0, size: 0x1_0000 }]);
+    const claim = (base: number, name: string): boolean => bus.claim(base, 0x1000, recorder(), name) !== undefined;
+    expect([claim(0x2_0000, "second"), claim(0x1_0000, "first")]).toEqual([true, true]);
+    expect([claim(0xf001, "over RAM"), claim(0x2_0fff, "over another")]).toEqual([false, false]);
+    expect(bus.slots).toEqual([
+      { base: 0x1_0000, size: 0x1000, name: "first" },
+      { base: 0x2_0000, size: 0x1000, name: "second" },
+    ]);
+  });
+
   test("a released range is forgotten even when it was the last one hit", () => {
     const bus = new MmioBus();
     const claim = bus.claim(0x1000, 0x1000, { readMmio: () => 7, writeMmio: () => {} });

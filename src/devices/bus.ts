@@ -5,10 +5,11 @@
  * numbers of at most 32 bits; a 64-bit MMIO access arrives as two 32-bit ones, low half first.
  * Unclaimed: reads give all ones, writes are dropped, as on a PC.
  *
- * Laws: no two claims overlap (a claim that would is refused, since guests choose where BARs lie); an access
- * allocates nothing; what a bus returns and passes on is cut to the size of the access.
+ * Laws: no two claims overlap, and none overlaps RAM (a claim that would is refused, since guests choose where BARs lie); an
+ * access allocates nothing; what a bus returns and passes on is cut to the size of the access.
  */
 import { assert } from "#base";
+import type { MemoryRange } from "./memory-map.ts";
 
 export type AccessSize = 1 | 2 | 4;
 
@@ -94,20 +95,39 @@ interface MmioRange {
   readonly base: number;
   readonly end: number;
   readonly device: MmioDevice;
+  readonly name: string;
 }
-const nowhere: MmioRange = { base: 0, end: 0, device: nobody };
+const nowhere: MmioRange = { base: 0, end: 0, device: nobody, name: "" };
+
+/** A range of addresses that a device has claimed. */
+export interface MmioSlot extends MemoryRange {
+  /** For people. */
+  readonly name: string;
+}
 
 /** Ranges of guest-physical addresses outside RAM, sorted; the last one hit is tried first. */
 export class MmioBus {
   readonly #ranges: MmioRange[] = [];
   #last: MmioRange = nowhere;
+  readonly #ram: () => readonly MemoryRange[];
 
-  /** Takes `[base, base + length)` for `device`; undefined, and nothing taken, when it touches another claim. */
-  claim(base: number, length: number, device: MmioDevice): Claim | undefined {
+  /** `ram`: where RAM lies, now or later: there it is RAM that an access finds. */
+  constructor(ram: () => readonly MemoryRange[] = () => []) {
+    this.#ram = ram;
+  }
+
+  /** What is claimed, in order of address. */
+  get slots(): MmioSlot[] {
+    return this.#ranges.map(({ base, end, name }) => ({ base, size: end - base, name }));
+  }
+
+  /** Takes `[base, base + length)` for `device`; undefined, and nothing taken, when it touches another claim or RAM. */
+  claim(base: number, length: number, device: MmioDevice, name = "device"): Claim | undefined {
     const end = base + length;
     if (length <= 0 || base < 0 || !Number.isSafeInteger(end)) return undefined;
     if (this.#ranges.some((range) => base < range.end && range.base < end)) return undefined;
-    const range: MmioRange = { base, end, device };
+    if (this.#ram().some((range) => base < range.base + range.size && range.base < end)) return undefined;
+    const range: MmioRange = { base, end, device, name };
     this.#ranges.push(range);
     this.#ranges.sort((a, b) => a.base - b.base);
     return { release: () => this.#release(range) };

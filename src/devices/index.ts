@@ -1,6 +1,6 @@
 export type { AcpiOptions, AcpiTables } from "./acpi/index.ts";
 export { buildAcpiTables } from "./acpi/index.ts";
-export type { AccessSize, Alarm, Claim, DeviceClock, IrqLine, MmioDevice, PortDevice } from "./bus.ts";
+export type { AccessSize, Alarm, Claim, DeviceClock, IrqLine, MmioDevice, MmioSlot, PortDevice } from "./bus.ts";
 export { MmioBus, PortBus } from "./bus.ts";
 export type { ApicAddress, ApicTarget, TscSource, VcpuSignals } from "./lapic/index.ts";
 export { ApicBus, deliveryMode, isLogicalDestination, Lapic, modeDisabled, modeXapic, tscOf } from "./lapic/index.ts";

@@ -51,6 +51,8 @@ export interface PlatformOptions {
   readonly serial: readonly (SerialHost | undefined)[];
   readonly power: PowerHost;
   readonly onDebugByte?: (byte: number) => void;
+  /** Where RAM lies: no device is found there. */
+  readonly ram?: () => readonly MemoryRange[];
 }
 
 /** A record for each device by name. */
@@ -60,7 +62,7 @@ const noHost: SerialHost = { onTransmit: () => {} };
 
 export class Platform {
   readonly portBus = new PortBus();
-  readonly mmioBus = new MmioBus();
+  readonly mmioBus: MmioBus;
   readonly apicBus: ApicBus;
   readonly lapics: readonly Lapic[];
   readonly ioapic: Ioapic;
@@ -75,6 +77,7 @@ export class Platform {
 
   constructor(options: PlatformOptions) {
     const { clock } = options;
+    this.mmioBus = new MmioBus(options.ram);
     this.apicBus = new ApicBus((vector) => this.ioapic.endOfInterrupt(vector));
     this.ioapic = new Ioapic((destination, logical, mode, vector, level) =>
       this.apicBus.deliver(destination, logical, mode, vector, level),
@@ -199,9 +202,9 @@ export class Platform {
     this.#claimPorts(pciPorts, this.pci);
     for (const [n, { port }] of comPorts.entries()) this.#claimPorts([[port, 8]], this.serial[n]);
     if (options.onDebugByte !== undefined) this.#claimPorts(debugPorts, new DebugPort(options.onDebugByte));
-    this.#claimPage(ioapicPage, this.ioapic);
-    this.#claimPage(lapicPage, this.apicBus);
-    this.#claimPage(ecam, this.pci);
+    this.#claimPage(ioapicPage, this.ioapic, "IOAPIC");
+    this.#claimPage(lapicPage, this.apicBus, "local APIC");
+    this.#claimPage(ecam, this.pci, "PCI configuration space");
   }
 
   #claimPorts(ranges: readonly (readonly [number, number])[], device: PortDevice): void {
@@ -210,8 +213,8 @@ export class Platform {
     }
   }
 
-  #claimPage(range: MemoryRange, device: MmioDevice): void {
-    assert(this.mmioBus.claim(range.base, range.size, device) !== undefined, `memory from ${range.base} is free`);
+  #claimPage({ base, size }: MemoryRange, device: MmioDevice, name: string): void {
+    assert(this.mmioBus.claim(base, size, device, name) !== undefined, `memory from ${base} is free`);
   }
 
   /** The order is that of a restore: interrupt controllers first, then what drives them. */

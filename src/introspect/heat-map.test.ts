@@ -2,9 +2,11 @@ import { expect, test } from "vitest";
 import type { HeatMap } from "#vm";
 import { heatLines, heatSvg } from "./heat-map.ts";
 
+const ram = { kind: "ram", name: "RAM" } as const;
 const slots = [
-  { gpa: 0, bytes: 0x40_0000 },
-  { gpa: 0x1_0000_0000, bytes: 0x40_0000 },
+  { gpa: 0, bytes: 0x40_0000, ...ram },
+  { gpa: 0xc000_0000, bytes: 0x1000_0000, kind: "device", name: "a device" } as const,
+  { gpa: 0x1_0000_0000, bytes: 0x40_0000, ...ram },
 ];
 /** Eight cells of 1 MiB; the second half is above 4 GiB. */
 const map: HeatMap = {

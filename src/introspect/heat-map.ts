@@ -31,7 +31,8 @@ const unit = (bytes: number): string =>
 /** Where the memory of a cell begins, slots put one after the other. */
 function addressOf(cell: number, map: HeatMap, slots: readonly MemorySlot[]): number {
   let offset = cell * map.pagesPerCell * pageBytes;
-  for (const { gpa, bytes } of slots) {
+  for (const { gpa, bytes, kind } of slots) {
+    if (kind !== "ram") continue;
     if (offset < bytes) return gpa + offset;
     offset -= bytes;
   }

@@ -235,6 +235,20 @@ export class AddressSpace implements DeviceMemory {
     return true;
   }
 
+  /** As `read`, and leaves no trace: no page comes in, none counts as used. Throws `MemoryObjectError`. */
+  look(gpa: Gpa, target: Uint8Array): boolean {
+    if (!this.isRam(gpa, target.length)) return false;
+    return this.#pieces(gpa, target.length, (entry, gfn, offset, done, length) => {
+      const { E_PRESENT, E_BACKED } = entryFlags;
+      if ((entry & (E_PRESENT | E_BACKED)) === 0) target.fill(0, done, done + length);
+      else {
+        const page = (entry & E_PRESENT) === 0 ? this.peek(gfn) : (entry & ~0xfff) >>> 0;
+        target.set(this.frameBytes(page + offset, length), done);
+      }
+      return true;
+    });
+  }
+
   write(gpa: Gpa, source: Uint8Array): boolean {
     if (!this.#mayWrite(gpa, source.length)) return false;
     return this.#pieces(gpa, source.length, (_, gfn, offset, done, length) => {
@@ -412,6 +426,16 @@ export class AddressSpace implements DeviceMemory {
   /** Whether somebody has used the page since the flag was last harvested. */
   wasUsed(gfn: Gfn): boolean {
     return (this.#entry(gfn) & entryFlags.E_ACCESSED) !== 0;
+  }
+
+  /** Whether there is anything that the page's bytes are kept in; otherwise it is zeros. */
+  holds(gfn: Gfn): boolean {
+    return (this.#entry(gfn) & (entryFlags.E_PRESENT | entryFlags.E_BACKED)) !== 0;
+  }
+
+  /** What the page's memslot is mapped onto. */
+  objectAt(gfn: Gfn): MemoryObject | undefined {
+    return this.#mappingOf(gfn)?.object;
   }
 
   /** What the memslots are mapped onto. */

@@ -25,11 +25,10 @@ export type {
   MachineMemory,
   MemoryAnswer,
   MemoryQuestion,
-  MemorySlot,
   MemoryStats,
   PageCounts,
-  PageRange,
 } from "./machine-memory.ts";
+export type { HeldBytes, MemorySlot, PageRange, Refusal } from "./memory-view.ts";
 export type { Sample } from "./profiler.ts";
 export { BootError, unpackKernel } from "./boot/index.ts";
 export { decodeXz } from "./boot/xz.ts";

@@ -24,7 +24,7 @@ test("every page of the slots is counted once, by where its bytes are", () => {
   const { memory, stats } = setting();
   memory.write(gpa(40 * mib), Uint8Array.of(0));
   const { slots, pages } = stats();
-  expect(slots).toEqual([{ gpa: 0, bytes: 64 * mib }]);
+  expect(slots[0]).toEqual({ gpa: 0, bytes: 64 * mib, kind: "ram", name: "RAM" });
   expect(pages.own + pages.shared + pages.stored + pages.untouched).toBe(16384);
   expect([pages.own, pages.shared, pages.stored, pages.ballooned]).toEqual([memory.framesTouched, 0, 0, 0]);
   expect(pages.zero).toBeGreaterThanOrEqual(1);

@@ -6,7 +6,7 @@
  * address space, and the vCPUs their TLBs.
  */
 import { pageSize } from "#address";
-import { assertNever } from "#base";
+import type { MmioSlot } from "#devices";
 import {
   type AddressSpace,
   type Arena,
@@ -23,8 +23,18 @@ import {
   type ReclaimStats,
 } from "#memory";
 
+import {
+  type MemorySlot,
+  MemoryView,
+  type PageRange,
+  rangesOf,
+  type ViewAnswers,
+  type ViewQuestion,
+} from "./memory-view.ts";
+
 /** Counts are of pages of 4096 bytes. */
 export interface MemoryStats {
+  /** RAM and devices. */
   readonly slots: readonly MemorySlot[];
   /** Where the bytes of pages are kept that no frame holds. */
   readonly objects: readonly MemoryObjectStats[];
@@ -36,11 +46,6 @@ export interface MemoryStats {
   readonly reclaim?: ReclaimStats;
   /** Pages with a frame that were used in the last minute, or since they are watched. */
   readonly workingSet: number;
-}
-
-export interface MemorySlot {
-  readonly gpa: number;
-  readonly bytes: number;
 }
 
 /** Every page of the memslots is one of the first four. */
@@ -78,25 +83,22 @@ export interface HeatMap {
   readonly heat: readonly number[];
 }
 
-/** Pages one after the other. */
-export interface PageRange {
-  readonly gpa: number;
-  readonly bytes: number;
-}
-
 /** What can be asked of a machine's memory. */
 export type MemoryQuestion =
   | { readonly about: "stats" }
   | { readonly about: "heat"; readonly cells: number }
   /** Answered by the pages stored to since it was last asked, or that it was asked first. */
-  | { readonly about: "dirty" };
+  | { readonly about: "dirty" }
+  | ViewQuestion;
+
+interface MemoryAnswers extends ViewAnswers {
+  readonly stats: MemoryStats;
+  readonly heat: HeatMap;
+  readonly dirty: readonly PageRange[];
+}
 
 /** What it is answered by. */
-export type MemoryAnswer<Q extends MemoryQuestion> = Q["about"] extends "stats"
-  ? MemoryStats
-  : Q["about"] extends "heat"
-    ? HeatMap
-    : readonly PageRange[];
+export type MemoryAnswer<Q extends MemoryQuestion> = MemoryAnswers[Q["about"]];
 
 const scanMs = 1000;
 const forgottenNs = 60e9;
@@ -115,6 +117,8 @@ export interface MemoryParts {
   /** Once for each pressure that begins. */
   notice(line: string): void;
   isZero(frame: number): boolean;
+  /** What devices have claimed of the guest's addresses. */
+  deviceSlots(): readonly MmioSlot[];
   balloonedPages(): number;
   now(): number;
 }
@@ -127,9 +131,11 @@ export class MachineMemory {
   #dirty: DirtyLog | undefined;
 
   readonly #reclaimer: Reclaimer | undefined;
+  readonly #view: MemoryView;
 
   constructor(parts: MemoryParts) {
     this.#parts = parts;
+    this.#view = new MemoryView(parts.space, () => parts.deviceSlots());
     if (parts.reclaim === undefined) return;
     this.#ages = new PageAges(parts.space);
     this.#reclaimer = new Reclaimer(parts.space, this.#ages, parts.reclaim);
@@ -158,7 +164,7 @@ export class MachineMemory {
       this.#parts.notice("memory: the guest has more than its limit, and no page can be taken from it");
   }
 
-  answer(question: MemoryQuestion): MemoryStats | HeatMap | readonly PageRange[] {
+  answer(question: MemoryQuestion): MemoryAnswer<MemoryQuestion> {
     switch (question.about) {
       case "stats":
         return this.#stats(this.#watched());
@@ -167,7 +173,7 @@ export class MachineMemory {
       case "dirty":
         return this.#dirtyPages();
       default:
-        return assertNever(question);
+        return this.#view.answer(question);
     }
   }
 
@@ -183,7 +189,7 @@ export class MachineMemory {
     const { arena, space } = this.#parts;
     const histogram = ages.histogram();
     return {
-      slots: space.memslots.map(({ gpa, sizeBytes }) => ({ gpa, bytes: sizeBytes })),
+      slots: this.#view.slots,
       objects: space.objects.map((object) => object.stats()),
       pages: this.#count(),
       ...(this.#reclaimer && { reclaim: this.#reclaimer.stats }),
@@ -239,13 +245,7 @@ export class MachineMemory {
       this.#dirty = this.#parts.space.dirty.open();
       return [];
     }
-    const ranges: { gpa: number; bytes: number }[] = [];
-    for (const gfn of this.#dirty.harvest()) {
-      const last = ranges.at(-1);
-      if (last && last.gpa + last.bytes === gfn * pageSize) last.bytes += pageSize;
-      else ranges.push({ gpa: gfn * pageSize, bytes: pageSize });
-    }
-    return ranges;
+    return rangesOf(this.#dirty.harvest());
   }
 }
 

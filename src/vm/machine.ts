@@ -171,6 +171,7 @@ export class Machine implements RunnableMachine, Disposable {
       space: this.#space,
       freeFrames: host.discard && FreeFrames.of(arena, engine.runtime, host.discard),
       isZero: (frame) => engine.runtime.is_zero(frame) !== 0,
+      deviceSlots: () => this.#platform.mmioBus.slots,
       balloonedPages: () => this.#peripherals.balloon?.actualPages ?? 0,
       now: () => host.now(),
       notice: (line) => this.#reportOnce(line),
@@ -534,6 +535,7 @@ export class Machine implements RunnableMachine, Disposable {
 
   #buildPlatform(): Platform {
     return new Platform({
+      ram: () => this.#space.memslots.map((slot) => ({ base: slot.gpa, size: slot.sizeBytes })),
       clock: this.#clock,
       cpus: this.#localVcpus.length,
       remoteApics: this.#threads?.apics ?? [],

@@ -71,7 +71,7 @@ export function plugIn(platform: Platform, config: PeripheralConfig, host: Perip
       msi: (address, data) => platform.msi(address, data),
       notice: host.notice,
     });
-    platform.pci.attach(n + 1, 0, transport.function);
+    platform.pci.attach(n + 1, 0, transport.function, name);
     for (const [part, stateful] of transport.parts()) platform.register(`${name}.${part}`, stateful);
   }
   const all = devices.map(([, device]) => device);

@@ -30,6 +30,7 @@ export class PciBus implements PortDevice, MmioDevice, Stateful<PciState> {
   readonly #setIntx: (line: number, level: boolean) => void;
   readonly #state: PciState & { configAddress: number } = { configAddress: 0 };
   readonly #functions = new Map<number, PciFunction>();
+  readonly #names = new Map<PciFunction, string>();
   #claims: Claim[] = [];
   #decoding = "";
   #intx = 0;
@@ -40,11 +41,12 @@ export class PciBus implements PortDevice, MmioDevice, Stateful<PciState> {
     this.#setIntx = setIntx;
   }
 
-  /** Plugs a function in. Slots are 0 to 31, functions 0 to 7; function 0 of a slot comes first. */
-  attach(slot: number, fn: number, device: PciFunction): void {
+  /** Plugs a function in. Slots are 0 to 31, functions 0 to 7; function 0 of a slot comes first. `name`: for people. */
+  attach(slot: number, fn: number, device: PciFunction, name = "function"): void {
     const devfn = (slot << 3) | fn;
     assert(slot < 32 && fn < 8 && !this.#functions.has(devfn), "a free slot");
     this.#functions.set(devfn, device);
+    this.#names.set(device, `PCI 00:${slot.toString(16).padStart(2, "0")}.${fn} ${name}`);
     this.#state[`f${devfn.toString(16).padStart(2, "0")}`] = device.config;
     device.onChange = () => this.#changed();
     if (fn > 0) {
@@ -129,7 +131,7 @@ export class PciBus implements PortDevice, MmioDevice, Stateful<PciState> {
       const claim =
         bar.kind === "io"
           ? this.#portBus.claim(address, bar.size, bar.device)
-          : this.#mmioBus.claim(address, bar.size, bar.device);
+          : this.#mmioBus.claim(address, bar.size, bar.device, this.#names.get(device));
       if (claim !== undefined) this.#claims.push(claim);
     }
   }

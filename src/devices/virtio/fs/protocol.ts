@@ -40,6 +40,7 @@ export const opcode = {
   fallocate: 43,
   readdirplus: 44,
   rename2: 45,
+  lseek: 46,
 } as const;
 
 /** fuse_in_header: u32 length, opcode; u64 unique, node; u32 uid, gid, pid, padding. */
@@ -70,7 +71,13 @@ export const initFlag = {
 } as const;
 
 /** FOPEN_*. */
-export const openFlag = { keepCache: 1 << 1 } as const;
+export const openFlag = { directIo: 1 << 0, keepCache: 1 << 1 } as const;
+
+/** FALLOC_FL_* of fallocate(2). */
+export const allocateFlag = { keepSize: 1 << 0, punchHole: 1 << 1, zeroRange: 1 << 4 } as const;
+
+/** SEEK_* of lseek(2) that a kernel asks for. */
+export const seekTo = { data: 3, hole: 4 } as const;
 
 /** FATTR_* of fuse_setattr_in. */
 export const setFlag = {

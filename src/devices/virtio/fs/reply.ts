@@ -68,6 +68,13 @@ export function writeReply(written: number): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
+/** fuse_lseek_out. */
+export function seekReply(offset: number): Uint8Array {
+  const view = new DataView(new ArrayBuffer(8));
+  view.setBigUint64(0, BigInt(offset), true);
+  return new Uint8Array(view.buffer);
+}
+
 export function statfsReply(s: FileSystemStats): Uint8Array {
   const view = new DataView(new ArrayBuffer(80));
   [s.blocks, s.free, s.available, s.files, s.filesFree].forEach((value, n) =>

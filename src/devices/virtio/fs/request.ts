@@ -24,7 +24,9 @@ export type Request =
       readonly readAhead: number;
       readonly flags: number;
     }
-  | { readonly kind: "destroy" | "readlink" | "statfs" | "interrupt" | "opendir" | "access" }
+  | { readonly kind: "destroy" | "readlink" | "statfs" | "opendir" | "access" }
+  /** Nobody waits any more for the answer to the request of that number. */
+  | { readonly kind: "interrupt"; readonly unique: bigint }
   | { readonly kind: "lookup" | "unlink" | "rmdir"; readonly name: string }
   | { readonly kind: "forget"; readonly nodes: readonly (readonly [node: number, count: number])[] }
   | { readonly kind: "getattr"; readonly handle: number | undefined }
@@ -50,6 +52,16 @@ export type Request =
   | { readonly kind: "write"; readonly handle: number; readonly offset: number; readonly size: number }
   | { readonly kind: "release" | "releasedir"; readonly handle: number }
   | { readonly kind: "fsync" | "fsyncdir"; readonly handle: number; readonly dataOnly: boolean }
+  /** fallocate(2), with its mode. */
+  | {
+      readonly kind: "allocate";
+      readonly handle: number;
+      readonly offset: number;
+      readonly length: number;
+      readonly mode: number;
+    }
+  /** lseek(2) to data or to a hole. */
+  | { readonly kind: "seek"; readonly handle: number; readonly offset: number; readonly whence: number }
   | { readonly kind: "unsupported"; readonly code: "ENOSYS" | "EOPNOTSUPP" };
 
 /** No request but a write is longer, data aside: two names or a name and a link's target. */
@@ -81,7 +93,7 @@ export function parseRequest({ opcode: op, node }: Header, bytes: Uint8Array): R
     case opcode.destroy:
       return { kind: "destroy" };
     case opcode.interrupt:
-      return { kind: "interrupt" };
+      return { kind: "interrupt", unique: f.left < 8 ? 0n : f.u64() };
     case opcode.lookup:
       return { kind: "lookup", name: f.name() };
     case opcode.forget:
@@ -156,10 +168,17 @@ export function parseRequest({ opcode: op, node }: Header, bytes: Uint8Array): R
     case opcode.access:
       return { kind: "access" };
     case opcode.fallocate:
-      // An answer for this call alone: ENOSYS would be for all to come, which is the same here, but programs know EOPNOTSUPP.
-      return { kind: "unsupported", code: "EOPNOTSUPP" };
+      return {
+        kind: "allocate",
+        handle: toNumber(f.u64()),
+        offset: toNumber(f.u64()),
+        length: toNumber(f.u64()),
+        mode: f.u32(),
+      };
+    case opcode.lseek:
+      return { kind: "seek", handle: toNumber(f.u64()), offset: toNumber(f.u64()), whence: f.u32() };
     default:
-      // A driver that hears ENOSYS does not ask again: extended attributes, locks, lseek, copies, ioctl, poll. So with FLUSH, which
+      // A driver that hears ENOSYS does not ask again: extended attributes, locks, copies, ioctl, poll. So with FLUSH, which
       // a driver else sends, and waits for, at each close: what was written is with the host already.
       return { kind: "unsupported", code: "ENOSYS" };
   }

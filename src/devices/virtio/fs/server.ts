@@ -237,6 +237,12 @@ export class FuseServer {
         return statfsReply(host.statistics(node));
       case "unsupported":
         throw new ShareError(request.code);
+      case "allocate":
+        // An answer for this call alone: ENOSYS would be for all to come, which is the same here, but programs know EOPNOTSUPP.
+        throw new ShareError("EOPNOTSUPP");
+      case "seek":
+        // A driver that hears it asks no more, and takes all of a file for data.
+        throw new ShareError("ENOSYS");
     }
   }
 
