@@ -16,6 +16,7 @@ import {
   listCommand,
   logsCommand,
   memCommand,
+  mountCommand,
   pageServerCommand,
   relayCommand,
   restoreCommand,
@@ -47,7 +48,10 @@ addCommand(program, listCommand, async () => (await import("./machines.ts")).lis
 addCommand(program, stopCommand, async (name, values) => (await import("./machines.ts")).stop(name ?? "", values));
 addCommand(program, logsCommand, async (name, values) => (await import("./machines.ts")).logs(name ?? "", values));
 
-addCommand(program, memCommand, async (name, values) => (await import("./mem.ts")).mem(name ?? "", values));
+addCommand(program, memCommand, async (name, values, [file]) =>
+  (await import("./mem.ts")).mem(name ?? "", file, values),
+);
+addCommand(program, mountCommand, async (folder) => (await import("./mount.ts")).mount(folder ?? ""));
 
 addCommand(program, snapshotCommand, async (name, values, [path]) =>
   (await import("./machines.ts")).snapshot(name ?? "", path ?? "", values),

@@ -4,9 +4,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { exitStatus, type memCommand, type ValuesOf } from "#control";
 import { RemoteMachine } from "#host";
 import { heatLines, heatSvg } from "#introspect";
+import { MemoryFileError, MemoryFiles, memoryTree } from "#introspect/memory-files";
 import { Failure } from "./failure.ts";
 import { withMachineFailures } from "./machine-failures.ts";
 import { memoryText } from "./memory-text.ts";
+import { sendTo } from "./output.ts";
 
 const columns = 64;
 const rows = 24;
@@ -15,7 +17,11 @@ const watchMs = 1000;
 /** Who asks first hears of ages after so long. */
 const firstLookMs = 2500;
 
-export async function mem(name: string, { json, watch, heat }: ValuesOf<typeof memCommand>): Promise<number> {
+type Values = ValuesOf<typeof memCommand>;
+
+export async function mem(name: string, file: string | undefined, values: Values): Promise<number> {
+  const { json, watch, heat } = values;
+  if (file !== undefined) return printFile(name, file, values);
   if (heat !== undefined && !heat.endsWith(".svg"))
     throw new Failure(`--heat: ${heat} is to be a picture: give it a name that ends in .svg`, exitStatus.usage);
   const machine = new RemoteMachine(name);
@@ -30,6 +36,25 @@ export async function mem(name: string, { json, watch, heat }: ValuesOf<typeof m
       writeFileSync(heat, heatSvg(map, stats.slots, 128, `memory of ${name}`));
     } else if (watch) await watchMemory(machine, name);
     else console.log(json ? JSON.stringify(stats, undefined, 2) : memoryText(stats));
+    return exitStatus.success;
+  });
+}
+
+/** A file as it is, or the names in a folder. */
+async function printFile(name: string, path: string, { from = 0n, bytes }: Values): Promise<number> {
+  const machine = new RemoteMachine(name);
+  const files = new MemoryFiles(memoryTree((question) => machine.memory(question)));
+  return withMachineFailures(async () => {
+    try {
+      const node = await files.find(path);
+      if (node?.kind === "folder") for (const entry of await files.list(path)) console.log(entry.name);
+      else
+        for await (const part of files.stream(path, { offset: Number(from), ...(bytes !== undefined && { bytes }) }))
+          await sendTo(process.stdout, part);
+    } catch (error) {
+      if (!(error instanceof MemoryFileError)) throw error;
+      throw new Failure(`${error.message}: memvisor mem ${name} / lists what there is`, exitStatus.usage);
+    }
     return exitStatus.success;
   });
 }

@@ -72,6 +72,7 @@ export {
   listCommand,
   logsCommand,
   memCommand,
+  mountCommand,
   snapshotCommand,
   stopCommand,
 } from "./commands/machines.ts";

@@ -11,6 +11,7 @@ export {
 export { Terminal, type TerminalSize } from "./terminal.ts";
 export { packageVersion } from "./package-files.ts";
 export { packPath, unpackTo } from "./copy.ts";
+export { type MountedFiles, mountFiles } from "./fuse/index.ts";
 export {
   listMachines,
   logOf,

@@ -1,5 +1,5 @@
 /** Commands for machines that run already, by their names. */
-import { command, flag, list, seconds, text } from "../schema.ts";
+import { address, command, count, flag, list, seconds, text } from "../schema.ts";
 
 const name = { name: "NAME", help: "of a machine that `memvisor ps` shows", required: true } as const;
 
@@ -48,15 +48,27 @@ export const logsCommand = command({
 
 export const memCommand = command({
   name: "mem",
-  summary: "show what a machine's memory is used for",
+  summary: "show what a machine's memory is used for, or its bytes",
   argument: name,
+  more: [{ name: "FILE", help: "mem, map, slots, dirty/LOG and so on: print it, or list a folder", required: false }],
   options: {
     json: flag("as JSON, everything that is known"),
     watch: { ...flag("show a heat map of its accesses, anew each second"), short: "w" },
     heat: text("FILE", "write the heat map as a picture (SVG)"),
+    from: { ...address("of FILE, the first byte that is printed"), byDefault: "0" },
+    bytes: count("N", 1, "of FILE, so many bytes"),
   },
-  notes: `Accesses are watched from the first question on, and for a minute after the last one. docs/memory-watch.md says what
+  notes: `memvisor mem NAME mem --from 0x100000 --bytes 64 | xxd shows memory. docs/memory-files.md says what the files are.
+Accesses are watched from the first question on, and for a minute after the last one. docs/memory-watch.md says what
 the words mean.`,
+});
+
+export const mountCommand = command({
+  name: "mount",
+  summary: "show the memory of all machines that have names as files in a folder (FUSE)",
+  argument: { name: "DIR", help: "a folder that is there", required: true },
+  options: {},
+  notes: `DIR/vm/NAME/mem is the memory of the machine NAME. Ends with Ctrl-C or umount. docs/memory-files.md says what the files are.`,
 });
 
 export const snapshotCommand = command({

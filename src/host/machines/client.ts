@@ -67,8 +67,13 @@ export class RemoteMachine {
     return this.#ask({ do: "snapshot", path, options }) as Promise<SnapshotSummary>;
   }
 
-  memory<Q extends MemoryQuestion>(question: Q): Promise<MemoryAnswer<Q>> {
-    return this.#ask({ do: "memory", question }) as Promise<MemoryAnswer<Q>>;
+  async memory<Q extends MemoryQuestion>(question: Q): Promise<MemoryAnswer<Q>> {
+    const parts: Uint8Array[] = [];
+    const onStdout = (bytes: Uint8Array): void => void parts.push(bytes);
+    const { data, ...rest } = "data" in question ? question : { data: undefined, ...question };
+    const request: Request = { do: "memory", question: rest as MemoryQuestion, ...(data && { hasData: true }) };
+    const done = await this.#ask(request, { onStdout, ...(data && { stdin: once(data) }) });
+    return (question.about === "read" ? new Uint8Array(Buffer.concat(parts)) : done) as MemoryAnswer<Q>;
   }
 
   async log(follow: boolean, receive: (bytes: Uint8Array) => void | Promise<void>): Promise<void> {
@@ -144,6 +149,10 @@ export class RemoteMachine {
   #lost(): VmError {
     return new VmError("ended", `the machine ${this.#name} ended before it answered`);
   }
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
+  yield bytes;
 }
 
 /** Whether that was the last of the answer; throws what went wrong. */

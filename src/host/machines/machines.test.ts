@@ -62,7 +62,10 @@ async function machineCalled(name: string) {
     powerOff: () => ended.resolve({ reason: "poweroff", detail: "" }),
     stop: () => ended.promise,
     snapshot: async () => ({ sizeBytes: 0, pages: 0, pauseMs: 0 }),
-    memory: new VmMemory(async ({ about }) => [about]),
+    memory: new VmMemory(async (question) => {
+      if (question.about === "read") return new Uint8Array(question.bytes).fill(question.gpa);
+      return question.about === "write" ? [question.gpa, ...question.data] : [question.about];
+    }),
   };
   const server = MachineServer.open(machine, { name, image: "none", memoryBytes: 1, cpus: 1 }, reserved);
   return {
@@ -128,6 +131,14 @@ test.skipIf(!runs)("archives go in and out, the log is shown, and stop tells how
 test.skipIf(!runs)("a question about its memory reaches the machine, and the answer comes back", async () => {
   using _machine = await machineCalled("asked");
   expect(await new RemoteMachine("asked").memory({ about: "dirty" })).toEqual(["dirty"]);
+});
+
+test.skipIf(!runs)("bytes of its memory come and go as they are", async () => {
+  using _machine = await machineCalled("bytes");
+  const remote = new RemoteMachine("bytes");
+  expect(await remote.memory({ about: "read", gpa: 7, bytes: 100_000 })).toEqual(new Uint8Array(100_000).fill(7));
+  expect(await remote.memory({ about: "write", gpa: 5, data: Uint8Array.of(0, 255, 128) })).toEqual([5, 0, 255, 128]);
+  expect(await remote.memory({ about: "write", gpa: 5, data: new Uint8Array(0) })).toEqual([5]);
 });
 
 test.skipIf(!runs)("a name is one machine's, and free again when it is gone", async () => {

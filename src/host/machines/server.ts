@@ -1,6 +1,6 @@
 /** A running machine's socket: lets other processes of its owner run commands in it, copy files, see its console, stop it. */
 import { createServer, type Server, type Socket } from "node:net";
-import { type GuestProcess, type SignalName, VmError } from "#control";
+import { type GuestProcess, type MemoryQuestion, type SignalName, VmError } from "#control";
 import type { VirtualMachine } from "../virtual-machine.ts";
 import { isAlive } from "./client.ts";
 import { checkName, forget, forgetStale, markName, openFolder, socketOf } from "./folder.ts";
@@ -97,8 +97,13 @@ export class MachineServer implements Disposable {
         return (await this.#vm.isFolder(request.path)) satisfies boolean;
       case "snapshot":
         return this.#vm.snapshot(request.path, request.options);
-      case "memory":
-        return this.#vm.memory.ask(request.question);
+      case "memory": {
+        const data = request.hasData && { data: await collected(streamOf(packets)) };
+        const answer = await this.#vm.memory.ask({ ...request.question, ...data } as MemoryQuestion);
+        if (!(answer instanceof Uint8Array)) return answer;
+        await connection.stream(packet.stream, answer);
+        return undefined;
+      }
       case "put":
         return this.#vm.unpackTar(streamOf(packets), request.path);
       case "get":
@@ -184,6 +189,12 @@ function followOrders(packets: AsyncGenerator<Packet, void>, gone: AbortControll
     /** Undefined when there will be no command. */
     attach: (to: GuestProcess | undefined): void => command.resolve(to),
   };
+}
+
+async function collected(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const bytes of stream) parts.push(bytes);
+  return new Uint8Array(Buffer.concat(parts));
 }
 
 async function* streamOf(packets: AsyncGenerator<Packet, void>): AsyncGenerator<Uint8Array, void> {

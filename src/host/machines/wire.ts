@@ -25,7 +25,8 @@ export type Request =
   | { readonly do: "get"; readonly path: string }
   | { readonly do: "test"; readonly path: string }
   | { readonly do: "snapshot"; readonly path: string; readonly options: SnapshotOptions }
-  | { readonly do: "memory"; readonly question: MemoryQuestion };
+  /** `data` of a question, and an answer that is bytes, go as packets of kind 1. */
+  | { readonly do: "memory"; readonly question: MemoryQuestion; readonly hasData?: true };
 
 /** From the client, while its command runs. */
 export type Order =

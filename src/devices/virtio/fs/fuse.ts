@@ -10,7 +10,9 @@ export {
   initFlag,
   maxWriteBytes,
   oldestMinor,
+  opcode,
   openFlag,
+  outHeaderBytes,
   seekTo,
   writeArgumentBytes,
 } from "./protocol.ts";
