@@ -1,7 +1,7 @@
 /** `memvisor mem`: what a machine's memory is used for. */
 import { writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { exitStatus, type memCommand, type ValuesOf } from "#control";
+import { exitStatus, type memCommand, type ValuesOf, VmMemory } from "#control";
 import { RemoteMachine } from "#host";
 import { heatLines, heatSvg } from "#introspect";
 import { MemoryFileError, MemoryFiles, memoryTree } from "#introspect/memory-files";
@@ -20,12 +20,13 @@ const firstLookMs = 2500;
 type Values = ValuesOf<typeof memCommand>;
 
 export async function mem(name: string, file: string | undefined, values: Values): Promise<number> {
-  const { json, watch, heat } = values;
+  const { json, watch, heat, resize } = values;
   if (file !== undefined) return printFile(name, file, values);
   if (heat !== undefined && !heat.endsWith(".svg"))
     throw new Failure(`--heat: ${heat} is to be a picture: give it a name that ends in .svg`, exitStatus.usage);
   const machine = new RemoteMachine(name);
   return withMachineFailures(async () => {
+    if (resize !== undefined) return resizeMemory(machine, resize);
     let stats = await machine.memory({ about: "stats" });
     if (stats.ages.scans === 0) {
       await sleep(firstLookMs);
@@ -57,6 +58,13 @@ async function printFile(name: string, path: string, { from = 0n, bytes }: Value
     }
     return exitStatus.success;
   });
+}
+
+async function resizeMemory(machine: RemoteMachine, wanted: number): Promise<number> {
+  const { bytes } = await new VmMemory((question) => machine.memory(question)).resize(wanted);
+  if (bytes === wanted) return exitStatus.success;
+  console.error(`asked for ${mib(wanted)}; the guest has ${mib(bytes)} so far, and goes on trying`);
+  return exitStatus.failure;
 }
 
 /** Shows the heat map anew each second, until the machine ends or the command is interrupted. */

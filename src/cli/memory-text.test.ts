@@ -10,7 +10,7 @@ const stats: MemoryStats = {
   objects: [
     { kind: "plain", pageCount: 16384, pagesHeld: 256, hostBytes: 2 ** 20, fileBytes: 0, reads: 0, writes: 0, own: {} },
   ],
-  pages: { own: 512, shared: 256, stored: 256, untouched: 15360, zero: 128, ballooned: 1024 },
+  pages: { own: 512, shared: 256, stored: 256, untouched: 15360, zero: 128, ballooned: 1024, unplugged: 0 },
   freeFrames: { kept: 128, discarded: 0 },
   ages: { scanMs: 1000, scans: 2, sinceMs: [0, 1000, 2000], pages: [256, 0, 512] },
   workingSet: 256,

@@ -10,7 +10,7 @@ export function memoryText(stats: MemoryStats): string {
   const ram = stats.slots.filter(({ kind }) => kind === "ram");
   const all = ram.reduce((sum, { bytes }) => sum + bytes, 0) / pageBytes;
   const rows: (readonly [name: string, pages?: number])[] = [
-    ["memory", all],
+    ["memory", all - pages.unplugged],
     ["  in frames of its own", pages.own],
     ["  in frames shared with forks", pages.shared],
     ["  kept elsewhere, in no frame", pages.stored],
@@ -19,6 +19,7 @@ export function memoryText(stats: MemoryStats): string {
     ["  nothing but zeros", pages.zero],
     [`  used in the last ${ages.scans < 60 ? `${(ages.scans * ages.scanMs) / 1000} s` : "minute"}`, stats.workingSet],
     ["in the balloon", pages.ballooned],
+    ...(pages.unplugged > 0 ? ([["not plugged in", pages.unplugged]] as const) : []),
     ["free frames, kept", freeFrames.kept],
     ["free frames, given to the host", freeFrames.discarded],
   ];

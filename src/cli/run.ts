@@ -55,6 +55,7 @@ async function optionsFor(imageName: string | undefined, values: RunValues): Pro
     ...(initrd && { initrd }),
     commandLine: [commandLineFor(values), ...(image ? rootWords(image) : [])].join(" "),
     ...(memory !== undefined && { memoryBytes: memory }),
+    ...(values.memoryMax !== undefined && { memoryMaxBytes: values.memoryMax }),
     ...(cpus !== undefined && { cpus }),
     ...(clock && { clock }),
     ...(reboot !== undefined && { reboot }),

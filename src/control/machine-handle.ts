@@ -27,6 +27,7 @@ import { networkOptions } from "./network-options.ts";
 import { OrderBook } from "./orders.ts";
 import { pmemProblem } from "./pmem.ts";
 import { changesEngine, forkedOptions, rememberedOf } from "./remembered.ts";
+import { resizableProblem, resizableWords } from "./resizable.ts";
 import { SerialLine } from "./serial-line.ts";
 import { shareConfigs, sharesProblem, shareWords } from "./shares.ts";
 import {
@@ -451,11 +452,17 @@ function reclaimOf({ reclaim = false, memoryLimitBytes }: VmOptions): Pick<Machi
 
 function configOf(options: VmOptions): MachineStart["config"] {
   const { cpus, seed, rng, balloon, ports, vsock, network, disks, pmem, shares, digestEvery, trace, profile } = options;
-  const { interpreterOnly, chaosSeed, evictionSeed, without, memoryBacking } = options;
+  const { interpreterOnly, chaosSeed, evictionSeed, without, memoryBacking, memoryMaxBytes } = options;
   const backing = memoryBacking === undefined ? undefined : parseBacking(memoryBacking);
   return {
-    commandLine: [options.commandLine ?? defaultCommandLine, ...shareWords(shares ?? [])].join(" "),
+    commandLine: [
+      // Before the user's words, of which the last one counts.
+      ...(memoryMaxBytes === undefined ? [] : resizableWords),
+      options.commandLine ?? defaultCommandLine,
+      ...shareWords(shares ?? []),
+    ].join(" "),
     memoryBytes: options.memoryBytes ?? defaultMemoryBytes,
+    ...(memoryMaxBytes !== undefined && { memoryMaxBytes }),
     ...(cpus !== undefined && { cpus }),
     clock: options.clock ?? "wall",
     ...(ports && { ports }),
@@ -499,6 +506,8 @@ export function checkOptions(options: VmOptions): void {
   if (memoryBytes < minMemoryBytes || memoryBytes > maxMemoryBytes) {
     wrong(`memoryBytes: a machine has ${minMemoryBytes / mib} to ${maxMemoryBytes / mib} MiB`);
   }
+  const wrongMax = resizableProblem(options);
+  if (wrongMax !== undefined) wrong(`memoryMaxBytes: ${wrongMax}`);
   if (!(Number.isSafeInteger(cpus) && cpus >= 1 && cpus <= maxCpus)) wrong(`cpus: a machine has 1 to ${maxCpus}`);
   if (digestEvery !== undefined && !(Number.isSafeInteger(digestEvery) && digestEvery > 0)) {
     wrong("digestEvery: a whole number of instructions above 0 is needed");
@@ -520,7 +529,7 @@ export function checkOptions(options: VmOptions): void {
     wrong("vsock: what a host sends comes at no certain time: leave out vsock or the virtual clock");
   }
   checkDisks(options.disks ?? [], wrong);
-  const wrongPmem = pmemProblem(options.pmem ?? [], memoryBytes);
+  const wrongPmem = pmemProblem(options.pmem ?? [], options.memoryMaxBytes ?? memoryBytes);
   if (wrongPmem !== undefined) wrong(`pmem: ${wrongPmem}`);
   if (timeoutMs !== undefined && !(timeoutMs > 0)) wrong("timeoutMs: a time above 0 is needed");
 }

@@ -8,6 +8,8 @@ export interface VmOptions extends EngineOptions, BootFiles {
   readonly commandLine?: string;
   /** Guest memory, whole MiB; 512 MiB without a word. Only what the guest touches costs the host anything. */
   readonly memoryBytes?: number;
+  /** What the guest's memory can grow to while it runs (`memory.resize` of the machine): over `memoryBytes` by a multiple of 128 MiB. */
+  readonly memoryMaxBytes?: number;
   /** vCPUs, 1 to `maxCpus`; 1 without a word. */
   readonly cpus?: number;
   /** Guest time follows the host's clock, or counts retired instructions: then two runs are the same run. */

@@ -1,10 +1,11 @@
 /** The memory of a running machine, as its owner sees it. */
-
 import { MemoryFiles, memoryTree } from "#introspect/memory-files";
-import type { HeatMap, MemoryAnswer, MemoryQuestion, MemoryStats, PageRange } from "#vm";
+import type { HeatMap, MemoryAnswer, MemoryQuestion, MemorySize, MemoryStats, PageRange } from "#vm";
 import { VmError } from "./vm-api.ts";
 
 const defaultCells = 1024;
+const defaultResizeMs = 10_000;
+const resizeLookMs = 50;
 
 export class VmMemory {
   readonly #ask: (question: MemoryQuestion) => Promise<unknown>;
@@ -36,6 +37,28 @@ export class VmMemory {
    */
   dirty(): Promise<readonly PageRange[]> {
     return this.ask({ about: "dirty" });
+  }
+
+  /** Of a machine with `memoryMaxBytes`: how much memory the guest has. */
+  size(): Promise<MemorySize> {
+    return this.ask({ about: "size" });
+  }
+
+  /**
+   * Asks the guest to have so many bytes of memory, and waits until it has: it takes what it is given, and gives what it can do without. How
+   * far it came within `timeoutMs`, 10 s without a word; it goes on trying.
+   */
+  async resize(
+    bytes: number,
+    { timeoutMs = defaultResizeMs }: { readonly timeoutMs?: number } = {},
+  ): Promise<MemorySize> {
+    const until = Date.now() + timeoutMs;
+    let size = await this.ask({ about: "size", wantedBytes: bytes });
+    while (size.bytes !== bytes && size.wantedBytes === bytes && Date.now() < until) {
+      await new Promise<void>((resolve) => setTimeout(resolve, resizeLookMs));
+      size = await this.size();
+    }
+    return size;
   }
 
   /** The same, for who is asked. */

@@ -16,6 +16,8 @@ export {
   lapicPage,
   lowRamLimit,
   memoryMap,
+  pluggableAlignment,
+  pluggableRange,
   pciWindow64,
   pmemAlignment,
   pmemRanges,
@@ -46,6 +48,7 @@ export type {
   Place,
   SavedDisk,
 } from "./virtio/index.ts";
+export { type PluggableRegion, PluggedMemory, plugBlockBytes } from "./virtio/index.ts";
 export { Balloon, type GuestMemoryStatistics } from "./virtio/index.ts";
 export { type PersistentRegion, Pmem } from "./virtio/index.ts";
 export {

@@ -7,7 +7,7 @@
  *     f000_0000  PCI memory window, second part
  *     fec0_0000  IOAPIC
  *     fee0_0000  local APICs (each vCPU sees its own), and where MSIs are written
- *  1_0000_0000  the rest of RAM
+ *  1_0000_0000  the rest of RAM, and what can be plugged in later (virtio-mem)
  *  2_0000_0000  persistent memory (virtio-pmem)
  * 40_0000_0000  64-bit PCI memory window
  */
@@ -37,6 +37,8 @@ export const pciWindow2: MemoryRange = { base: 0xf000_0000, size: 0x0ec0_0000 };
 export const pmemWindow: MemoryRange = { base: 8 * gib, size: 56 * gib };
 /** Linux maps persistent memory by subsections of this size. */
 export const pmemAlignment = 2 << 20;
+/** What Linux adds to its memory at a time. */
+export const pluggableAlignment = 128 << 20;
 /** Ends at 2^39: the vCPU must announce at least 39 physical address bits. */
 export const pciWindow64: MemoryRange = { base: 0x40_0000_0000, size: 0x40_0000_0000 };
 
@@ -74,6 +76,12 @@ export interface MemoryMapEntry extends MemoryRange {
 export function ramRanges(ramBytes: number): MemoryRange[] {
   const low = { base: 0, size: Math.min(ramBytes, lowRamLimit) };
   return ramBytes <= lowRamLimit ? [low] : [low, { base: highRamBase, size: ramBytes - lowRamLimit }];
+}
+
+/** Where memory lies that is plugged in while the machine runs, up to `mostBytes` in all. Above all RAM, as Linux adds it: by 128 MiB. */
+export function pluggableRange(ramBytes: number, mostBytes: number): MemoryRange {
+  const ramEnd = highRamBase + Math.max(0, ramBytes - lowRamLimit);
+  return { base: Math.ceil(ramEnd / pluggableAlignment) * pluggableAlignment, size: mostBytes - ramBytes };
 }
 
 /** Where regions of persistent memory of these sizes lie, one after the other. Requires: multiples of `pmemAlignment` that fit. */

@@ -13,6 +13,9 @@ import type { ArenaRange, DeviceMemory, GuestRange, Pinned } from "./device-memo
 import { DirtyTracker, trackerBytes } from "./dirty-log.ts";
 import { PageSet } from "./page-set.ts";
 
+/** Of a second-level table. */
+const entriesPerTable = 1024;
+
 /** What the address space needs of the runtime. */
 export interface FrameSource {
   /** HPA of the frame behind a guest frame, allotted at first touch, `flags` noted; 0 where there is none to give. */
@@ -29,6 +32,8 @@ export interface FrameSource {
   leave_space(space: number): void;
   /** Takes the frames of the `count` guest frames whose numbers are the words at `list`; how many there were. */
   release_frames(space: number, list: number, count: number): number;
+  /** These guest frames are no memory any more. */
+  unplug_frames(space: number, gfn: number, count: number): void;
   /** See src/runtime/memory/logs.ts. */
   harvest_flags(space: number, flags: number, bitmap: number): number;
   harvest_ring(space: number, list: number): number;
@@ -51,7 +56,12 @@ export interface Memslot {
   readonly sizeBytes: number;
   /** What is stored there is dropped. */
   readonly readOnly?: boolean;
+  /** No memory, but where `plug` made it so. Begins and ends at a multiple of `plugBytes`. */
+  readonly pluggable?: boolean;
 }
+
+/** What of a memslot is plugged and unplugged at a time: what one second-level table is for. */
+export const plugBytes = entriesPerTable * pageSize;
 
 /** A run of guest frames whose bytes are in a memory object while no frame holds them. */
 interface Mapping {
@@ -64,7 +74,6 @@ interface Mapping {
 
 /** Guest-physical addresses end here: 64 GiB. */
 const gfnEnd = 1 << 24;
-const entriesPerTable = 1024;
 const releaseBatch = 1024;
 /** Other vCPUs stand still for so many pages at a time. */
 const evictBatch = 128;
@@ -325,6 +334,55 @@ export class AddressSpace implements DeviceMemory {
     return released;
   }
 
+  /** Blocks of a pluggable memslot are memory from now on, of zeros where nothing else is said. Requires: whole blocks. */
+  plug(gpa: Gpa, sizeBytes: number): void {
+    this.#eachPluggable(gpa, sizeBytes, (at) => void Atomics.or(this.#arena.i32, at, entryFlags.E_RAM));
+  }
+
+  /**
+   * They are none any more, and their frames are free. False, and nothing done, where a device works on one of their pages. Requires: as
+   * `plug`.
+   */
+  unplug(gpa: Gpa, sizeBytes: number): boolean {
+    let pinned = false;
+    this.#eachPluggable(gpa, sizeBytes, (_, gfn) => (pinned ||= this.#isPinned(gfn)));
+    if (pinned) return false;
+    this.#frames.unplug_frames(this.header, gfnOf(gpa), sizeBytes / pageSize);
+    this.#eachPluggable(gpa, sizeBytes, (_, gfn) => this.#forget(gfn));
+    return true;
+  }
+
+  /** What is memory now: the memslots, but of pluggable ones only what is plugged in. */
+  get ram(): readonly Memslot[] {
+    return this.memslots.flatMap((slot) => (slot.pluggable ? this.#pluggedIn(slot) : [slot]));
+  }
+
+  #pluggedIn({ gpa, sizeBytes }: Memslot): Memslot[] {
+    const runs: { gpa: Gpa; sizeBytes: number }[] = [];
+    for (let at = gpa; at < gpa + sizeBytes; at = (at + plugBytes) as Gpa) {
+      const last = runs.at(-1);
+      if (!this.#isPlugged(at)) continue;
+      if (last && last.gpa + last.sizeBytes === at) last.sizeBytes += plugBytes;
+      else runs.push({ gpa: at, sizeBytes: plugBytes });
+    }
+    return runs;
+  }
+
+  #eachPluggable(gpa: Gpa, sizeBytes: number, act: (at: number, gfn: Gfn) => void): void {
+    const slot = this.memslots.find((each) => gpa >= each.gpa && gpa + sizeBytes <= each.gpa + each.sizeBytes);
+    assert(
+      slot?.pluggable === true && gpa % plugBytes === 0 && sizeBytes % plugBytes === 0,
+      "blocks that can be plugged",
+    );
+    const first = gfnOf(gpa);
+    for (let gfn = first; gfn < first + sizeBytes / pageSize; gfn++) act(this.#entryAt(gfn), gfn);
+  }
+
+  /** Whether the block around an address of a pluggable memslot is memory. */
+  #isPlugged(gpa: Gpa): boolean {
+    return (this.#entry(gfnOf(gpa)) & entryFlags.E_RAM) !== 0;
+  }
+
   /**
    * Takes the frames of these pages; their bytes go to the memory object that their memslot is mapped onto, unless they are zeros or the
    * object has them still. Stays: what has no frame or no object, what is pinned or shared with a fork. How many went: none where
@@ -497,7 +555,12 @@ export class AddressSpace implements DeviceMemory {
   /** The memslot that all of these bytes are in. */
   #slotOf(gpa: Gpa, length: number): Memslot | undefined {
     if (!Number.isSafeInteger(gpa)) return undefined;
-    return this.memslots.find((slot) => gpa >= slot.gpa && gpa + Math.max(length, 1) <= slot.gpa + slot.sizeBytes);
+    const end = gpa + Math.max(length, 1);
+    const slot = this.memslots.find((each) => gpa >= each.gpa && end <= each.gpa + each.sizeBytes);
+    if (slot?.pluggable)
+      for (let at = gpa; at < end; at = (at - (at % plugBytes) + plugBytes) as Gpa)
+        if (!this.#isPlugged(at)) return undefined;
+    return slot;
   }
 
   #mayWrite(gpa: Gpa, length: number): boolean {
@@ -509,6 +572,7 @@ export class AddressSpace implements DeviceMemory {
     assert(offsetIn(slot.gpa) === 0 && slot.sizeBytes % pageSize === 0, "a memslot is made of whole pages");
     const end = gfnOf(slot.gpa) + slot.sizeBytes / pageSize;
     assert(end <= gfnEnd, "a memslot ends below the end of guest-physical addresses");
+    if (slot.pluggable) return;
     const flags = entryFlags.E_RAM | (slot.readOnly ? entryFlags.E_READONLY : 0);
     const words = this.#arena.i32;
     for (let gfn = gfnOf(slot.gpa); gfn < end; gfn++) {

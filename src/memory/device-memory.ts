@@ -28,7 +28,7 @@ export interface Pinned {
 }
 
 export interface DeviceMemory extends GuestMemory {
-  /** Whether all `length` bytes from `gpa` on are RAM. Takes the same time whatever the length. */
+  /** Whether all `length` bytes from `gpa` on are RAM. Takes some steps for each 4 MiB, no more. */
   isRam(gpa: Gpa, length: number): boolean;
   /** Requires: RAM, and `gpa` a multiple of the size. Unsigned. */
   load16(gpa: Gpa): number;

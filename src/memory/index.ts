@@ -1,6 +1,6 @@
 export type { GuestMemory } from "./guest-memory.ts";
 export type { ArenaRange, DeviceMemory, GuestRange, Pinned } from "./device-memory.ts";
-export { AddressSpace, type FrameSource, type Memslot } from "./address-space.ts";
+export { AddressSpace, type FrameSource, type Memslot, plugBytes } from "./address-space.ts";
 export type { DirtyLog, DirtyRing, DirtyRingHarvest, DirtyTracker } from "./dirty-log.ts";
 export { type Discard, FreeFrames, type FreeFrameStats, type FreeLists, freeFrames } from "./free-frames.ts";
 export { oldestAge, PageAges } from "./page-ages.ts";

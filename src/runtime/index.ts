@@ -14,7 +14,7 @@ export { put_free, take_free } from "./memory/free";
 export { harvest_flags, harvest_ring } from "./memory/logs";
 export { adopt_blocks } from "./memory/adopt";
 export { survey_pages } from "./memory/survey";
-export { release_frames } from "./memory/release";
+export { release_frames, unplug_frames } from "./memory/release";
 export { fork_space, leave_space, share_frame } from "./memory/share";
 export { quotient, raise_divide, signed_quotient } from "./integer";
 export { mulhs64, mulhu64 } from "./wide";

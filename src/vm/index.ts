@@ -25,6 +25,7 @@ export type {
   MachineMemory,
   MemoryAnswer,
   MemoryQuestion,
+  MemorySize,
   MemoryStats,
   PageCounts,
 } from "./machine-memory.ts";

@@ -48,6 +48,8 @@ export interface MachineConfig {
   readonly initrd?: Uint8Array;
   readonly commandLine: string;
   readonly memoryBytes: number;
+  /** What it can grow to while it runs (virtio-mem). Over `memoryBytes` by a multiple of `pluggableAlignment`. */
+  readonly memoryMaxBytes?: number;
   /** vCPUs; one without a word. */
   readonly cpus?: number;
   /** Guest time follows the host's clock, or counts retired instructions. */

@@ -6,7 +6,7 @@
  * address space, and the vCPUs their TLBs.
  */
 import { pageSize } from "#address";
-import type { MmioSlot } from "#devices";
+import { type MmioSlot, type PluggedMemory, plugBlockBytes } from "#devices";
 import {
   type AddressSpace,
   type Arena,
@@ -62,6 +62,17 @@ export interface PageCounts {
   readonly zero: number;
   /** In the balloon: the guest does without them. */
   readonly ballooned: number;
+  /** Of the memslots, no memory now: they are not plugged in. */
+  readonly unplugged: number;
+}
+
+/** Of a machine whose memory can be more, and less again. */
+export interface MemorySize {
+  readonly bytes: number;
+  /** What the guest is asked to come to. */
+  readonly wantedBytes: number;
+  readonly leastBytes: number;
+  readonly mostBytes: number;
 }
 
 /** How many pages with a frame were last used when. */
@@ -89,12 +100,15 @@ export type MemoryQuestion =
   | { readonly about: "heat"; readonly cells: number }
   /** Answered by the pages stored to since it was last asked, or that it was asked first. */
   | { readonly about: "dirty" }
+  /** With `wantedBytes` the guest is asked to have so much. */
+  | { readonly about: "size"; readonly wantedBytes?: number }
   | ViewQuestion;
 
 interface MemoryAnswers extends ViewAnswers {
   readonly stats: MemoryStats;
   readonly heat: HeatMap;
   readonly dirty: readonly PageRange[];
+  readonly size: MemorySize;
 }
 
 /** What it is answered by. */
@@ -114,6 +128,8 @@ export interface MemoryParts {
   readonly freeFrames: FreeFrames | undefined;
   /** Absent where pages are left alone. */
   readonly reclaim?: ReclaimOptions;
+  /** Of a machine that can be resized: what it begins with, and the device that has the rest. */
+  readonly size?: { readonly memoryBytes: number; readonly plugged: () => PluggedMemory | undefined };
   /** Once for each pressure that begins. */
   notice(line: string): void;
   isZero(frame: number): boolean;
@@ -164,6 +180,7 @@ export class MachineMemory {
       this.#parts.notice("memory: the guest has more than its limit, and no page can be taken from it");
   }
 
+  /** Throws an Error, which says what to do, for a size that the machine cannot have. */
   answer(question: MemoryQuestion): MemoryAnswer<MemoryQuestion> {
     switch (question.about) {
       case "stats":
@@ -172,6 +189,8 @@ export class MachineMemory {
         return this.#heat(this.#watched(), Math.min(Math.max(1, Math.floor(question.cells)), mostCells));
       case "dirty":
         return this.#dirtyPages();
+      case "size":
+        return this.#size(question.wantedBytes);
       default:
         return this.#view.answer(question);
     }
@@ -183,6 +202,22 @@ export class MachineMemory {
     if (this.#ages === undefined) this.#nextScan = now + scanMs * 1e6;
     this.#ages ??= new PageAges(this.#parts.space);
     return this.#ages;
+  }
+
+  #size(wantedBytes: number | undefined): MemorySize {
+    const { size } = this.#parts;
+    const plugged = size?.plugged();
+    if (size === undefined || plugged === undefined)
+      throw new Error("this machine keeps its size: start it with a memory it can grow to (memoryMax)");
+    const { memoryBytes } = size;
+    const mostBytes = memoryBytes + plugged.regionBytes;
+    if (wantedBytes !== undefined) plugged.request(checkSize(wantedBytes, memoryBytes, mostBytes) - memoryBytes);
+    return {
+      bytes: memoryBytes + plugged.pluggedBytes,
+      wantedBytes: memoryBytes + plugged.requestedBytes,
+      leastBytes: memoryBytes,
+      mostBytes,
+    };
   }
 
   #stats(ages: PageAges): MemoryStats {
@@ -216,8 +251,10 @@ export class MachineMemory {
       else own++;
       if (frame !== 0 && isZero(frame)) zero++;
     });
-    const untouched = space.sizeBytes / pageSize - own - shared - stored;
-    return { own, shared, stored, untouched, zero, ballooned: balloonedPages() };
+    const ram = space.ram.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) / pageSize;
+    const unplugged = space.sizeBytes / pageSize - ram;
+    const untouched = ram - own - shared - stored;
+    return { own, shared, stored, untouched, zero, ballooned: balloonedPages(), unplugged };
   }
 
   #heat(ages: PageAges, cells: number): HeatMap {
@@ -247,6 +284,17 @@ export class MachineMemory {
     }
     return rangesOf(this.#dirty.harvest());
   }
+}
+
+function checkSize(bytes: number, least: number, most: number): number {
+  const mib = (of: number): string => `${of / 2 ** 20} MiB`;
+  if (!(bytes >= least && bytes <= most))
+    throw new Error(`this machine has ${mib(least)} to ${mib(most)} of memory: ${mib(bytes)} is none of that`);
+  if ((bytes - least) % plugBlockBytes !== 0)
+    throw new Error(
+      `memory is plugged in pieces of ${mib(plugBlockBytes)}, over the first ${mib(least)}: ${mib(bytes)} is in between`,
+    );
+  return bytes;
 }
 
 /** In scans: 0, 1, 2, 4, ... and no age beyond. */

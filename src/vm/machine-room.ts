@@ -34,7 +34,7 @@ export function openRoom(config: MachineConfig, host: MachineHost, options: Room
   const arena = new Arena({
     threads: threaded ? (config.cpus ?? 1) : 1,
     shared: threaded || usesIo(config),
-    frameBytes: config.memoryBytes + persistentBytes + spareFrameBytes,
+    frameBytes: (config.memoryMaxBytes ?? config.memoryBytes) + persistentBytes + spareFrameBytes,
   });
   host.keepInLargePages?.(arena.memory, arena.maximumBytes);
   const engine = new TranslatingEngine({

@@ -5,7 +5,7 @@
  * when the next one is wanted. Others may live on the thread, too, those it was forked into among them (docs/forks.md). In virtual
  * time a slice ends exactly where the next alarm is due, so that what the guest sees depends on its instructions alone.
  */
-import { gfnOf, gpa, pageSize } from "#address";
+import { gfnOf, pageSize } from "#address";
 import { assertNever } from "#base";
 import {
   type Balloon,
@@ -13,7 +13,6 @@ import {
   IoError,
   KvmClock,
   Platform,
-  ramRanges,
   type SavedDisk,
   type SerialHost,
   type VcpuSignals,
@@ -45,6 +44,7 @@ import { evictionSeedOf, newBacking } from "./memory-backing.ts";
 import { type Peripherals, plugIn, usesIo } from "./peripherals.ts";
 import { PersistentMemory } from "./persistent-memory.ts";
 import { Profiler, type Sample } from "./profiler.ts";
+import { pluggableRegion, ramSlots } from "./ram-slots.ts";
 import { SeededRandom } from "./random.ts";
 import { publishApic } from "./remote-apic.ts";
 import { SerialInput } from "./serial-input.ts";
@@ -157,11 +157,11 @@ export class Machine implements RunnableMachine, Disposable {
         });
     const { arena, engine } = this.#room;
     this.#engine = engine;
-    const ranges = ramRanges(config.memoryBytes).map(({ base, size }) => ({ gpa: gpa(base), sizeBytes: size }));
+    const ram = ramSlots(config);
     this.#space = parent
       ? parent.#space.fork()
-      : new AddressSpace(arena, engine.runtime, [...ranges, ...this.#persistent.slots]);
-    this.#mapMemory(ranges, from instanceof Machine ? undefined : from);
+      : new AddressSpace(arena, engine.runtime, [...ram, ...this.#persistent.slots]);
+    this.#mapMemory(ram, from instanceof Machine ? undefined : from);
     this.#persistent.attach(this.#space);
     const evictionSeed = evictionSeedOf(config.engine);
     if (evictionSeed !== undefined) this.#chaos = new EvictionChaos(evictionSeed, this.#space);
@@ -173,6 +173,9 @@ export class Machine implements RunnableMachine, Disposable {
       isZero: (frame) => engine.runtime.is_zero(frame) !== 0,
       deviceSlots: () => this.#platform.mmioBus.slots,
       balloonedPages: () => this.#peripherals.balloon?.actualPages ?? 0,
+      ...(config.memoryMaxBytes !== undefined && {
+        size: { memoryBytes: config.memoryBytes, plugged: () => this.#peripherals.plugged },
+      }),
       now: () => host.now(),
       notice: (line) => this.#reportOnce(line),
       ...(config.reclaim && { reclaim: config.reclaim }),
@@ -203,6 +206,7 @@ export class Machine implements RunnableMachine, Disposable {
       notice: (line) => this.#reportOnce(line),
       streams: host.streams,
       regions: this.#persistent.regions,
+      pluggable: pluggableRegion(this.#space),
       openLine: (request) => this.#io.line(request),
     });
     this.#platform.powerOn();
@@ -214,7 +218,7 @@ export class Machine implements RunnableMachine, Disposable {
     const setup = {
       memory: arena.memory,
       space: this.#space.header,
-      memoryBytes: config.memoryBytes,
+      memslots: this.#space.memslots,
       engine: config.engine,
       hotThreshold: hotThresholdOf(config.engine),
       startNs: this.#startNs,

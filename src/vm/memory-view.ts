@@ -100,7 +100,7 @@ export class MemoryView {
         gpa: slot.gpa,
         bytes: slot.sizeBytes,
         kind: "ram" as const,
-        name: object?.kind === "persistent" ? "persistent memory" : "RAM",
+        name: object?.kind === "persistent" ? "persistent memory" : slot.pluggable ? "pluggable RAM" : "RAM",
         ...(slot.readOnly && { readOnly: true as const }),
         ...(object && { object }),
       };
@@ -235,7 +235,7 @@ export class MemoryView {
 
   /** The parts of a range that are RAM, in order of address. */
   #ramIn({ gpa: from, bytes }: PageRange): PageRange[] {
-    return this.#space.memslots
+    return this.#space.ram
       .map((slot) => {
         const first = Math.max(from, slot.gpa);
         return { gpa: first, bytes: Math.min(from + bytes, slot.gpa + slot.sizeBytes) - first };

@@ -18,6 +18,8 @@ import {
   networkService,
   type PersistentRegion,
   type Platform,
+  type PluggableRegion,
+  PluggedMemory,
   Pmem,
   Rng,
   type StreamHub,
@@ -45,6 +47,8 @@ export interface PeripheralHost {
   readonly streams: StreamHub | undefined;
   /** Persistent memory. */
   readonly regions: readonly PersistentRegion[];
+  /** Memory that comes and goes. */
+  readonly pluggable: PluggableRegion | undefined;
   /** A line to a service of the host. Its greeting comes before the guest runs. */
   readonly openLine: (request: IoRequest) => IoLine;
 }
@@ -59,6 +63,7 @@ export interface Peripherals {
   readonly balloon: Balloon | undefined;
   readonly disks: readonly Blk[];
   readonly generation: GenerationId;
+  readonly plugged: PluggedMemory | undefined;
 }
 
 /** Requires: the platform is not powered on yet. */
@@ -78,6 +83,7 @@ export function plugIn(platform: Platform, config: PeripheralConfig, host: Perip
   return {
     balloon: all.find((device) => device instanceof Balloon),
     disks: all.filter((device) => device instanceof Blk),
+    plugged: all.find((device) => device instanceof PluggedMemory),
     generation: new GenerationId(host.memory, platform.gsi(generationGsi)),
   };
 }
@@ -101,6 +107,7 @@ function devicesOf(config: PeripheralConfig, host: PeripheralHost): [name: strin
     devices.push([`share.${tag}`, new VirtioFs(tag, host.memory, line)]);
   }
   for (const [n, region] of host.regions.entries()) devices.push([`pmem${n}`, new Pmem(region)]);
+  if (host.pluggable) devices.push(["mem", new PluggedMemory(host.pluggable)]);
   if (balloon) devices.push(["balloon", new Balloon(host.memory)]);
   return devices;
 }

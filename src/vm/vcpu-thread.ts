@@ -4,21 +4,11 @@
  * Its local APIC, its MSRs and its clock are here; interrupts from elsewhere are posted in its record; ports and memory of
  * devices are calls to the machine's thread. It ends when the machine says so, or fails and says why.
  */
-import { gpa } from "#address";
 import { assertNever, printValue, type Value } from "#base";
-import {
-  ApicBus,
-  type DeviceState,
-  deliveryMode,
-  KvmClock,
-  Lapic,
-  lapicPage,
-  ramRanges,
-  type Stateful,
-} from "#devices";
+import { ApicBus, type DeviceState, deliveryMode, KvmClock, Lapic, lapicPage, type Stateful } from "#devices";
 import { type EngineHost, TranslatingEngine } from "#engine";
 import { passesWithout } from "#jit";
-import { AddressSpace, Arena } from "#memory";
+import { AddressSpace, Arena, type Memslot } from "#memory";
 import {
   Event,
   MsrFile,
@@ -54,7 +44,7 @@ export interface VcpuThreadSetup {
   readonly vcpus: readonly number[];
   /** Of the address space's header. */
   readonly space: number;
-  readonly memoryBytes: number;
+  readonly memslots: readonly Memslot[];
   readonly engine: EngineOptions;
   readonly hotThreshold: number;
   /** The host's time at guest time 0. */
@@ -132,8 +122,7 @@ class VcpuThread {
       if (other === vcpu) this.#apicBus.attach(this.#lapic);
       else this.#apicBus.attachRemote(new RemoteApic(other, () => (other.id === 0 ? host.ring() : wake(other))));
     }
-    const ranges = ramRanges(setup.memoryBytes).map(({ base, size }) => ({ gpa: gpa(base), sizeBytes: size }));
-    const space = new AddressSpace(arena, this.#engine.runtime, ranges, setup.space);
+    const space = new AddressSpace(arena, this.#engine.runtime, setup.memslots, setup.space);
     this.#kvmClock = new KvmClock(space, tscFrequencyHz, () => host.wallClock() - this.#clock.now() / 1e6);
     this.#msrs = new MsrFile({
       lapic: this.#lapic,

@@ -1,5 +1,6 @@
 /** Commands for machines that run already, by their names. */
-import { address, command, count, flag, list, seconds, text } from "../schema.ts";
+import { address, command, count, flag, list, seconds, size, text } from "../schema.ts";
+import { maxMemoryBytes, minMemoryBytes } from "../vm-api.ts";
 
 const name = { name: "NAME", help: "of a machine that `memvisor ps` shows", required: true } as const;
 
@@ -57,6 +58,12 @@ export const memCommand = command({
     heat: text("FILE", "write the heat map as a picture (SVG)"),
     from: { ...address("of FILE, the first byte that is printed"), byDefault: "0" },
     bytes: count("N", 1, "of FILE, so many bytes"),
+    resize: size(
+      "none",
+      minMemoryBytes,
+      maxMemoryBytes,
+      "ask the guest to have so much memory; up to its --memory-max",
+    ),
   },
   notes: `memvisor mem NAME mem --from 0x100000 --bytes 64 | xxd shows memory. docs/memory-files.md says what the files are.
 Accesses are watched from the first question on, and for a minute after the last one. docs/memory-watch.md says what

@@ -61,6 +61,12 @@ export const runCommand = command({
     initrd: text("FILE", "initial RAM file system"),
     append: text("STR", "more words for the kernel's command line"),
     memory: size("512M", minMemoryBytes, maxMemoryBytes, "guest memory"),
+    memoryMax: size(
+      "none",
+      minMemoryBytes,
+      maxMemoryBytes,
+      "what guest memory can grow to: memvisor mem NAME --resize SIZE",
+    ),
     memoryBacking: backing("where guest memory goes that is evicted (docs/memory.md)"),
     reclaim: flag("evict what the guest does not use; to a compressed backing, if none is named"),
     memoryLimit: size("none", minMemoryBytes, maxMemoryBytes, "evict what the guest has in memory over this"),

@@ -9,6 +9,7 @@ import { VirtioConsole } from "./console/index.ts";
 import { VirtioFs } from "./fs/device.ts";
 import { answerMessage, fileRecalled, parseRequestHeader, sessionSave } from "./fs/wire.ts";
 import type { MakeFuzzed, Random } from "./fuzz.ts";
+import { PluggedMemory, plugBlockBytes } from "./mem/index.ts";
 import { Net } from "./net/index.ts";
 import { frameHead } from "./net/wire.ts";
 import { Pmem } from "./pmem/index.ts";
@@ -20,6 +21,13 @@ export const fuzzedDevices: Readonly<Record<string, MakeFuzzed>> = {
   pmem: (_, random) => ({
     device: new Pmem({ base: 0x2_0000_0000, sizeBytes: 64 << 20, flush: () => random(4) > 0 }),
   }),
+  mem: (_, random) => {
+    const blocks = 1 + random(16);
+    const sizeBytes = blocks * plugBlockBytes;
+    const region = { base: 0x1_0000_0000, sizeBytes, plug: () => {}, unplug: () => random(4) > 0 };
+    const device = new PluggedMemory(region);
+    return { device, hostEvent: () => device.request(random(blocks + 1) * plugBlockBytes) };
+  },
   blk: (memory, random) => {
     const lent = random(2) === 0 ? 1 : undefined;
     const facts = { sizeBytes: 1 << 20, readOnly: random(8) === 0, id: "fuzz", physicalBlockBytes: 4096, file: lent };

@@ -35,5 +35,6 @@ export {
 } from "./fs/index.ts";
 export { VirtioVsock } from "./vsock/index.ts";
 export { Balloon, type GuestMemoryStatistics } from "./balloon/index.ts";
+export { type PluggableRegion, PluggedMemory, plugBlockBytes } from "./mem/index.ts";
 export { type PersistentRegion, Pmem } from "./pmem/index.ts";
 export { Rng } from "./rng/index.ts";

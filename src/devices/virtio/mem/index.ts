@@ -1,0 +1,2 @@
+export { type PluggableRegion, PluggedMemory } from "./device.ts";
+export { plugBlockBytes } from "./request.ts";
