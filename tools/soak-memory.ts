@@ -232,6 +232,7 @@ async function kills(vm: VirtualMachine, folder: string): Promise<number> {
 
 async function saveForEver(path: string): Promise<void> {
   const vm = await VirtualMachine.restore(path);
+  await vm.exec(goOn);
   console.log("saving");
   for (;;) await vm.snapshot(path);
 }
