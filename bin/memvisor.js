@@ -10,6 +10,7 @@ import { existsSync } from "node:fs";
 import nodeModule from "node:module";
 import { fileURLToPath } from "node:url";
 import { isCurrent, newEnoughNode, oldestNode } from "./pinned-node.js";
+import { isAsSeen, setSeen } from "./sources.js";
 
 const root = new URL("../", import.meta.url);
 const source = new URL("src/cli/main.ts", root);
@@ -26,15 +27,37 @@ else
 async function run() {
   // Compiled code is kept from run to run: a start costs a third of what it would.
   nodeModule.enableCompileCache?.();
+  const waiting = await beginThread();
   if (!existsSync(source)) return import(bundle.href);
-  const { ensureRuntime } = await import(new URL("tools/build-runtime.ts", root).href);
-  const { ensureBundle } = await import(new URL("tools/build-bundle.ts", root).href);
+  if (isAsSeen(root)) return import(bundle.href);
+  await waiting?.endWaiting();
   try {
-    await ensureRuntime();
-    return import(((await ensureBundle()) ? bundle : source).href);
+    return import(((await makeCurrent()) ? bundle : source).href);
   } catch (error) {
     fail(error.message);
   }
+}
+
+/** A command that will have a machine has a thread for it at once: both load what they need at the same time. */
+async function beginThread() {
+  const [command, ...words] = process.argv.slice(2);
+  const hasMachine = command === "run" || command === "restore";
+  const isBehind = words.some((word) => ["-d", "--detach", "-h", "--help"].includes(word));
+  if (!hasMachine || isBehind || !existsSync(new URL("waiting-thread.js", bundle))) return undefined;
+  const waiting = await import(new URL("waiting-thread.js", bundle).href);
+  waiting.beginThread(new URL("vm-worker.js", bundle));
+  return waiting;
+}
+
+/** In a checkout. False where there can be no bundle. */
+async function makeCurrent() {
+  const begun = new Date();
+  const { ensureRuntime } = await import(new URL("tools/build-runtime.ts", root).href);
+  const { ensureBundle } = await import(new URL("tools/build-bundle.ts", root).href);
+  await ensureRuntime();
+  const hasBundle = await ensureBundle();
+  if (hasBundle) setSeen(root, begun);
+  return hasBundle;
 }
 
 /** Runs this very command under another Node: same terminal, same signals, same end. */

@@ -19,6 +19,7 @@ const script = fileURLToPath(import.meta.url);
 const entries: Readonly<Record<string, string>> = {
   main: "cli/main.ts",
   index: "index.ts",
+  "waiting-thread": "host/waiting-thread.ts",
   "vm-worker": "host/vm-worker.ts",
   "vcpu-worker": "host/vcpu-worker.ts",
   "io-worker": "host/io-worker.ts",

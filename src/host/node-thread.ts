@@ -22,13 +22,19 @@ const youngGenerationMb = 8;
 /** Hosts on which WebAssembly's plain loads and stores have x86's memory order. */
 const hasX86MemoryOrder = process.arch === "x64";
 
+/** V8 knows by its bytes a module that somebody holds: those of a thread that waits for its machine are compiled meanwhile. */
+const compiled: WebAssembly.Module[] = [];
+
 /** For a thread whose owner listens at `port`. */
 export function nodeThread(port: MessagePort): ThreadHost {
   const build = buildOf();
+  const runtimeWasm = readFileSync(runtimeFile());
+  const interpreterWasm = interpreterOf();
+  for (const bytes of [runtimeWasm, interpreterWasm]) if (bytes) compiled.push(new WebAssembly.Module(bytes));
   return {
     ...(build && { build }),
-    runtimeWasm: readFileSync(runtimeFile()),
-    interpreterWasm: interpreterOf(),
+    runtimeWasm,
+    interpreterWasm,
     now: hostNow,
     random: (target) => void randomFillSync(target),
     post: (message) => port.postMessage(message),

@@ -5,14 +5,15 @@
  */
 import { enableCompileCache } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
-import type { MachineStart } from "#control";
 import type { ThreadMachine } from "#control/thread";
+import { awaitStart } from "./waiting-thread.ts";
 
 if (parentPort) {
   enableCompileCache();
   const [{ Machine }, { LiveSnapshot, learnWarmth, warmUp, writeSnapshot }, { runMachineThread }, { nodeThread }] =
     await Promise.all([import("#vm"), import("#snapshot"), import("#control/thread"), import("./node-thread.ts")]);
-  const start = workerData as MachineStart;
+  const thread = nodeThread(parentPort);
+  const start = awaitStart(parentPort, workerData);
   const { printProfile } = start.config.profile ? await import("#introspect") : {};
   const onThread = (machine: InstanceType<typeof Machine>): ThreadMachine => ({
     snapshot: (owner, sink, base) => writeSnapshot(machine, owner, sink, base),
@@ -26,7 +27,5 @@ if (parentPort) {
     profile: () => printProfile?.(machine),
     [Symbol.dispose]: () => machine[Symbol.dispose](),
   });
-  await runMachineThread(start, nodeThread(parentPort), (config, host, resume) =>
-    onThread(new Machine(config, host, resume)),
-  );
+  await runMachineThread(start, thread, (config, host, resume) => onThread(new Machine(config, host, resume)));
 }

@@ -3,11 +3,9 @@
  *
  * Law: the thread ends when the last of its machines has ended, or is given up.
  */
-import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from "node:worker_threads";
 import { type MachineMessage, type MachineStart, type MachineThread, type StartThread, words } from "#control";
-
-/** What a machine's thread makes lives for a moment or for good: collecting more often costs nothing and saves 20 MiB. */
-const maxYoungGenerationSizeMb = 8;
+import { threadFor } from "./waiting-thread.ts";
 
 /** What a machine's thread is sent: one who is to be a fork, and where its messages go. */
 export interface Beside {
@@ -37,11 +35,7 @@ class SharedWorker {
 
   constructor(entry: URL, start: MachineStart) {
     this.#bell = new Int32Array(start.words);
-    this.#worker = new Worker(entry, {
-      workerData: start,
-      name: "memvisor machine",
-      resourceLimits: { maxYoungGenerationSizeMb },
-    });
+    this.#worker = threadFor(entry, start);
     this.#worker.on("error", (error) => this.#end(error instanceof Error ? error : new Error(String(error))));
     this.#worker.on("exit", () => this.#end());
   }

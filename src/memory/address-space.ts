@@ -193,7 +193,10 @@ export class AddressSpace implements DeviceMemory {
     assert(firstPage + (end - gfn) <= object.pageCount, "a memslot is no longer than its object");
     this.#mappings.push({ gfn, end, object, firstPage });
     const words = this.#arena.i32;
-    for (let n = gfn; n < end; n++) if (object.has(firstPage + n - gfn)) words[this.#entryAt(n)] |= entryFlags.E_BACKED;
+    this.#eachRun(gfn, end, (at, first, count) => {
+      const page = firstPage + first - gfn;
+      for (let n = 0; n < count; n++) if (object.has(page + n)) words[at + n] |= entryFlags.E_BACKED;
+    });
   }
 
   /**
@@ -504,12 +507,14 @@ export class AddressSpace implements DeviceMemory {
   /** Calls `see` for each page of RAM that may hold something, in order of address: with its HPA, or 0 where only its object has it, and its entry. */
   forEachPage(see: (gfn: number, frame: number, entry: number) => void): void {
     for (const slot of this.memslots) {
-      const end = gfnOf(slot.gpa) + slot.sizeBytes / pageSize;
-      for (let gfn = gfnOf(slot.gpa); gfn < end; gfn++) {
-        const entry = this.#entry(gfn);
-        if ((entry & entryFlags.E_PRESENT) !== 0) see(gfn, (entry & ~0xfff) >>> 0, entry);
-        else if ((entry & entryFlags.E_BACKED) !== 0) see(gfn, 0, entry);
-      }
+      const first = gfnOf(slot.gpa);
+      this.#eachRun(first, first + slot.sizeBytes / pageSize, (at, gfn, count) => {
+        for (let n = 0; n < count; n++) {
+          const entry = this.#arena.i32[at + n];
+          if ((entry & entryFlags.E_PRESENT) !== 0) see(gfn + n, (entry & ~0xfff) >>> 0, entry);
+          else if ((entry & entryFlags.E_BACKED) !== 0) see(gfn + n, 0, entry);
+        }
+      });
     }
   }
 
@@ -574,10 +579,15 @@ export class AddressSpace implements DeviceMemory {
     assert(end <= gfnEnd, "a memslot ends below the end of guest-physical addresses");
     if (slot.pluggable) return;
     const flags = entryFlags.E_RAM | (slot.readOnly ? entryFlags.E_READONLY : 0);
-    const words = this.#arena.i32;
-    for (let gfn = gfnOf(slot.gpa); gfn < end; gfn++) {
-      const first = (this.#table >> 2) + Math.floor(gfn / entriesPerTable);
-      words[(words[first] >> 2) + (gfn % entriesPerTable)] = flags;
+    this.#eachRun(gfnOf(slot.gpa), end, (at, _, count) => void this.#arena.i32.fill(flags, at, at + count));
+  }
+
+  /** Calls `see` for runs of guest frames whose entries follow each other from index `at` of the arena's words on. Requires: a memslot has them. */
+  #eachRun(first: Gfn, end: Gfn, see: (at: number, gfn: Gfn, count: number) => void): void {
+    for (let gfn = first; gfn < end; ) {
+      const count = Math.min(end - gfn, entriesPerTable - (gfn % entriesPerTable));
+      see(this.#entryAt(gfn), gfn, count);
+      gfn = (gfn + count) as Gfn;
     }
   }
 

@@ -25,7 +25,7 @@ export class SnapshotReader {
   readonly identity: Uint8Array;
   readonly base: SnapshotReader | undefined;
   readonly #index: PageIndex;
-  /** Of each page: its number in the index + 1; 0 where that has it not. */
+  /** Of each page: its number in the index + 1, below zero where it is zeros; 0 where the index has it not. */
   readonly #numbers: Int32Array;
   #piece = nothing;
   #bytes = new Uint8Array(piecePages * pageSize);
@@ -38,7 +38,7 @@ export class SnapshotReader {
     this.base = base;
     this.#index = index;
     this.#numbers = new Int32Array(index.count === 0 ? 0 : index.gfn(index.count - 1) + 1);
-    for (let n = 0; n < index.count; n++) this.#numbers[index.gfn(n)] = n + 1;
+    for (let n = 0; n < index.count; n++) this.#numbers[index.gfn(n)] = index.place(n) === 0 ? ~n : n + 1;
   }
 
   /** Pages that the file itself has. */
@@ -57,8 +57,8 @@ export class SnapshotReader {
 
   /** Whether the page holds anything but zeros. */
   has(gfn: number): boolean {
-    const n = this.#numberOf(gfn);
-    return n < 0 ? (this.base?.has(gfn) ?? false) : this.#index.place(n) !== 0;
+    const number = gfn < this.#numbers.length ? this.#numbers[gfn] : 0;
+    return number === 0 ? (this.base?.has(gfn) ?? false) : number > 0;
   }
 
   /** The checksum of a page that is here; undefined for one of zeros. */
@@ -101,8 +101,10 @@ export class SnapshotReader {
     this.base?.expect(gfns);
   }
 
+  /** In the index; below zero where that has it not. */
   #numberOf(gfn: number): number {
-    return gfn < this.#numbers.length ? this.#numbers[gfn] - 1 : -1;
+    const number = gfn < this.#numbers.length ? this.#numbers[gfn] : 0;
+    return number < 0 ? ~number : number - 1;
   }
 
   #readPiece(place: number): void {

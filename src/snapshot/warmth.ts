@@ -57,17 +57,21 @@ export function learnWarmth(
   const { memory, engine, vcpus } = machine.parts;
   if (vcpus.length > 1) return undefined;
   const gfns: number[] = [];
-  const numbers = new Map<number, number>();
+  const frames: number[] = [];
   memory.forEachPage((gfn, frame, entry) => {
-    if (frame === 0 || (entry & entryFlags.E_ACCESSED) === 0) return;
-    const check = pages.checkOf(gfn);
-    if (check === undefined) return;
+    if (frame === 0 || (entry & entryFlags.E_ACCESSED) === 0 || !pages.has(gfn)) return;
     gfns.push(gfn);
-    if (Number(BigInt.asUintN(32, engine.runtime.xxh64(frame, pageSize))) === check) numbers.set(frame, gfns.length);
+    frames.push(frame);
   });
   const known = before && parse(before);
   const isKnown = known && sameBytes(known.build, build) && sameBytes(known.identity, identityOf(pages));
   if (gfns.length > mostPages || (isKnown && 2 * gfns.length > known.gfns.length)) return undefined;
+  // Blocks of a page that has changed since it was read are not those of the snapshot.
+  const numbers = new Map<number, number>();
+  for (const [n, frame] of frames.entries()) {
+    const check = Number(BigInt.asUintN(32, engine.runtime.xxh64(frame, pageSize)));
+    if (check === pages.checkOf(gfns[n])) numbers.set(frame, n + 1);
+  }
   const blocks = engine.takeBlocks((frame) => numbers.get(frame) ?? 0);
   const file = new Uint8Array(blocksAt(gfns.length) + blocks.bytes.length);
   const view = new DataView(file.buffer);

@@ -6,7 +6,6 @@
  *   end REASON        ends the machine throw         fails as a bug would        spin   never looks at the host
  */
 import { parentPort, workerData } from "node:worker_threads";
-import type { MachineStart } from "#control";
 import { runMachineThread } from "#control/thread";
 import {
   BootError,
@@ -19,6 +18,7 @@ import {
 } from "#vm";
 import { agentVersion, encodeFrame, type Frame, fromAgent, numbers, toAgent } from "../../control/agent/frames.ts";
 import { nodeThread } from "../node-thread.ts";
+import { awaitStart } from "../waiting-thread.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -160,7 +160,7 @@ class ScriptedMachine implements RunnableMachine {
 
 if (parentPort) {
   void runMachineThread(
-    workerData as MachineStart,
+    awaitStart(parentPort, workerData),
     nodeThread(parentPort),
     (config, host) => new ScriptedMachine(config, host),
   );
