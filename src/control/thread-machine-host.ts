@@ -5,7 +5,7 @@
  * `ThreadHost`.
  */
 import { ByteRingReader } from "#base";
-import { type IoThreadSetup, type SharedFiles, StreamHub } from "#devices";
+import { type IoRequest, type IoThreadSetup, type NearService, type SharedFiles, StreamHub } from "#devices";
 import type { EmitterSetup } from "#jit";
 import type { Discard, MemoryServices, PageFile } from "#memory";
 import type { SnapshotSink, SnapshotSource } from "#snapshot";
@@ -44,6 +44,8 @@ export interface ThreadHost {
   keepInLargePages?(memory: WebAssembly.Memory, bytes: number): void;
   startVcpu?(start: VcpuStart): void;
   startIo?(start: IoStart): void;
+  /** As in `MachineHost`. */
+  nearService?(request: IoRequest): NearService | undefined;
   readonly sharedFiles?: SharedFiles;
   /** As in `MachineHost`. */
   readonly discard?: Discard;
@@ -95,6 +97,7 @@ export class ThreadMachineHost implements MachineHost {
   readonly memory?: MemoryServices;
   readonly startVcpu: ((setup: VcpuThreadSetup) => void) | undefined;
   readonly startIo: ((setup: IoThreadSetup) => void) | undefined;
+  readonly nearService: MachineHost["nearService"];
   readonly sharedFiles: SharedFiles | undefined;
   readonly discard: Discard | undefined;
   readonly startEmitter: ((setup: EmitterSetup) => void) | undefined;
@@ -125,6 +128,7 @@ export class ThreadMachineHost implements MachineHost {
     this.discard = thread.discard;
     this.#words = new Int32Array(start.words);
     this.#sendStats = sendStats;
+    if (thread.nearService) this.nearService = (request) => thread.nearService?.(request);
     if (thread.openPages) this.openPages = (...file) => thread.openPages?.(...file) as PageFile;
     if (thread.memory) this.memory = thread.memory;
     if (thread.startEmitter) this.startEmitter = (setup) => thread.startEmitter?.(setup);

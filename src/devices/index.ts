@@ -67,6 +67,7 @@ export type {
   ClosableShare,
   DirectoryEntry,
   Entry,
+  FileOperations,
   FileSystemStats,
   InodeRecord,
   NewTime,
@@ -77,6 +78,7 @@ export type {
   ShareHost,
 } from "./virtio/index.ts";
 export {
+  fileService,
   Net,
   networkRingBytes,
   networkService,
@@ -114,10 +116,11 @@ export type {
   IoService,
   IoThreadHost,
   IoThreadSetup,
+  NearService,
   OpenService,
   ServicePort,
   SharedFiles,
 } from "./io/index.ts";
-export { IoError, ioWords, MachineLine, runIoThread } from "./io/index.ts";
+export { IoError, ioWords, MachineLine, NearLine, runIoThread } from "./io/index.ts";
 export { KvmClock } from "./kvm-clock/index.ts";
 export { GenerationId } from "./vmgenid/index.ts";

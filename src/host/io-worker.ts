@@ -14,6 +14,7 @@ const services: Readonly<Record<string, () => Promise<OpenService>>> = {
   [networkService]: async () => (await import("./network.ts")).openNetwork,
   disk: async () => (await import("./block-service.ts")).openBlock,
   [farService]: async () => (await import("./remote-memory.ts")).openRemoteMemory,
+  files: async () => (await import("./share/index.ts")).openFiles,
   share: async () => (await import("./share/index.ts")).openShare,
 };
 

@@ -27,5 +27,8 @@ if (parentPort) {
     profile: () => printProfile?.(machine),
     [Symbol.dispose]: () => machine[Symbol.dispose](),
   });
-  await runMachineThread(start, thread, (config, host, resume) => onThread(new Machine(config, host, resume)));
+  const near = start.config.shares?.length ? await import("./near-services.ts") : {};
+  await runMachineThread(start, { ...thread, ...near }, (config, host, resume) =>
+    onThread(new Machine(config, host, resume)),
+  );
 }

@@ -1,9 +1,10 @@
 /**
- * The machine's I/O threads, one for each kind of service its devices use: started, opened, looked at, closed.
+ * The machine's I/O threads, one for each kind of service its devices use: started, opened, looked at, closed. And the services that
+ * the host has on the machine's thread itself.
  *
  * Law: after `close` no service touches guest memory, and what the guest was told is written has been written.
  */
-import { IoError, type IoRequest, ioWords, MachineLine } from "#devices";
+import { IoError, type IoRequest, ioWords, MachineLine, NearLine, type NearService } from "#devices";
 import { Event, type Vcpu } from "#vcpu";
 import { BootError } from "./boot/index.ts";
 import type { MachineHost } from "./machine-host.ts";
@@ -21,6 +22,7 @@ export class IoThreads {
   readonly #host: MachineHost;
   readonly #deterministic: boolean;
   readonly #threads = new Map<string, IoThread>();
+  readonly #near: NearLine[] = [];
 
   /** `deterministic`: the machine's run is to depend on its input alone. */
   constructor(host: MachineHost, deterministic: boolean) {
@@ -29,11 +31,27 @@ export class IoThreads {
   }
 
   /** A line to a service, to be used when `start` has returned. Throws BootError where the machine must not have one. */
-  line(request: IoRequest): MachineLine {
+  line(request: IoRequest): MachineLine | NearLine {
     if (this.#deterministic)
       throw new BootError(
         `${request.service}: not with --clock virtual, since when the host answers is not repeatable`,
       );
+    const near = this.#nearService(request);
+    if (near === undefined) return this.#threadLine(request);
+    const line = new NearLine(near, this.#threadLine(near.beside));
+    this.#near.push(line);
+    return line;
+  }
+
+  #nearService(request: IoRequest): NearService | undefined {
+    try {
+      return this.#host.nearService?.(request);
+    } catch (error) {
+      throw new BootError(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #threadLine(request: IoRequest): MachineLine {
     let thread = this.#threads.get(request.service);
     if (thread === undefined) {
       thread = { words: new Int32Array(new SharedArrayBuffer(4 * ioWords.count)), lines: [] };
@@ -64,11 +82,14 @@ export class IoThreads {
       });
     }
     this.#waitUntilOpen();
+    const arena = new Uint8Array(memory.buffer);
+    for (const line of this.#near) line.open(arena);
   }
 
   /** Hands out what has come. Throws `IoError` when a service failed. */
   poll(): void {
     for (const { lines } of this.#threads.values()) for (const line of lines) line.poll();
+    for (const line of this.#near) line.poll();
   }
 
   /** Whether something has come that was not handed out yet. */
@@ -84,6 +105,7 @@ export class IoThreads {
     }
     for (const { words } of this.#threads.values()) Atomics.wait(words, ioWords.closed, 0, closeTimeoutMs);
     this.#threads.clear();
+    for (const line of this.#near.splice(0)) line.close();
   }
 
   #waitUntilOpen(): void {

@@ -5,7 +5,15 @@
  * (bytes on a serial line, a wish to stop) waits in shared memory until the machine looks.
  */
 
-import type { DiskConfig, GuestMemoryStatistics, IoThreadSetup, SharedFiles, StreamHub } from "#devices";
+import type {
+  DiskConfig,
+  GuestMemoryStatistics,
+  IoRequest,
+  IoThreadSetup,
+  NearService,
+  SharedFiles,
+  StreamHub,
+} from "#devices";
 import type { EmitterSetup, PassName } from "#jit";
 import type { Discard, MemoryBacking, MemoryObjectStats, MemoryServices, PageFile, ReclaimOptions } from "#memory";
 import type { NetworkOptions } from "#net/rules";
@@ -206,6 +214,11 @@ export interface MachineHost {
   readonly discard?: Discard | undefined;
   /** Starts a thread that calls `runIoThread` with this. Absent where there are none: then no device has files or networks. */
   startIo?(setup: IoThreadSetup): void;
+  /**
+   * The service on the machine's thread, where this host has it there: undefined where it belongs on a thread of its own. Throws an Error
+   * that says what is wrong with the request.
+   */
+  nearService?(request: IoRequest): NearService | undefined;
   /** Files that an I/O thread has open. Absent where threads have none in common. */
   readonly sharedFiles?: SharedFiles | undefined;
 }

@@ -1,6 +1,6 @@
 /**
  * Lines between devices and the host: the machine's thread leaves files and sockets to others, since it would stand still. But for
- * files that are lent to it (lent-file.ts).
+ * files that are lent to it (lent-file.ts), and services that are near (near-line.ts).
  *
  *     device ── IoLine ── ring ──▶ ServicePort ── service      machine's thread │ I/O thread
  *                       ◀── ring ──

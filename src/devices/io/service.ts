@@ -6,7 +6,7 @@ import { frameKind, type IoLineStart } from "./line.ts";
 export interface ServicePort {
   /** The arena: guest frames at the addresses that messages carry. Its buffer does not change. */
   readonly arena: Uint8Array;
-  /** Sends the parts as one message. What finds no room waits here, in order; who sends streams looks at `congested` first. */
+  /** Sends the parts as one message, which is the receiver's to keep. What finds no room waits here, in order; who sends streams looks at `congested` first. */
   send(...parts: readonly Uint8Array[]): void;
   /** Whether something waits for room. */
   readonly congested: boolean;

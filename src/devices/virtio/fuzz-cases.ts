@@ -1,5 +1,5 @@
 /** The devices that fuzz.ts gets at, each with a host that answers sooner or later. */
-import { type IoLine, LentFile } from "../io/index.ts";
+import { type IoLine, LentFile, NearLine } from "../io/index.ts";
 import { ManualClock } from "../manual-clock.ts";
 import type { DeviceStream, StreamEnd, StreamProvider, StreamSource } from "../streams/index.ts";
 import { Balloon } from "./balloon/index.ts";
@@ -7,6 +7,8 @@ import { Blk } from "./blk/device.ts";
 import { decodeRequest, encodeAnswer } from "./blk/protocol.ts";
 import { VirtioConsole } from "./console/index.ts";
 import { VirtioFs } from "./fs/device.ts";
+import { shareService } from "./fs/service.ts";
+import { oneFile } from "./fs/test-share.ts";
 import { answerMessage, fileRecalled, parseRequestHeader, sessionSave } from "./fs/wire.ts";
 import type { MakeFuzzed, Random } from "./fuzz.ts";
 import { PluggedMemory, plugBlockBytes } from "./mem/index.ts";
@@ -59,6 +61,17 @@ export const fuzzedDevices: Readonly<Record<string, MakeFuzzed>> = {
         line.answer(() => undefined);
         if (!line.paused) deliver();
       },
+    };
+  },
+  "near-fs": (memory, random) => {
+    const line = new FuzzLine(random);
+    const { share } = oneFile();
+    const beside = { service: "files", config: undefined };
+    const nearLine = new NearLine({ beside, open: (port, next) => shareService(share, port, next) }, line);
+    nearLine.open(memory.bytes);
+    return {
+      device: new VirtioFs("fuzz", memory, nearLine),
+      hostEvent: () => line.answer((message) => answerMessage(parseRequestHeader(message), random(200))),
     };
   },
   fs: (memory, random) => {

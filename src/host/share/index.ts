@@ -1,18 +1,49 @@
-/** The service that has a directory of this host for a guest (devices/virtio/fs). */
+/** The services that have a directory of this host for a guest (devices/virtio/fs). */
 import { readFileSync } from "node:fs";
-import { type OpenService, shareService } from "#devices";
-import { Share } from "./share.ts";
+import { fileService, type NearService, type OpenService, shareLineBytes, shareService } from "#devices";
+import { isNear } from "./near.ts";
+import { fileOperations, Share } from "./share.ts";
 
 interface ShareRequest {
   readonly hostPath: string;
   readonly readOnly: boolean;
 }
 
-export const openShare: OpenService = (config, port) => {
+/** On a thread of its own. */
+export const openShare: OpenService = (config, port) => shareService(shareOf(config), port);
+
+/** On the machine's thread, where the directory's file systems are for that. */
+export function nearShare(config: unknown): NearService | undefined {
+  if (process.platform !== "linux") return undefined;
+  const share = shareOf(config);
+  if (!isNear(share.path, mounts())) {
+    share.close();
+    return undefined;
+  }
+  return {
+    beside: { service: "files", config: undefined, ringBytes: shareLineBytes },
+    open: (port, beside) => shareService(share, port, beside),
+  };
+}
+
+/** Beside near shares. */
+export const openFiles: OpenService = (_, port) => fileService(fileOperations, port);
+
+/** Where nobody can tell what is mounted, nothing is near. */
+function mounts(): string {
+  try {
+    return readFileSync("/proc/self/mountinfo", "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** Throws an Error for a person. */
+function shareOf(config: unknown): Share {
   const { hostPath, readOnly } = config as ShareRequest;
   if (process.platform === "win32") throw new Error("directories cannot be shared from Windows");
   try {
-    const share = new Share({
+    return new Share({
       path: hostPath,
       readOnly,
       asRoot: process.getuid?.() === 0,
@@ -21,7 +52,6 @@ export const openShare: OpenService = (config, port) => {
       byDescriptor: process.platform === "linux",
       maxDescriptors: descriptorLimit(),
     });
-    return shareService(share, port);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const reasons: Record<string, string> = {
@@ -31,7 +61,7 @@ export const openShare: OpenService = (config, port) => {
     };
     throw new Error(`share ${hostPath}: ${reasons[code ?? ""] ?? message}`);
   }
-};
+}
 
 /** A quarter of what the process may have open, which others need, too. */
 function descriptorLimit(): number {

@@ -1,6 +1,7 @@
 import {
   existsSync,
   fstatSync,
+  fsyncSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -336,6 +337,33 @@ test("a file that is lent stays open until it is given back, though the guest ha
   expect(() => fstatSync(kept)).toThrow("EBADF");
 });
 
+test("a file that several use stays open until the last of them has given it back", () => {
+  const { share, client } = mount();
+  share.onRecall = () => {};
+  const isOpen = (file: number): boolean => {
+    try {
+      return fstatSync(file) !== undefined;
+    } catch {
+      return false;
+    }
+  };
+  const { node } = client.walk("/file");
+  const opened = share.open(node, { ...plain, read: true });
+  const file = share.lend(node, opened.handle);
+  expect(file).toBe(opened.file);
+  share.release(node, opened.handle);
+  share.returned(file);
+  expect(isOpen(file)).toBe(true);
+  share.returned(file);
+  expect(isOpen(file)).toBe(false);
+  expect(() => share.lend(node, opened.handle)).toThrow("EBADF");
+
+  const directory = share.lendDirectory(root);
+  fsyncSync(directory);
+  share.returned(directory);
+  expect(isOpen(directory)).toBe(false);
+});
+
 test("files that are written through are not lent", () => {
   const { share, client } = mount();
   share.onRecall = () => {};
@@ -387,8 +415,9 @@ test.skipIf(!linux)(
         outcomes.refused++;
       }
     };
-    const until = Date.now() + 3000;
-    for (let n = 0; Date.now() < until; n++) {
+    // A busy host gets less done in its time.
+    const [least, most] = [Date.now() + 3000, Date.now() + 30_000];
+    for (let n = 0; Date.now() < least || (outcomes.fine <= 100 && Date.now() < most); n++) {
       attempt(() => expect(client.lookup(victim.node, "secret").size).toBe("inside".length));
       attempt(() => expect(client.list(victim.node)).toContain("secret"));
       attempt(() => client.release(0, client.create(victim.node, `made-${n}`, 2).handle));
@@ -410,5 +439,5 @@ test.skipIf(!linux)(
     expect(statSync(join(folder, "outside", "secret")).mode & 0o777).toBe(modes.secret);
     expect(statSync(join(folder, "outside")).mode & 0o777).toBe(modes.outside);
   },
-  20_000,
+  60_000,
 );

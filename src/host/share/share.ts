@@ -1,5 +1,5 @@
 /**
- * A directory of this host as a share (devices/virtio/fs/share-host.ts), by Node's synchronous calls: it has a thread of its own.
+ * A directory of this host as a share (devices/virtio/fs/share-host.ts), by Node's synchronous calls.
  *
  * Owners: as root, numbers of users and groups are the same here and there. As anybody else, our files are root's in the guest, what
  * the guest makes is ours, and changes of owner are taken and have no effect.
@@ -41,6 +41,7 @@ import {
   type Changes,
   type DirectoryEntry,
   type Entry,
+  type FileOperations,
   type FileSystemStats,
   type NewTime,
   type Opened,
@@ -68,9 +69,16 @@ export interface ShareOptions {
   readonly maxDescriptors: number;
 }
 
-type Handle =
-  | { readonly inode: Inode; readonly fd: number; readonly flags: OpenFlags; readonly directory?: undefined }
-  | { readonly inode: Inode; readonly directory: OpenDirectory };
+interface OpenFile {
+  readonly inode: Inode;
+  readonly fd: number;
+  readonly flags: OpenFlags;
+  /** The guest's device has it, until it is recalled. */
+  readonly lent: boolean;
+  readonly directory?: undefined;
+}
+
+type Handle = OpenFile | { readonly inode: Inode; readonly directory: OpenDirectory };
 
 const {
   O_APPEND,
@@ -90,6 +98,8 @@ const {
 const settledNs = 100_000_000n;
 
 export class Share implements ShareHost {
+  /** Of the directory, without links. */
+  readonly path: string;
   readonly #options: ShareOptions;
   readonly #root: number;
   readonly #inodes: Inodes;
@@ -97,7 +107,9 @@ export class Share implements ShareHost {
   readonly #rootDevice: bigint;
   #nextHandle = 1;
   onRecall: ((file: number) => void) | undefined;
-  /** Descriptors of files that the guest has closed, and that are still lent. */
+  /** Descriptors that are lent, and to how many. */
+  readonly #lent = new Map<number, number>();
+  /** Those of them that the guest has closed, or never had. */
   readonly #recalled = new Set<number>();
 
   /** Throws what the system says of the path. */
@@ -105,6 +117,7 @@ export class Share implements ShareHost {
     this.#options = options;
     const { byDescriptor, maxDescriptors } = options;
     const path = realpathSync(options.path);
+    this.path = path;
     this.#root = openRoot(path, byDescriptor);
     this.#inodes = new Inodes(this.#root, { path, byDescriptor, maxHeld: Math.floor(maxDescriptors / 2) });
     this.#rootDevice = this.#inodes.stat(this.#inodes.root).dev;
@@ -251,7 +264,7 @@ export class Share implements ShareHost {
     const state = `${stats.size}:${stats.mtimeNs}:${stats.ctimeNs}`;
     const keepCache = inode.cached === state;
     inode.cached = now - stats.ctimeNs > settledNs ? state : "";
-    return { handle: this.#addFile(inode, fd, flags), keepCache, ...this.#lends(fd, flags) };
+    return { keepCache, ...this.#addFile(inode, fd, flags) };
   }
 
   create(parent: number, name: string, flags: OpenFlags, mode: number, owner: Owner): Entry & Opened {
@@ -265,34 +278,34 @@ export class Share implements ShareHost {
       let stats = fstatSync(fd, { bigint: true });
       if ((Number(stats.mode) & constants.S_IFMT) !== S_IFREG) throw new ShareError("EEXIST");
       if (existed === undefined || existed.ino !== stats.ino) {
-        if (this.#options.asRoot) fchownSync(fd, owner.uid, owner.gid);
-        if ((Number(stats.mode) & 0o7777) !== safeMode(S_IFREG, mode)) fchmodSync(fd, safeMode(S_IFREG, mode));
-        stats = fstatSync(fd, { bigint: true });
+        const isHis = Number(stats.uid) === owner.uid && Number(stats.gid) === owner.gid;
+        const isSo = (Number(stats.mode) & 0o7777) === safeMode(S_IFREG, mode);
+        const foreign = this.#options.asRoot && !isHis;
+        if (foreign) fchownSync(fd, owner.uid, owner.gid);
+        if (!isSo) fchmodSync(fd, safeMode(S_IFREG, mode));
+        if (foreign || !isSo) stats = fstatSync(fd, { bigint: true });
       } else if (flags.truncate) {
         ftruncateSync(fd, 0);
         stats = fstatSync(fd, { bigint: true });
       }
       const inode = this.#inodes.adopt(directory, name, stats);
-      const handle = this.#addFile(inode, fd, flags);
-      return { ...this.#entry(inode, stats), handle, keepCache: false, ...this.#lends(fd, flags) };
+      return { ...this.#entry(inode, stats), keepCache: false, ...this.#addFile(inode, fd, flags) };
     });
   }
 
   read(node: number, handle: number, offset: number, targets: readonly Uint8Array[]): number {
     const { fd } = this.#file(node, handle);
-    return transfer(targets, (views, done) => readvSync(fd, views, checkedOffset(offset) + done));
+    return fileOperations.read(fd, offset, targets);
   }
 
   write(node: number, handle: number, offset: number, sources: readonly Uint8Array[]): number {
     this.#mustBeWritable();
     const { fd } = this.#file(node, handle);
-    return transfer(sources, (views, done) => writevSync(fd, views, checkedOffset(offset) + done));
+    return fileOperations.write(fd, offset, sources);
   }
 
   sync(node: number, handle: number, dataOnly: boolean): void {
-    const { fd } = this.#file(node, handle);
-    if (dataOnly) fdatasyncSync(fd);
-    else fsyncSync(fd);
+    fileOperations.sync(this.#file(node, handle).fd, dataOnly);
   }
 
   release(_node: number, handle: number): void {
@@ -315,11 +328,11 @@ export class Share implements ShareHost {
   }
 
   syncDirectory(node: number): void {
-    const fd = openSync(this.#inodes.pathOf(this.#inodes.directory(node)), O_RDONLY);
+    const fd = this.lendDirectory(node);
     try {
-      fsyncSync(fd);
+      fileOperations.sync(fd, false);
     } finally {
-      closeSync(fd);
+      this.returned(fd);
     }
   }
 
@@ -335,7 +348,21 @@ export class Share implements ShareHost {
     };
   }
 
+  lend(node: number, handle: number): number {
+    return this.#lend(this.#file(node, handle).fd);
+  }
+
+  lendDirectory(node: number): number {
+    this.#mustHaveRoom();
+    const fd = openSync(this.#inodes.pathOf(this.#inodes.directory(node)), O_RDONLY);
+    this.#recalled.add(fd);
+    return this.#lend(fd);
+  }
+
   returned(file: number): void {
+    const others = (this.#lent.get(file) ?? 0) - 1;
+    if (others > 0) return void this.#lent.set(file, others);
+    this.#lent.delete(file);
     if (this.#recalled.delete(file)) closeSync(file);
   }
 
@@ -343,13 +370,15 @@ export class Share implements ShareHost {
   close(): void {
     this.onRecall = undefined;
     this.reset();
-    for (const file of this.#recalled) this.returned(file);
+    for (const file of this.#recalled) closeSync(file);
+    this.#recalled.clear();
+    this.#lent.clear();
     closeSync(this.#root);
   }
 
-  /** Files that are written through take their time. */
-  #lends(fd: number, { sync }: OpenFlags): { readonly file?: number } {
-    return this.onRecall === undefined || sync ? {} : { file: fd };
+  #lend(fd: number): number {
+    this.#lent.set(fd, (this.#lent.get(fd) ?? 0) + 1);
+    return fd;
   }
 
   #mustBeWritable(): void {
@@ -365,7 +394,7 @@ export class Share implements ShareHost {
     return this.#inodes.directory(node);
   }
 
-  #file(node: number, handle: number): { readonly inode: Inode; readonly fd: number } {
+  #file(node: number, handle: number): OpenFile {
     const open = this.#handles.get(handle);
     if (open === undefined || open.directory !== undefined || open.inode.id !== node) throw new ShareError("EBADF");
     return open;
@@ -432,9 +461,12 @@ export class Share implements ShareHost {
     };
   }
 
-  #addFile(inode: Inode, fd: number, flags: OpenFlags): number {
+  #addFile(inode: Inode, fd: number, flags: OpenFlags): { readonly handle: number; readonly file?: number } {
     inode.open.add(fd);
-    return this.#addHandle({ inode, fd, flags });
+    // Files that are written through take their time.
+    const lent = this.onRecall !== undefined && !flags.sync;
+    const handle = this.#addHandle({ inode, fd, flags, lent });
+    return { handle, ...(lent && { file: this.#lend(fd) }) };
   }
 
   /** Without flags a directory. */
@@ -443,7 +475,7 @@ export class Share implements ShareHost {
     if (flags.write) this.#mustBeWritable();
     const fd = this.#inodes.openFile(inode, hostFlags(flags));
     inode.open.add(fd);
-    return { inode, fd, flags };
+    return { inode, fd, flags, lent: false };
   }
 
   #addHandle(handle: Handle): number {
@@ -454,9 +486,9 @@ export class Share implements ShareHost {
   #close(open: Handle): void {
     if (open.directory !== undefined) return open.directory.close();
     this.#inodes.closed(open.inode, open.fd);
-    if (this.onRecall === undefined || open.flags.sync) return closeSync(open.fd);
+    if (!this.#lent.has(open.fd)) return closeSync(open.fd);
     this.#recalled.add(open.fd);
-    this.onRecall(open.fd);
+    if (open.lent) this.onRecall?.(open.fd);
   }
 
   #orClose<T>(fd: number, use: () => T): T {
@@ -485,6 +517,14 @@ function checkedOffset(offset: number): number {
 function seconds(time: NewTime | undefined, now: bigint): number {
   return time === "now" ? Date.now() / 1000 : Number(time ?? now) / 1e9;
 }
+
+/** On descriptors, which may be another share's on another thread. */
+export const fileOperations: FileOperations = {
+  read: (fd, offset, targets) => transfer(targets, (views, done) => readvSync(fd, views, checkedOffset(offset) + done)),
+  write: (fd, offset, sources) =>
+    transfer(sources, (views, done) => writevSync(fd, views, checkedOffset(offset) + done)),
+  sync: (fd, dataOnly) => (dataOnly ? fdatasyncSync(fd) : fsyncSync(fd)),
+};
 
 /** Moves bytes of all pieces, in as many calls as it takes; an error after the first bytes is for the next request to meet. */
 function transfer(pieces: readonly Uint8Array[], move: (views: Uint8Array[], done: number) => number): number {

@@ -1,74 +1,15 @@
 import { expect, test } from "vitest";
-import type { IoLine } from "../../io/index.ts";
+import { type IoLine, NearLine, type ServicePort } from "../../io/index.ts";
 import { LentFile, type SharedFiles } from "../../io/lent-file.ts";
 import { TestDriver } from "../test-driver.ts";
 import { VirtioFs } from "./device.ts";
+import { type FileOperations, fileService } from "./file-service.ts";
 import { inHeaderBytes, opcode } from "./protocol.ts";
 import { FuseServer } from "./server.ts";
 import { shareService } from "./service.ts";
-import { type Attributes, type Entry, ShareError, type ShareHost } from "./share-host.ts";
+import { ShareError, type ShareHost } from "./share-host.ts";
+import { oneFile } from "./test-share.ts";
 import { ByteVector } from "./vector.ts";
-
-const attributes: Attributes = {
-  ino: 5n,
-  size: 3n,
-  blocks: 1n,
-  atimeNs: 0n,
-  mtimeNs: -1n,
-  ctimeNs: 0n,
-  mode: 0o100644,
-  nlink: 1,
-  uid: 0,
-  gid: 0,
-  rdev: 0,
-  blksize: 4096,
-};
-const entry: Entry = { node: 2, attributes };
-
-/** A share of one file that answers anything, and counts what it is asked for. */
-function oneFile() {
-  const calls: Record<string, number> = {};
-  const called = <T>(name: string, value: T): T => {
-    calls[name] = (calls[name] ?? 0) + 1;
-    return value;
-  };
-  const share: ShareHost = {
-    returned: (file) => called(`returned ${file}`, undefined),
-    reset: () => called("reset", undefined),
-    save: () => ({ inodes: [], handles: [{ handle: 9, inode: 1 }] }),
-    restore: (session) => called(`restore ${session.handles.length}`, undefined),
-    lookup: () => called("lookup", entry),
-    forget: () => called("forget", undefined),
-    attributes: () => attributes,
-    change: () => attributes,
-    readLink: () => "target",
-    symlink: () => entry,
-    makeFile: () => entry,
-    makeDirectory: () => entry,
-    unlink: () => called("unlink", undefined),
-    removeDirectory: () => {
-      throw new ShareError("ENOTEMPTY");
-    },
-    rename: () => {},
-    link: () => entry,
-    open: () => called("open", { handle: 1, keepCache: false }),
-    create: () => called("create", { ...entry, handle: 1, keepCache: false }),
-    read: (_node, _handle, _offset, targets) => {
-      for (const target of targets) target.fill(0x61);
-      return targets.reduce((sum, each) => sum + each.length, 0);
-    },
-    write: (_node, _handle, _offset, sources) => sources.reduce((sum, each) => sum + each.length, 0),
-    sync: () => {},
-    release: () => {},
-    openDirectory: () => 1,
-    readDirectory: (_node, _handle, offset, take) => {
-      for (let n = offset; take({ name: `${n}`, type: 8, next: n + 1 }); n++);
-    },
-    syncDirectory: () => {},
-    statistics: () => ({ blockSize: 4096, blocks: 1n, free: 1n, available: 1n, files: 1n, filesFree: 1n }),
-  };
-  return { share, calls };
-}
 
 function header(op: number, length: number, node = 1): Uint8Array {
   const view = new DataView(new ArrayBuffer(inHeaderBytes));
@@ -208,8 +149,8 @@ const lentFiles = (expected: number): SharedFiles => ({
   now: () => 0,
 });
 
-/** A device whose service is on this thread; `serve` lets it take so many messages. */
-function setUp() {
+/** A device whose service is on this thread; `serve` lets it take so many messages. With `near`, the one beside a near share. */
+function setUp({ near = false } = {}) {
   const toService: Uint8Array<ArrayBuffer>[] = [];
   const line: IoLine = {
     greeting: new Uint8Array(0),
@@ -228,21 +169,32 @@ function setUp() {
       return typeof value === "function" ? value.bind(memory) : value;
     },
   });
-  const device = new VirtioFs("mine", lazily, line);
+  const { share, calls } = oneFile();
+  const files: FileOperations = {
+    read: (file, _offset, targets) => {
+      for (const target of targets) target.fill(file);
+      return targets.reduce((sum, each) => sum + each.length, 0);
+    },
+    write: (_file, _offset, sources) => sources.reduce((sum, each) => sum + each.length, 0),
+    sync: (file, dataOnly) => void (calls[`sync ${file} ${dataOnly}`] = 1),
+  };
+  const beside = { service: "files", config: undefined };
+  const nearLine = new NearLine({ beside, open: (port, next) => shareService(share, port, next) }, line);
+  const device = new VirtioFs("mine", lazily, near ? nearLine : line);
   const t = new TestDriver(device);
   memory = t.memory;
-  const { share, calls } = oneFile();
-  const closable = { ...share, close: () => {} };
-  const service = shareService(closable, {
+  const port: ServicePort = {
     arena: t.memory.bytes,
     send: (...parts) => line.onMessage(Uint8Array.from(parts.flatMap((part) => [...part]))),
     congested: false,
     room: () => Promise.resolve(),
-  });
+  };
+  if (near) nearLine.open(t.memory.bytes);
+  const service = near ? fileService(files, port) : shareService(share, port);
   const serve = (count = 100): void => {
     for (const message of toService.splice(0, count)) void service.receive(message);
   };
-  return { device, t, serve, line, calls, share: closable, waiting: () => toService.length };
+  return { device, t, serve, line, calls, share, waiting: () => toService.length };
 }
 
 test("the tag and the number of queues are in the configuration", () => {
@@ -365,6 +317,80 @@ test("before it is saved nothing is in flight, and a restored device's service h
   const saved = t.transport.parts().map(([, part]) => part.save());
   for (const [n, [, part]] of t.transport.parts().entries()) part.restore(saved[n] ?? {});
   serve();
+  expect(calls["restore 1"]).toBe(1);
+});
+
+// A near share.
+
+const fsync = request(opcode.fsync, words(1, 0, 1, 0));
+
+test("a near share has answered when the kick returns", () => {
+  const { t, waiting, calls } = setUp({ near: true });
+  t.add(1, [init], [80]);
+  t.add(1, [request(opcode.lookup, new TextEncoder().encode("x\0"))], [200]);
+  t.kick(1);
+  const [begun, found] = t.used(1);
+  expect([begun?.written, found?.written, calls.lookup, waiting(), t.memory.pinned]).toEqual([80, 144, 1, 0, 0]);
+});
+
+test("what takes long is done beside a near share, with the file, which is open until then", () => {
+  const { t, serve, waiting, calls, share } = setUp({ near: true });
+  t.add(1, [init], [80]);
+  t.add(1, [fsync], [16]);
+  t.add(1, [extent(opcode.read, 1, 0, 10)], [26]);
+  t.add(1, [request(opcode.fsyncdir, words(1, 0, 0, 0))], [16]);
+  t.kick(1);
+  expect([t.used(1).length, waiting(), calls["returned 55"]]).toEqual([1, 3, undefined]);
+  serve(1);
+  expect([calls["sync 55 true"], calls["returned 55"], t.used(1).length]).toEqual([1, 1, 1]);
+  serve();
+  const [read, synced] = t.used(1);
+  expect([read?.written, read?.bytes[16], synced?.written]).toEqual([26, 55, 16]);
+  expect([calls["sync 56 false"], calls["returned 56"], calls["returned 55"], t.memory.pinned]).toEqual([1, 1, 2, 0]);
+  // A handle that is none: nobody needs to be asked.
+  share.sync = () => {
+    throw new ShareError("EBADF");
+  };
+  t.add(1, [request(opcode.fsync, words(2, 0, 0, 0))], [16]);
+  t.kick(1);
+  expect([answerOf(t.used(1)[0]?.bytes as Uint8Array), waiting()]).toEqual([[16, -9, 77n], 0]);
+});
+
+test("a request that another vCPU changes on its way comes to no more than the file allows", () => {
+  const { t, serve, calls } = setUp({ near: true });
+  t.add(1, [init], [80]);
+  t.kick(1);
+  t.used(1);
+  const before = t.memory.bytes.slice();
+  t.add(1, [fsync], [300]);
+  t.kick(1);
+  const at = t.memory.bytes.findIndex((byte, n) => byte === opcode.fsync && before[n] !== byte);
+  t.memory.bytes[at] = opcode.unlink;
+  serve();
+  expect([answerOf(t.used(1)[0]?.bytes as Uint8Array)[1], calls.unlink, calls["sync 55 true"]]).toEqual([
+    -5,
+    undefined,
+    undefined,
+  ]);
+});
+
+test("after a reset the driver waits for what is beside a near share", () => {
+  const { t, serve, calls } = setUp({ near: true });
+  t.add(1, [init], [80]);
+  t.add(1, [fsync], [16]);
+  t.kick(1);
+  t.reset();
+  expect([t.status, calls.reset, t.memory.pinned]).toEqual([0x40, 2, 2]);
+  serve();
+  expect([t.status, calls["returned 55"], t.memory.pinned]).toEqual([0, 1, 0]);
+});
+
+test("a near share is saved and goes on", () => {
+  const { t, calls } = setUp({ near: true });
+  t.add(1, [init], [80]);
+  t.kick(1);
+  const saved = t.transport.parts().map(([, part]) => part.save());
+  for (const [n, [, part]] of t.transport.parts().entries()) part.restore(saved[n] ?? {});
   expect(calls["restore 1"]).toBe(1);
 });
 

@@ -1,4 +1,5 @@
 export { VirtioFs } from "./device.ts";
+export { type FileOperations, fileService } from "./file-service.ts";
 export { type ClosableShare, shareService } from "./service.ts";
 export type {
   Attributes,

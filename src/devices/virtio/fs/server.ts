@@ -1,39 +1,24 @@
 /**
  * A FUSE server on a share: one request after the other, each answered at once.
  *
- * It runs beside the machine, on the thread that may touch files. Requests and answers lie in the guest's memory, data is read
- * and written there without a copy.
+ * Requests and answers lie in the guest's memory, data is read and written there without a copy.
  *
- * Laws: whatever a request holds, `handle` returns the length of an answer that fits, or 0 where none is due; it throws nothing.
- * An entry that does not reach the guest is not counted as looked up.
+ * Laws: those of `respond`. An entry that does not reach the guest is not counted as looked up.
  */
 import {
   entryBytes,
-  errno,
   fileType,
   fuseMajor,
   fuseMinor,
-  inHeaderBytes,
   initFlag,
   maxWriteBytes,
   oldestMinor,
-  opcode,
   openFlag,
   outHeaderBytes,
-  writeArgumentBytes,
 } from "./protocol.ts";
-import {
-  answerHeader,
-  attributesReply,
-  dirEntry,
-  dirEntrySize,
-  entryReply,
-  initReply,
-  openReply,
-  statfsReply,
-  writeReply,
-} from "./reply.ts";
-import { type Header, longestRequest, parseHeader, parseRequest, type Request } from "./request.ts";
+import { attributesReply, dirEntry, dirEntrySize, entryReply, initReply, openReply, statfsReply } from "./reply.ts";
+import type { Header, Request } from "./request.ts";
+import { type Body, readBody, respond, writeBody } from "./respond.ts";
 import { parseSession } from "./session.ts";
 import { type DirectoryEntry, type Entry, type Opened, ShareError, type ShareHost } from "./share-host.ts";
 import type { ByteVector } from "./vector.ts";
@@ -70,11 +55,6 @@ interface Listing {
   readonly offset: number;
 }
 
-/** `length` bytes are in their place already. */
-interface InPlace {
-  readonly length: number;
-}
-
 export class FuseServer {
   readonly #host: ShareHost;
   #ready = false;
@@ -107,48 +87,22 @@ export class FuseServer {
   /** Answers the request in `input` into `output`; the bytes that the answer has. */
   handle(input: ByteVector, output: ByteVector): number {
     this.lent = undefined;
-    if (input.length < inHeaderBytes) return 0;
-    const header = parseHeader(input.copy(0, inHeaderBytes));
-    let error = 0;
-    let answer: Uint8Array | InPlace | undefined = nothing;
-    try {
-      answer = this.#answer(header, input, output);
-    } catch (thrown) {
-      error = errnoOf(thrown);
-    }
-    if (answer === undefined || output.length < outHeaderBytes) return 0;
-    let length = outHeaderBytes;
-    if (error === 0) {
-      length += answer.length;
-      if (answer instanceof Uint8Array && output.put(outHeaderBytes, answer) < answer.length) {
-        error = errno.EINVAL;
-        length = outHeaderBytes;
-      }
-    }
-    output.put(0, answerHeader(length, error, header.unique));
-    return length;
+    return respond(input, output, (header, request) => this.#answer(header, request, input, output));
   }
 
-  /** Undefined where no answer is due. */
-  #answer(header: Header, input: ByteVector, output: ByteVector): Uint8Array | InPlace | undefined {
-    if (header.length < inHeaderBytes || header.length > input.length) throw new ShareError("EINVAL");
-    const argumentBytes = header.opcode === opcode.write ? inHeaderBytes + writeArgumentBytes : longestRequest;
-    const request = parseRequest(header, input.copy(0, Math.min(header.length, argumentBytes)));
+  #answer(header: Header, request: Request, input: ByteVector, output: ByteVector): Body {
     if (request.kind === "init") return this.#init(request);
     if (!this.#ready) throw new ShareError("EIO");
     if (output.length < outHeaderBytes && request.kind !== "forget" && request.kind !== "interrupt") return undefined;
+    const host = this.#host;
+    const { node } = header;
     switch (request.kind) {
-      case "read": {
-        const room = Math.min(request.size, maxWriteBytes, output.length - outHeaderBytes);
-        const targets = output.slice(outHeaderBytes, room);
-        return { length: this.#host.read(header.node, request.handle, request.offset, targets) };
-      }
-      case "write": {
-        const size = Math.min(request.size, maxWriteBytes);
-        const sources = input.slice(inHeaderBytes + writeArgumentBytes, size);
-        if (header.length < inHeaderBytes + writeArgumentBytes + size) throw new ShareError("EINVAL");
-        return writeReply(this.#host.write(header.node, request.handle, request.offset, sources));
-      }
+      case "read":
+        return readBody(request, output, (targets) => host.read(node, request.handle, request.offset, targets));
+      case "write":
+        return writeBody(header, request, input, (sources) =>
+          host.write(node, request.handle, request.offset, sources),
+        );
       case "readdir":
       case "readdirplus":
         return this.#list(
@@ -311,10 +265,4 @@ function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
 
 function latin1(text: string): Uint8Array {
   return Uint8Array.from({ length: text.length }, (_, n) => text.charCodeAt(n));
-}
-
-/** An error that has no name is the host's trouble. */
-function errnoOf(thrown: unknown): number {
-  const code = (thrown as { code?: unknown } | undefined)?.code;
-  return (typeof code === "string" && errno[code]) || errno.EIO;
 }

@@ -118,9 +118,13 @@ export interface HandleRecord {
 }
 
 export interface ShareHost {
-  /** Told of each lent file that the guest has closed. Without it no file is lent. */
+  /** Told of each file lent by `open` that the guest has closed. Without it `open` lends none. */
   onRecall?: ((file: number) => void) | undefined;
-  /** Nobody uses a file any more that was recalled. */
+  /** Lends an open file, as `open` does, for one request. */
+  lend(node: number, handle: number): number;
+  /** Lends a directory to be synced. */
+  lendDirectory(node: number): number;
+  /** One of those whom the file was lent to uses it no more. */
   returned(file: number): void;
   /** What the guest has open and knows, as plain data: `restore` on such a share goes on with it. */
   save(): SessionRecord;

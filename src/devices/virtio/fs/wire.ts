@@ -1,7 +1,8 @@
 /**
  * Messages between the file system device and its service on the I/O thread.
  *
- * To the service: u32 request, u32 pieces to be read, u32 pieces to be written, then u32 address in the arena and u32 length of each.
+ * To the service: u32 request, u32 file, u32 pieces to be read, u32 pieces to be written, then u32 address in the arena and u32 length of
+ * each. The file is the host's number of what the request is about, where the service is one for files (file-service.ts).
  * Back: u32 request, u32 bytes that the answer has; with f64 handle, f64 node, f64 file where it opens a file that is lent.
  *
  * Requests without pieces are the device's own. `sessionEnds` closes all that the guest has open. `sessionSave` is answered with the
@@ -22,6 +23,7 @@ export const fileReturned = 0xffff_fffb;
 export const requestsEnd = 0xffff_ff00;
 const partBytes = 64 << 10;
 const lentAt = 8;
+const headWords = 4;
 /** A driver's longest request has a page a piece, and some for headers. */
 export const maxPieces = 2048;
 export const lineBytes = 256 << 10;
@@ -31,11 +33,11 @@ export function requestMessage(
   toRead: readonly ArenaRange[],
   toWrite: readonly ArenaRange[],
 ): Uint8Array {
-  const words = new Uint32Array(3 + 2 * (toRead.length + toWrite.length));
+  const words = new Uint32Array(headWords + 2 * (toRead.length + toWrite.length));
   words[0] = request;
-  words[1] = toRead.length;
-  words[2] = toWrite.length;
-  let at = 3;
+  words[2] = toRead.length;
+  words[3] = toWrite.length;
+  let at = headWords;
   for (const pieces of [toRead, toWrite]) {
     for (const { hpa, length } of pieces) {
       words[at++] = hpa;
@@ -45,11 +47,19 @@ export function requestMessage(
   return new Uint8Array(words.buffer);
 }
 
+/** The same request, about a file of the host's. */
+export function aboutFile(message: Uint8Array, file: number): Uint8Array {
+  const words = new Uint32Array(message.slice().buffer);
+  words[1] = file;
+  return new Uint8Array(words.buffer);
+}
+
 /** Which request a message to the service is. */
 export const parseRequestHeader = (message: Uint8Array): number => new Uint32Array(message.slice(0, 4).buffer)[0];
 
 export interface ServiceRequest {
   readonly request: number;
+  readonly file: number;
   readonly toRead: readonly Uint8Array[];
   readonly toWrite: readonly Uint8Array[];
 }
@@ -57,10 +67,14 @@ export interface ServiceRequest {
 /** The pieces as views of the arena. */
 export function parseRequestMessage(message: Uint8Array<ArrayBuffer>, arena: Uint8Array): ServiceRequest {
   const words = new Uint32Array(message.slice().buffer);
-  const piece = (n: number): Uint8Array => arena.subarray(words[3 + 2 * n], words[3 + 2 * n] + words[4 + 2 * n]);
-  const [request, toRead, toWrite] = words;
+  const piece = (n: number): Uint8Array => {
+    const at = headWords + 2 * n;
+    return arena.subarray(words[at], words[at] + words[at + 1]);
+  };
+  const [request, file, toRead, toWrite] = words;
   return {
     request,
+    file,
     toRead: Array.from({ length: toRead }, (_, n) => piece(n)),
     toWrite: Array.from({ length: toWrite }, (_, n) => piece(toRead + n)),
   };
