@@ -31,6 +31,8 @@ export class NearLine implements IoLine {
   #service: IoService | undefined;
   #failure: IoError | undefined;
   #unsent: Uint8Array[] = [];
+  /** What a restored device has sent before the service is open. */
+  #early: Uint8Array<ArrayBuffer>[] = [];
 
   /** `line`: to the service beside. */
   constructor(near: NearService, line: IoLine) {
@@ -39,7 +41,7 @@ export class NearLine implements IoLine {
     line.onRoom = () => this.#sendUnsent();
   }
 
-  /** To be called once, before the device sends anything. `arena`: as in `ServicePort`. */
+  /** To be called once. `arena`: as in `ServicePort`. */
   open(arena: Uint8Array): void {
     const port: ServicePort = {
       arena,
@@ -51,15 +53,12 @@ export class NearLine implements IoLine {
     const beside: Beside = { send: (message) => this.#sendBeside(message), onMessage: () => {} };
     line.onMessage = (message) => beside.onMessage(message);
     this.#service = this.#near.open(port, beside);
+    for (const message of this.#early.splice(0)) this.#deliver(this.#service, message);
   }
 
   send(...parts: readonly Uint8Array[]): boolean {
-    if (this.#failure !== undefined) return true;
-    try {
-      void this.#service?.receive(joined(parts));
-    } catch (error) {
-      this.#failure = new IoError(error instanceof Error ? error.message : String(error));
-    }
+    if (this.#service === undefined) this.#early.push(joined(parts));
+    else this.#deliver(this.#service, joined(parts));
     return true;
   }
 
@@ -88,6 +87,15 @@ export class NearLine implements IoLine {
   close(): void {
     void this.#service?.close();
     this.#service = undefined;
+  }
+
+  #deliver(service: IoService, message: Uint8Array<ArrayBuffer>): void {
+    if (this.#failure !== undefined) return;
+    try {
+      void service.receive(message);
+    } catch (error) {
+      this.#failure = new IoError(error instanceof Error ? error.message : String(error));
+    }
   }
 
   #sendBeside(message: Uint8Array): void {
