@@ -6,7 +6,7 @@
  */
 import { assert } from "#base";
 import { gpr, targetSlots } from "#vcpu";
-import { formatUnits, Op, opRows } from "./ops.ts";
+import { formatUnits, Op, opRows, targetsAt } from "./ops.ts";
 
 /** What may be known of the operation that last set the flags, as in the names of conditions: enough to choose a cheaper one. */
 export const knownFlagsNames = ["", "sub", "logic"] as const;
@@ -123,7 +123,7 @@ export class IrBuilder {
   /** Ends the block: on at the address in `a`. */
   indirect(op: number, a: number, returns: boolean): void {
     const word = this.#head(op, 0, a, returns ? 1 : 0);
-    this.#words.fill(0, word + 2, word + 2 + targetSlots);
+    this.#words.fill(0, word + 2, word + targetsAt + targetSlots);
     this.length += formatUnits.target * 8;
   }
 

@@ -11,6 +11,7 @@ export {
   type OpRow,
   opRows,
   sizeNames,
+  targetsAt,
 } from "./ops.ts";
 export { type VectorOp, type VectorSignature, vectorOps } from "./vector-ops.ts";
 export { Helper, type HelperName, type HelperRow, helperRows } from "./helpers.ts";

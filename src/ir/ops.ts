@@ -17,12 +17,13 @@
  *   mem2   op v base index   disp32 position count   c u u u
  *   jump   op u link32       delta32 u32
  *   branch op u link32       delta32 delta32   link32 u32
- *   target op u a returns    16 delta32                      an indirect jump; its deltas are places it was seen to go to, the
+ *   target op u a returns    link32 u32   16 delta32         an indirect jump; its deltas are places it was seen to go to, the
  *                                                            latest first, 0 = none; returns = 1 for what ends a call
  *   call   op id a b         imm32 position count           a runtime helper
  *   pos    op d a b          imm32 position count           as rri, for an operation that may leave
  * `position` is the instruction's offset from its block's start, its top two bits the scale; `count` the number of
- * instructions before it in the block, its top bit set for accesses to the stack segment. `link` is the arena offset of the next block once known. `delta` counts from
+ * instructions before it in the block, its top bit set for accesses to the stack segment. `link` is the arena offset of the next block once known
+ * (a guess, where that lies on another page: jit/emit/interpreter.ts); of an indirect jump, of the place it went to last. `delta` counts from
  * the block's start.
  */
 import { targetSlots } from "#vcpu";
@@ -222,4 +223,6 @@ export const Op = Object.fromEntries(table.map((row, n) => [row.name, n])) as Re
 /** Operations below this number are the interpreter's inner loop; the others its outer one. */
 export const innerOps = integerOps;
 
-export const formatUnits: Record<OpFormat, number> = { rrr: 1, rri: 2, mem: 2, mem2: 3, jump: 2, branch: 3, target: 1 + targetSlots / 2, call: 2, pos: 2 };
+/** Words of an indirect jump before its deltas. */
+export const targetsAt = 4;
+export const formatUnits: Record<OpFormat, number> = { rrr: 1, rri: 2, mem: 2, mem2: 3, jump: 2, branch: 3, target: 2 + targetSlots / 2, call: 2, pos: 2 };

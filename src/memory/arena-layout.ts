@@ -178,22 +178,26 @@ export const blockHeader = {
   /** Entries into the region that starts here until it is made anew, larger. */
   B_HEAT: 20,
   // From here on, what running the block asks for stands together, next to its operations.
-  B_HASH_NEXT: 28,
-  B_HPA: 32,
+  B_HASH_NEXT: 24,
+  B_HPA: 28,
   /** HPA of the second page where the block's last instruction crosses into it, else 0. */
-  B_HPA2: 36,
-  B_MODE: 40,
+  B_HPA2: 32,
+  B_MODE: 36,
+  /** Where the block was found last: vCPU area, its ASID or GLOBAL_ASID, and u64 RIP (jit/emit/interpreter.ts); ASID 0 nowhere. */
+  B_SEEN_VP: 40,
+  B_SEEN_ASID: 44,
+  B_SEEN_RIP: 48,
   /** 0 forgotten; 1 valid; 3 valid and part of a compiled region. */
-  B_VALID: 44,
+  B_VALID: 56,
   /** Which of the region's entries this is. */
-  B_ENTRY: 48,
+  B_ENTRY: 60,
   /** Entries left until the block is hot; 0 makes every entry ask (see B_REGION and B_VALID). */
-  B_COUNTER: 52,
+  B_COUNTER: 64,
   /** Place in the table of the compiled region that can be entered here, or 0. */
-  B_REGION: 56,
+  B_REGION: 68,
   /** Guest instructions. */
-  B_COUNT: 60,
-  B_IR: 64,
+  B_COUNT: 72,
+  B_IR: 80,
 } as const;
 
 /** Of a block with that much IR, header and all: blocks lie one after the other and begin at multiples of 16 (`blockSize` in the runtime). */

@@ -74,6 +74,65 @@ for (const [name, options] of [
     expect(g.vcpu.register(2)).toBe(80n);
   });
 
+  for (const [kind, jump] of [
+    ["a jump", "e9 fb0f0000"], // jmp 0x1000 bytes from here
+    ["an indirect jump", "48 8d 15 f90f0000 ff e2"], // lea rdx, [rip+0xff9]; jmp rdx
+  ]) {
+    test(`${name}: ${kind} to the next page goes to the page that follows at the address it runs at`, () => {
+      const g = guest(
+        hex(`
+          b9 14000000      ; mov ecx, 20
+          e8 f6ff2f00      ; call 0x400000
+          e8 f11f3000      ; call 0x402000
+          ff c9            ; dec ecx
+          75 f2            ; jnz to the first call
+          0f 0b            ; ud2
+        `),
+        options,
+      );
+      mapPages(g, 0x210003n, 0x211003n, 0x210003n, 0x212003n);
+      g.memory.write(gpa(0x210000), hex(jump));
+      g.memory.write(gpa(0x211000), hex("83 c0 01 c3")); // add eax, 1; ret
+      g.memory.write(gpa(0x212000), hex("83 c0 10 c3")); // add eax, 16; ret
+      expect(g.run(100_000n)).toMatchObject({ reason: "fault", vector: 6 });
+      expect(g.vcpu.register(0)).toBe(340n);
+    });
+
+    test(`${name}: ${kind} to another page goes where that is mapped by then, though generations begin anew`, () => {
+      const g = guest(
+        hex(`
+          b9 14000000                       ; mov ecx, 20
+          e8 f6ff2f00                       ; call 0x400000
+          48 81 34 25 08403000 00300000     ; xor qword [0x304008], 0x3000
+          0f 01 3c 25 00104000              ; invlpg [0x401000]
+          ff c9                             ; dec ecx
+          75 e3                             ; jnz to the call
+          e8 d9ff2f00                       ; call 0x400000
+          48 81 34 25 08403000 00300000     ; xor qword [0x304008], 0x3000
+          0f 20 da                          ; mov rdx, cr3
+          0f 22 da                          ; mov cr3, rdx
+          e8 c2ff2f00                       ; call 0x400000
+          0f 0b                             ; ud2
+        `),
+        options,
+      );
+      mapPages(g, 0x210003n, 0x211003n);
+      g.memory.write(gpa(0x210000), hex(jump));
+      g.memory.write(gpa(0x211000), hex("83 c0 01 c3")); // add eax, 1; ret
+      g.memory.write(gpa(0x212000), hex("83 c0 10 c3")); // add eax, 16; ret
+      // The last generations there are: the one after the write to CR3 has the number of the first.
+      g.vcpu.setU32("ASID", 1);
+      g.vcpu.setU32("LAST_ASID", 0xffff_fffd);
+      g.vcpu.setU64("RIP", BigInt(codeBase) + 0x22n);
+      expect(g.run(100_000n)).toMatchObject({ reason: "fault", vector: 6 });
+      expect(g.vcpu.u32("LAST_ASID")).toBeLessThan(10);
+      expect(g.vcpu.register(0)).toBe(17n);
+      g.vcpu.setU64("RIP", BigInt(codeBase));
+      expect(g.run(200_000n)).toMatchObject({ reason: "fault", vector: 6 });
+      expect(g.vcpu.register(0)).toBe(17n + 170n + 17n);
+    });
+  }
+
   test(`${name}: code that is overwritten runs as it is now`, () => {
     const g = guest(hex("b8 01000000 0f 0b"), options); // mov eax, 1; ud2
     for (let n = 0; n < 10; n++) {

@@ -83,6 +83,8 @@ export class TranslatingEngine implements Engine {
   readonly #residents = new Map<Vcpu, Resident>();
   /** By arena offset of the header. */
   readonly #hostOfSpace = new Map<number, EngineHost>();
+  /** By the area of a vCPU that is no more: its next generations. Blocks and regions may still name its last ones. */
+  readonly #generations = new Map<number, { readonly asid: number; readonly global: number }>();
   /** How often regions, and blocks, that any vCPU may remember have gone. */
   #regionChanges = 0;
   readonly #wasm: WasmRuntime;
@@ -183,10 +185,11 @@ export class TranslatingEngine implements Engine {
     this.#take(vcpu, host);
     this.#hostOfSpace.set(space, host);
     vcpu.setU32("SPACE", space);
-    // Generations of the jump cache: odd for all translations, even for global ones.
-    vcpu.setU32("ASID", 1);
-    vcpu.setU32("LAST_ASID", 1);
-    vcpu.setU32("GLOBAL_ASID", 2);
+    // Generations of code addresses: odd for all translations, even for global ones; where another vCPU had the area, after its own.
+    const { asid, global } = this.#generations.get(vcpu.vp) ?? { asid: 1, global: 2 };
+    vcpu.setU32("ASID", asid);
+    vcpu.setU32("LAST_ASID", asid);
+    vcpu.setU32("GLOBAL_ASID", global);
     vcpu.setU64("ICOUNT_LIMIT", 2n ** 63n - 1n);
     this.#enlist(vcpu.vp);
     this.runtime.tlb_flush_all(vcpu.vp);
@@ -202,7 +205,7 @@ export class TranslatingEngine implements Engine {
     list[list.indexOf(vcpu.vp)] = list[count];
     this.#hostOfSpace.delete(vcpu.u32("SPACE"));
     this.#residents.delete(vcpu);
-    this.#regions.forgetVcpu(vcpu);
+    this.#generations.set(vcpu.vp, { asid: vcpu.u32("LAST_ASID"), global: vcpu.u32("GLOBAL_ASID") });
     this.#arena.takeBack(vcpu.vp, area.bytes);
   }
 

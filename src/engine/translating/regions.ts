@@ -149,15 +149,6 @@ export class RegionCompiler {
     this.#forget([...this.#byPlace.values()]);
   }
 
-  /** The vCPU is no more, and another one may come in its place. */
-  forgetVcpu({ vp }: Vcpu): void {
-    const words = this.#arena.i32;
-    for (let n = 0; n < regionRecords; n++) {
-      const at = (this.#records + n * regionRecord.R_BYTES + regionRecord.R_VP) >> 2;
-      if (words[at] === vp) words[at] = 0;
-    }
-  }
-
   /** Blocks of this frame that regions were made from were forgotten; the others become hot anew. */
   forgetFrame(frame: number): void {
     this.#forget([...(this.#ofFrame.get(frame) ?? [])]);

@@ -21,7 +21,7 @@ const fleeting = [
 ] as const;
 /** Words of an operation in which links lie. */
 const linksOf: readonly (readonly number[])[] = opRows.map(({ format }) =>
-  format === "jump" ? [1] : format === "branch" ? [1, 4] : [],
+  format === "jump" ? [1] : format === "branch" ? [1, 4] : format === "target" ? [2] : [],
 );
 
 /** What is checked is a multiple of this. */
@@ -86,6 +86,7 @@ export function takeBlocks(
       copy[blockHeader.B_HPA2 >> 2] = page2 * 4096;
       copy[blockHeader.B_VALID >> 2] = 1;
       for (const field of fleeting) copy[blockHeader[field] >> 2] = 0;
+      copy.fill(0, blockHeader.B_SEEN_VP >> 2, (blockHeader.B_SEEN_RIP >> 2) + 2);
       unlink(copy);
       length += bytes / 4;
     }

@@ -8,7 +8,7 @@
  *
  * run(vp, block): block 0 starts at RIP; else that block is run first, whatever EVENTS says. Returns with LEAVE set.
  */
-import { type FieldType, FlagsClass, flagsKind, innerOps, Op, opBytes, opRows, type SizeLog2 } from "#ir";
+import { type FieldType, FlagsClass, flagsKind, innerOps, Op, opBytes, opRows, type SizeLog2, targetsAt } from "#ir";
 import { blockHeader } from "#memory";
 import { area, at, Leave, tlbBytes, tlbEntries } from "#vcpu";
 import { Code, type FunctionType, type Label, type Local, ModuleBuilder, V, W } from "#wasm";
@@ -25,6 +25,8 @@ const loadOf: Record<Exclude<PushType, "v128">, number> = {
   i8: W.i32_load8_u, i16: W.i32_load16_u, i32: W.i32_load, w32: W.i32_load, i64: W.i64_load, f32: W.f32_load, f64: W.f64_load,
 };
 
+/** Where an indirect jump has its link. */
+const targetLink = 8;
 /** Names of the operation's 16-bit parts. */
 const part = { d: 2, a: 4, b: 6, imm: 8, position: 12, count: 14, c: 16 } as const;
 
@@ -311,6 +313,8 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
   const block: Local = 1;
   const pc = c.local("i32");
   const linkAt = c.local("i32");
+  /** Where the link at `linkAt` leads: to another page. */
+  const across = c.local("i32");
   const helperResult = c.local("i32");
   const e = new InterpreterEmitter(c, pc, imports);
   const B = blockHeader;
@@ -338,6 +342,10 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
     c.memory(W.i32_load, B.B_MODE).get(vp).memory(W.i32_load, at.MODE).op(W.i32_ne).brIf(probe);
     c.get(block).memory(W.i32_load, B.B_VALID).op(W.i32_eqz).brIf(probe);
     noteRegion(c, block, e.p, e.x, e.q);
+    c.get(linkAt).op(W.i32_eqz).brIf(entered);
+    c.get(block).get(vp).memory(W.i32_store, B.B_SEEN_VP);
+    c.get(block).get(e.q).memory(W.i32_store, B.B_SEEN_ASID);
+    c.get(block).get(e.x).memory(W.i64_store, B.B_SEEN_RIP);
     c.br(entered);
     c.end();
     // Not there.
@@ -353,7 +361,7 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
     c.end();
     // Let the jump that came here find it by itself next time.
     c.get(linkAt).if();
-    c.get(block).memory(W.i32_load, B.B_HPA2).op(W.i32_eqz).if();
+    c.get(across).get(block).memory(W.i32_load, B.B_HPA2).op(W.i32_eqz, W.i32_or).if();
     c.get(linkAt).get(block).memory(W.i32_store, 0);
     c.end();
     c.i32(0).set(linkAt).end();
@@ -421,38 +429,72 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
     setLeave(Leave.event);
     c.br(exit);
   };
-  /** RIP += the delta at `offset`; follow the link at `link`, or look up and have it made. */
-  const follow = (deltaAt: number, link: number): void => {
+  /** A guess holds where this vCPU found `block` at this address, in the present generation. */
+  const wrongUnlessSeen = (rip: Local, wrong: Label): void => {
+    c.get(block).memory(W.i64_load, B.B_SEEN_RIP).get(rip).op(W.i64_ne).brIf(wrong);
+    c.get(block).memory(W.i32_load, B.B_SEEN_VP).get(vp).op(W.i32_ne).brIf(wrong);
+    c.get(block).memory(W.i32_load, B.B_SEEN_ASID).tee(e.q).get(vp).memory(W.i32_load, at.ASID).op(W.i32_ne);
+    c.get(e.q).get(vp).memory(W.i32_load, at.GLOBAL_ASID).op(W.i32_ne, W.i32_and).brIf(wrong);
+  };
+  /** RIP += the delta at `offset`; follow the link at `link`, or look up and have it made: to another page, too, where `guesses`. */
+  const follow = (deltaAt: number, link: number, guesses: boolean): void => {
     c.get(vp).get(vp).memory(W.i64_load, at.RIP).tee(e.x).get(pc).memory(W.i64_load32_s, deltaAt).op(W.i64_add).tee(e.y).memory(W.i64_store, at.RIP);
+    c.get(e.x).get(e.y).op(W.i64_xor).i64(4096).op(W.i64_ge_u).set(across);
     c.get(pc).memory(W.i32_load, link).tee(block).if();
-    goOn();
+    if (guesses) {
+      const wrong = c.block();
+      c.get(across).if();
+      wrongUnlessSeen(e.y, wrong);
+      c.end();
+      goOn();
+      c.end();
+      c.i32(0).set(block);
+    } else goOn();
     c.end();
-    c.get(pc).i32(link).op(W.i32_add).i32(0).get(e.x).get(e.y).op(W.i64_xor).i64(4096).op(W.i64_lt_u, W.select).set(linkAt);
-    c.br(find);
+    c.get(pc).i32(link).op(W.i32_add);
+    if (!guesses) c.i32(0).get(across).op(W.i32_eqz, W.select);
+    c.set(linkAt).br(find);
   };
   const lookUp = (): void => {
     c.i32(0).set(block).br(find);
+  };
+  /** RIP = a. The link is a guess about the first of the deltas. */
+  const indirect = (): void => {
+    const delta = 4 * targetsAt;
+    const pushFirst = (): Code => c.get(pc).memory(W.i64_load32_s, delta);
+    e.pushA("i64");
+    c.tee(e.x).get(vp).memory(W.i64_load, at.RIP).op(W.i64_sub).set(e.y);
+    c.get(vp).get(e.x).memory(W.i64_store, at.RIP);
+    c.get(e.y);
+    pushFirst().op(W.i64_eq).if();
+    const wrong = c.block();
+    c.get(pc).memory(W.i32_load, targetLink).tee(block).op(W.i32_eqz).brIf(wrong);
+    wrongUnlessSeen(e.x, wrong);
+    goOn();
+    c.end();
+    c.else();
+    c.get(pc).i32(0).memory(W.i32_store, targetLink);
+    c.get(pc).i32(delta).op(W.i32_add).get(e.y);
+    e.callRuntime("note_target");
+    c.end();
+    // It does not note all of them.
+    c.get(pc).i32(targetLink).op(W.i32_add).i32(0).get(e.y);
+    pushFirst().op(W.i64_eq, W.select).set(linkAt).i32(1).set(across);
+    lookUp();
   };
   rows.forEach((row, n) => {
     c.end();
     switch (row.name) {
       case "jmp":
       case "poll":
-        return follow(8, 4);
+        return follow(8, 4, true);
       case "sync":
         c.get(vp).get(vp).memory(W.i64_load, at.RIP).get(pc).memory(W.i64_load32_s, 8).op(W.i64_add).memory(W.i64_store, at.RIP);
         return lookUp();
       case "dispatch":
         return lookUp();
       case "jmpi":
-        e.pushA("i64");
-        c.tee(e.x).get(vp).memory(W.i64_load, at.RIP).op(W.i64_sub).tee(e.y);
-        c.get(pc).memory(W.i64_load32_s, 8).op(W.i64_ne).if();
-        c.get(pc).i32(8).op(W.i32_add).get(e.y);
-        e.callRuntime("note_target");
-        c.end();
-        c.get(vp).get(e.x).memory(W.i64_store, at.RIP);
-        return lookUp();
+        return indirect();
       case "call":
         c.get(vp).get(pc).memory(W.i32_load16_u, part.a).get(pc).memory(W.i32_load16_u, part.b).get(pc).memory(W.i32_load, part.imm);
         c.get(pc).memory(W.i32_load16_u, part.d).callIndirect(helperTypeIndex, 0).tee(helperResult).brIf(leave);
@@ -466,9 +508,9 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
         e.pushCondition(Number(cc), known as "" | "sub" | "logic");
       }
       c.if();
-      follow(8, 4);
+      follow(8, 4, false);
       c.end();
-      return follow(12, 16);
+      return follow(12, 16, false);
     }
     e.emit(row.name);
     c.get(pc).i32(opBytes(n)).op(W.i32_add).set(pc);

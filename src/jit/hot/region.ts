@@ -8,7 +8,7 @@
  * Laws: every block of a region was lifted for the same mode and is valid; `pages` names the frame of each page that holds
  * one, and the region may run only where the guest maps all of them so; edges to anything else leave the region.
  */
-import { Op, opBytes } from "#ir";
+import { Op, opBytes, targetsAt } from "#ir";
 import { blockHeader } from "#memory";
 import { targetSlots } from "#vcpu";
 import type { Passes } from "../passes.ts";
@@ -173,7 +173,7 @@ function distancesOf(words: Int32Array, last: number, passes: Passes): readonly 
   if (isBranch(op)) return [words[last + 2], words[last + 3]];
   if (op !== Op.jmpi) return [];
   if (!passes.indirect && words[last + 1] >>> 16 === 0) return [];
-  return [...words.subarray(last + 2, last + 2 + targetSlots)].filter((distance) => distance !== 0);
+  return [...words.subarray(last + targetsAt, last + targetsAt + targetSlots)].filter((distance) => distance !== 0);
 }
 
 export const isBranch = (op: number): boolean => (op >= Op.jcc0 && op <= Op.jcclogic15) || op === Op.jnz;

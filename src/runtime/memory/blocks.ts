@@ -60,9 +60,13 @@ export function lookup(vp: u32): u32 {
         const cached = vp + L.JUMP_CACHE + ((<u32>(rip ^ (rip >> 12)) & (L.JUMP_CACHE_ENTRIES - 1)) << 4);
         // Where RIP is no linear address, what INVLPG says of pages is not found again.
         if (rip == va) {
+          const asid = global ? load<u32>(vp, L.GLOBAL_ASID) : load<u32>(vp, L.ASID);
           store<u64>(cached, rip);
           store<u32>(cached, block, 8);
-          store<u32>(cached, global ? load<u32>(vp, L.GLOBAL_ASID) : load<u32>(vp, L.ASID), 12);
+          store<u32>(cached, asid, 12);
+          store<u32>(block, vp, L.B_SEEN_VP);
+          store<u32>(block, asid, L.B_SEEN_ASID);
+          store<u64>(block, rip, L.B_SEEN_RIP);
           noteCodePage(vp, va);
           if (second != 0) noteCodePage(vp, va + 4096);
         }
