@@ -60,8 +60,10 @@ const TF = 1n << 8n;
 /** DR6.BS */
 const singleStep = 1 << 14;
 const maxSteps = 15;
-/** Doublings of the hot threshold, at most, for frames whose compiled code is changed. */
-const mostPatches = 6;
+/** Changes of a frame's compiled code that cost nothing: an operating system patches its own once in a while, and goes on with it. */
+const freePatches = 8;
+/** For those after them: doublings of the hot threshold, at most. */
+const mostDoublings = 6;
 /** B_COUNTER of what is not to be compiled. */
 const neverHot = 0x7fffffff;
 const debugVector = 1;
@@ -642,7 +644,7 @@ export class TranslatingEngine implements Engine {
     if (this.#threshold === Number.POSITIVE_INFINITY) return neverHot;
     const record = this.#translations.records + (hpa >>> 12) * arenaLayout.FRAME_RECORD_BYTES;
     const patches = this.#arena.i32[(record + frameRecord.F_PATCHES) >> 2] & 0xffff;
-    return this.#threshold * 2 ** Math.min(patches, mostPatches);
+    return this.#threshold * 2 ** Math.min(Math.max(patches - freePatches, 0), mostDoublings);
   }
 
   /** HPA of the code byte at RIP, or of the first one of the next page; 0 with the fault delivered. */
