@@ -147,6 +147,7 @@ const rows = [
     1,
     "statistics: entries from the interpreter; regions that go on in each other are not counted",
   ],
+  ["REGION_EPOCH", "u32", 1, "incremented when regions that the jump cache may name are gone; never 0"],
   ["FILL_COUNT", "u32", 1, "non-global TLB fills since the last flush, indices in the fill log"],
   ["PENDING_DB", "u32", 1, "DR6 bits of a debug trap to deliver at the next boundary"],
   ["IRQ_WAITING", "u32", 1, "1: an interrupt waits for IF; who sets IF raises Event.interrupt"],
@@ -220,14 +221,22 @@ export const tlbEntries = 4096;
 /** Entry: u64 tag (page's GVA; all ones = empty), u32 addend (GVA to HPA, in 32 bits), u32 flags (1 = global). */
 export const tlbEntryBytes = 16;
 export const tlbBytes = tlbEntries * tlbEntryBytes;
-/** Entries of the jump cache: GVA → block. u64 GVA, u32 block, u32 ASID it was made under. */
-export const jumpCacheEntries = 16384;
-export const jumpCacheEntryBytes = 16;
 /**
- * The region cache: GVA → where compiled code goes on there. Entries are found as those of the jump cache are: u64 GVA,
- * u32 target (the mode in bits 24-30, the region's place in bits 8-23, which of its entries below), u32 ASID; all zeros = empty.
+ * Entries of the jump cache: GVA → block, and where compiled code goes on there. One line of the host's cache has all of it.
  */
-export const regionCacheBytes = jumpCacheEntries * 16;
+export const jumpCacheEntries = 16384;
+export const jumpCacheEntryLog2 = 5;
+/** An entry; all zeros = empty. */
+export const jumpCacheEntry = {
+  /** u64: GVA. */
+  J_RIP: 0,
+  J_BLOCK: 8,
+  /** ASID it was made under. */
+  J_ASID: 12,
+  /** The mode in bits 24-30, the region's place in bits 8-23, which of its entries below; as long as J_EPOCH is REGION_EPOCH. */
+  J_REGION: 16,
+  J_EPOCH: 20,
+} as const;
 
 /**
  * Known pages: for each TLB of data, the entries that accesses of compiled code found last (jit/emit/known-pages.ts).
@@ -256,10 +265,9 @@ function starts<Name extends string>(sizes: Readonly<Record<Name, number>>): { a
 const { at: start, end: areaBytes } = starts({
   tlb: 6 * tlbBytes,
   fetchTlb: 2 * tlbBytes,
-  jumpCache: jumpCacheEntries * jumpCacheEntryBytes,
+  jumpCache: jumpCacheEntries << jumpCacheEntryLog2,
   fillLog: 4 * fillLogEntries,
   codeFilter: 2 ** codeFilterLog2 / 8,
-  regionCache: regionCacheBytes,
   knownPageMasks: knownPageHeader + 6 * knownPageSlots * knownPageEntryBytes,
 });
 
@@ -281,7 +289,6 @@ export const area = {
   /** One bit for each hash of a page that something noted the code of. */
   codeFilter: start.codeFilter,
   codeFilterLog2,
-  regionCache: start.regionCache,
   /** A u32 for each TLB of data: a bit for each entry that may know something. */
   knownPageMasks: start.knownPageMasks,
   knownPages: start.knownPageMasks + knownPageHeader,
@@ -303,8 +310,9 @@ export function generateRuntimeLayout(): string {
     TLB_BYTES: tlbBytes,
     JUMP_CACHE: area.jumpCache,
     JUMP_CACHE_ENTRIES: jumpCacheEntries,
-    REGION_CACHE: area.regionCache,
-    REGION_CACHE_BYTES: regionCacheBytes,
+    JUMP_CACHE_ENTRY_LOG2: jumpCacheEntryLog2,
+    JUMP_CACHE_BYTES: jumpCacheEntries << jumpCacheEntryLog2,
+    ...jumpCacheEntry,
     FILL_LOG: area.fillLog,
     FILL_LOG_ENTRIES: area.fillLogEntries,
     LARGE_FILTER: area.largeFilter,

@@ -192,6 +192,7 @@ export class TranslatingEngine implements Engine {
     vcpu.setU32("ASID", asid);
     vcpu.setU32("LAST_ASID", asid);
     vcpu.setU32("GLOBAL_ASID", global);
+    vcpu.setU32("REGION_EPOCH", 1);
     vcpu.setU64("ICOUNT_LIMIT", 2n ** 63n - 1n);
     this.#enlist(vcpu.vp);
     this.runtime.tlb_flush_all(vcpu.vp);

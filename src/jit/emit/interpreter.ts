@@ -10,7 +10,7 @@
  */
 import { type FieldType, FlagsClass, flagsKind, innerOps, Op, opBytes, opRows, type SizeLog2, targetsAt } from "#ir";
 import { blockHeader } from "#memory";
-import { area, at, Leave, tlbBytes, tlbEntries } from "#vcpu";
+import { area, at, jumpCacheEntry, Leave, tlbBytes, tlbEntries } from "#vcpu";
 import { Code, type FunctionType, type Label, type Local, ModuleBuilder, V, W } from "#wasm";
 import { FloatState, type FloatType } from "./float-state.ts";
 import { pushCondition } from "./native-flags.ts";
@@ -318,6 +318,7 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
   const helperResult = c.local("i32");
   const e = new InterpreterEmitter(c, pc, imports);
   const B = blockHeader;
+  const J = jumpCacheEntry;
 
   const setLeave = (reason: number): void => {
     c.get(vp).i32(reason).memory(W.i32_store, at.LEAVE);
@@ -335,13 +336,13 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
     pushCacheOffset(c, e.x);
     c.get(vp).op(W.i32_add).set(e.p);
     const probe = c.block();
-    c.get(e.p).memory(W.i64_load, area.jumpCache).get(e.x).op(W.i64_ne).brIf(probe);
-    c.get(e.p).memory(W.i32_load, area.jumpCache + 12).tee(e.q).get(vp).memory(W.i32_load, at.ASID).op(W.i32_ne);
+    c.get(e.p).memory(W.i64_load, area.jumpCache + J.J_RIP).get(e.x).op(W.i64_ne).brIf(probe);
+    c.get(e.p).memory(W.i32_load, area.jumpCache + J.J_ASID).tee(e.q).get(vp).memory(W.i32_load, at.ASID).op(W.i32_ne);
     c.get(e.q).get(vp).memory(W.i32_load, at.GLOBAL_ASID).op(W.i32_ne, W.i32_and).brIf(probe);
-    c.get(e.p).memory(W.i32_load, area.jumpCache + 8).tee(block);
+    c.get(e.p).memory(W.i32_load, area.jumpCache + J.J_BLOCK).tee(block);
     c.memory(W.i32_load, B.B_MODE).get(vp).memory(W.i32_load, at.MODE).op(W.i32_ne).brIf(probe);
     c.get(block).memory(W.i32_load, B.B_VALID).op(W.i32_eqz).brIf(probe);
-    noteRegion(c, block, e.p, e.x, e.q);
+    noteRegion(c, vp, block, e.p);
     c.get(linkAt).op(W.i32_eqz).brIf(entered);
     c.get(block).get(vp).memory(W.i32_store, B.B_SEEN_VP);
     c.get(block).get(e.q).memory(W.i32_store, B.B_SEEN_ASID);

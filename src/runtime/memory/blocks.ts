@@ -4,7 +4,7 @@ import { frameInvalidated } from "../host";
 import { LEAVE_LIFT } from "./faults";
 import { beginExclusive, beginLifting, endExclusive, endLifting, severalThreads, tellOthers } from "./exclusive";
 import { frameRecord } from "./frames";
-import { newGlobalGeneration, noteCodePage } from "./generations";
+import { jumpCacheEntry, newGlobalGeneration, noteCodePage } from "./generations";
 import { emptyEntry, fetch, forgetPages } from "./tlb";
 import { blockHash, blocksEndAt, blocksStart, granules } from "./worker";
 
@@ -57,13 +57,14 @@ export function lookup(vp: u32): u32 {
       }
       if (same) {
         const rip = load<u64>(vp, L.RIP);
-        const cached = vp + L.JUMP_CACHE + ((<u32>(rip ^ (rip >> 12)) & (L.JUMP_CACHE_ENTRIES - 1)) << 4);
+        const cached = jumpCacheEntry(vp, rip);
         // Where RIP is no linear address, what INVLPG says of pages is not found again.
         if (rip == va) {
           const asid = global ? load<u32>(vp, L.GLOBAL_ASID) : load<u32>(vp, L.ASID);
-          store<u64>(cached, rip);
-          store<u32>(cached, block, 8);
-          store<u32>(cached, asid, 12);
+          store<u64>(cached, rip, L.J_RIP);
+          store<u32>(cached, block, L.J_BLOCK);
+          store<u32>(cached, asid, L.J_ASID);
+          store<u32>(cached, 0, L.J_EPOCH);
           store<u32>(block, vp, L.B_SEEN_VP);
           store<u32>(block, asid, L.B_SEEN_ASID);
           store<u64>(block, rip, L.B_SEEN_RIP);

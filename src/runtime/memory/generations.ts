@@ -1,7 +1,7 @@
 /**
  * Generations: under which translations of code addresses were found, so that all of them can be forgotten at once.
  *
- * What remembers where code at an address lies (the jump and region caches, blocks, regions over several pages) notes ASID with it, or GLOBAL_ASID where
+ * What remembers where code at an address lies (the jump cache, blocks, regions over several pages) notes ASID with it, or GLOBAL_ASID where
  * the guest's pages are global. Law: it holds as long as the vCPU's present ASID or GLOBAL_ASID is that number; ASIDs are odd
  * and never given twice, global ones even.
  *
@@ -23,6 +23,11 @@ function slotOf(vp: u32, pcid: u32): u32 {
   return 0;
 }
 
+/** The one entry of the jump cache that may say where code at `rip` lies. */
+export function jumpCacheEntry(vp: u32, rip: u64): u32 {
+  return vp + L.JUMP_CACHE + ((<u32>(rip ^ (rip >> 12)) & (L.JUMP_CACHE_ENTRIES - 1)) << L.JUMP_CACHE_ENTRY_LOG2);
+}
+
 /** All non-global translations of the present context are stale. */
 export function newGeneration(vp: u32): void {
   const asid = load<u32>(vp, L.LAST_ASID) + 2;
@@ -30,8 +35,7 @@ export function newGeneration(vp: u32): void {
   store<u32>(vp, asid, L.ASID);
   if (asid != LAST) return;
   // Numbers begin anew, and whatever was noted under one is forgotten: at once, or, with all translated code, before any of it runs.
-  memory.fill(vp + L.JUMP_CACHE, 0, L.JUMP_CACHE_ENTRIES * 16);
-  memory.fill(vp + L.REGION_CACHE, 0, L.REGION_CACHE_BYTES);
+  memory.fill(vp + L.JUMP_CACHE, 0, L.JUMP_CACHE_BYTES);
   memory.fill(vp + L.CONTEXT_ASID, 0, CONTEXTS * 4);
   store<u32>(vp, L.FORGET_ENTRIES + 1, L.FORGET_COUNT);
   atomic.or<u32>(vp + L.EVENTS, L.EVENT_PARK);

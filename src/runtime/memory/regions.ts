@@ -7,7 +7,7 @@
  */
 import * as L from "../layout";
 import { frameOf } from "./frames";
-import { noteCodePage } from "./generations";
+import { jumpCacheEntry, noteCodePage } from "./generations";
 
 // @ts-ignore: decorator
 @inline const PHYSICAL_MASK: u64 = 0x000000fffffff000;
@@ -73,7 +73,7 @@ export function verify_region(vp: u32, record: u32, base: u64): u32 {
 /** Counts down the patience with the block at RIP, whose region is refused; then the block gets another one. */
 export function region_refused(vp: u32, block: u32): void {
   const rip = load<u64>(vp, L.RIP);
-  store<u32>(vp + L.REGION_CACHE + ((<u32>(rip ^ (rip >> 12)) & (L.JUMP_CACHE_ENTRIES - 1)) << 4), 0, 12);
+  store<u32>(jumpCacheEntry(vp, rip), 0, L.J_EPOCH);
   const left = load<u32>(block, L.B_REFUSALS) + 1;
   store<u32>(block, left, L.B_REFUSALS);
   if (left < PATIENCE) return;
@@ -87,7 +87,10 @@ export function region_refused(vp: u32, block: u32): void {
  * called for each vCPU before that one runs.
  */
 export function forget_regions(vp: u32): void {
-  memory.fill(vp + L.REGION_CACHE, 0, L.REGION_CACHE_BYTES);
+  const epoch = load<u32>(vp, L.REGION_EPOCH) + 1;
+  store<u32>(vp, max(epoch, 1), L.REGION_EPOCH);
+  // Numbers begin anew.
+  if (epoch == 0) memory.fill(vp + L.JUMP_CACHE, 0, L.JUMP_CACHE_BYTES);
 }
 
 /** Notes where an indirect jump goes, in its slots (ir/ops.ts): the place moves to the front; the last one is forgotten. */
