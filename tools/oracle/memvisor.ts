@@ -227,9 +227,8 @@ export class Memvisor implements Executor {
     words[(at.DIRECTION >> 2) + 1] = down ? -1 : 0;
     words[at.EVENTS >> 2] = (start.rflags & TF) !== 0 ? Event.debug : 0;
     // Generations go on: the jump cache holds what earlier cases left there.
-    words[at.ASID >> 2] = vcpu.u32("ASID");
-    words[at.GLOBAL_ASID >> 2] = vcpu.u32("GLOBAL_ASID");
-    words[at.FILL_COUNT >> 2] = vcpu.u32("FILL_COUNT");
+    for (const field of ["ASID", "LAST_ASID", "GLOBAL_ASID", "REGION_EPOCH", "FILL_COUNT"] as const)
+      words[at[field] >> 2] = vcpu.u32(field);
 
     const { fx } = start;
     bytes.set(fx.subarray(160, 160 + xmmBytes), at.XMM);
