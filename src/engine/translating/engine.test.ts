@@ -244,6 +244,47 @@ for (const [name, options] of [
   });
 }
 
+for (const [what, leave, released] of [
+  ["a return", "c3", "10"],
+  ["a return that releases arguments", "c2 1000", "00"],
+  ["an indirect jump", "ff e2", "18"],
+] as const) {
+  test.each([
+    ["interpreted", interpreted],
+    ["compiled", compiled],
+  ])(
+    `${what} to an address that is not canonical faults as if it had not begun, wherever it went before: %s`,
+    (_, options) => {
+      const g = guest(
+        hex(`
+        b9 e8030000                ; mov ecx, 1000
+        48 83 ec 10                ; sub rsp, 16
+        e8 0b000000                ; call +11
+        48 8d 64 24 ${released}    ; lea rsp, [rsp+...]
+        ff c9                      ; dec ecx
+        75 ee                      ; jnz -18
+        0f 0b                      ; ud2
+        48 8b 14 24                ; mov rdx, [rsp]
+        83 f9 01                   ; cmp ecx, 1
+        75 0e                      ; jne +14
+        48 ba 0000000000800000     ; mov rdx, 0x800000000000
+        48 89 14 24                ; mov [rsp], rdx
+        ${leave}
+      `),
+        options,
+      );
+      const top = g.vcpu.register(4);
+      let exit = g.run(100n);
+      for (let icount = 200n; exit.reason === "budget"; icount += 100n) exit = g.run(icount);
+      expect(exit).toMatchObject({ reason: "fault", vector: 13, error: 0 });
+      expect(g.vcpu.u64("RIP")).toBe(BigInt(codeBase) + 48n);
+      expect(g.vcpu.register(4)).toBe(top - 24n);
+      expect(g.vcpu.u64("ICOUNT")).toBe(1n + 999n * 9n + 7n);
+      expect(g.engine.regions.stats.regions > 0).toBe(options === compiled);
+    },
+  );
+}
+
 test("compiled code goes on in other regions without the interpreter, and ends with its budget and its events", () => {
   const g = guest(
     hex(`

@@ -1,7 +1,7 @@
 // biome-ignore-all format: tables of operations read better in rows
 /** Semantics of the operations on memory: loads, stores, addresses, the stack, atomic updates. */
 import type { FieldType } from "#ir";
-import { A, V, W } from "#wasm";
+import { A, type Code, type Label, type Local, V, W } from "#wasm";
 import { logs, sizes, types, wide } from "./integer-width.ts";
 import { Intent, type OpEmitter, type Semantics } from "./op-emitter.ts";
 
@@ -52,9 +52,12 @@ for (const aligned of [false, true]) {
     });
   });
 }
+/** Opens an unlikely `if`: the address is not canonical. */
+export const ifNotCanonical = (c: Code, address: Local): Label =>
+  c.get(address).i64(16).op(W.i64_shl).i64(16).op(W.i64_shr_s).get(address).op(W.i64_ne).unlikely().if();
 means("canonical", (e) => {
   e.pushA("i64");
-  e.code.tee(e.x).i64(16).op(W.i64_shl).i64(16).op(W.i64_shr_s).get(e.x).op(W.i64_ne).unlikely().if();
+  ifNotCanonical(e.code.set(e.x), e.x);
   e.code.get(e.vp);
   e.pushImm32();
   e.callRuntime("raise_target");

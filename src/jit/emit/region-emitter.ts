@@ -5,6 +5,7 @@
  * Laws: a register's local is loaded at the region's entry and written back where the region is left, or around a helper that
  * touches it. Temporaries mean nothing between instructions, so that only helpers ever see them in the record.
  */
+import { assert } from "#base";
 import { type FieldType, type FlagsClass, flagsKind, type SizeLog2 } from "#ir";
 import { at, Mode } from "#vcpu";
 import { type Code, type Local, V, W } from "#wasm";
@@ -220,6 +221,13 @@ export class RegionEmitter implements OpEmitter {
     this.loadFlags();
     // Their kind is in its local now, for who leaves here too: a loop of comparisons that faults has flags of its own.
     this.origin = undefined;
+  }
+
+  /** Adds a number to a general register. */
+  advance(register: number, by: number): void {
+    const local = this.#localOf(register);
+    assert(local !== undefined, "a register that the region writes is in a local");
+    this.code.get(local).i64(by).op(W.i64_add).set(local);
   }
 
   // Operands.

@@ -19,12 +19,13 @@
 import { assert } from "#base";
 import { FlagsClass, helperRows, Op, type OpRow, opBytes, opRows } from "#ir";
 import { blockHeader, regionRecord } from "#memory";
-import { at, Leave } from "#vcpu";
+import { at, gpr, Leave } from "#vcpu";
 import { A, Code, type Label, type Local, ModuleBuilder, W } from "#wasm";
 import { isBranch, type Region, type RegionBlock } from "../hot/region.ts";
 import type { Passes } from "../passes.ts";
 import { type FloatKnowledge, type Lane, lanesKnownAt } from "./float-state.ts";
 import { knownPages } from "./known-pages.ts";
+import { ifNotCanonical } from "./memory-operations.ts";
 import { type FlagsOrigin, originOf } from "./native-flags.ts";
 import type { Semantics } from "./op-emitter.ts";
 import { eachOperation } from "./operations.ts";
@@ -356,19 +357,23 @@ class RegionFunction {
       c.end();
     }
     if (lanes !== undefined) e.float.enterLoop(e, lanes);
+    let late: LateQuestion | undefined;
     const end = block.ir + (block.irBytes >> 2);
     for (let word = block.ir; word < end; ) {
       const op = words[word] & 0xffff;
       const row = opRows[op];
       e.select(words, word, row.name, block.delta);
-      e.leaveHere = () => this.#leaveAt(block.delta + e.position, (block.count - e.count) | (e.stackSegment ? stackBit : 0));
+      const back = (): number => (block.count - e.count) | (e.stackSegment ? stackBit : 0);
+      e.leaveHere = () => this.#leaveAt(block.delta + e.position, back());
       const origin = originAfter(words, word, row, e.origin);
       // Whether the flags are what they were, the guest finds out.
       if (row.keepsFlags && origin === undefined) e.settleFlags();
       const meaning = semantics[op];
-      if (meaning !== undefined) meaning(e);
+      const popped = op === Op.canonical ? poppedBeforeJump(words, word, end) : undefined;
+      if (popped !== undefined) late = { popped, delta: block.delta + e.position, back: back() };
+      else if (meaning !== undefined) meaning(e);
       else if (op === Op.call) this.#call();
-      else this.#blockEnd(row, op, block);
+      else this.#blockEnd(row, op, block, late);
       e.origin = origin;
       word += opBytes(op) >> 2;
     }
@@ -399,7 +404,7 @@ class RegionFunction {
     e.leaveIf();
   }
 
-  #blockEnd(row: OpRow, op: number, block: RegionBlock): void {
+  #blockEnd(row: OpRow, op: number, block: RegionBlock, late: LateQuestion | undefined): void {
     const c = this.code;
     const e = this.#e;
     switch (op) {
@@ -417,7 +422,7 @@ class RegionFunction {
         c.get(this.#vp).memory(W.i64_load, at.RIP).set(this.#rip).br(this.#outAt as Label);
         return;
       case Op.jmpi:
-        return this.#jumpTo(block);
+        return this.#jumpTo(block, late);
     }
     if (!isBranch(op)) throw new Error(`the operation ${row.name} ends no region's block`);
     if (op === Op.jnz) e.pushD("i8");
@@ -429,7 +434,7 @@ class RegionFunction {
   }
 
   /** An indirect jump: to where it went before, if that is in the region; else out. */
-  #jumpTo(block: RegionBlock): void {
+  #jumpTo(block: RegionBlock, late: LateQuestion | undefined): void {
     const c = this.code;
     const e = this.#e;
     e.pushA("i64");
@@ -437,8 +442,22 @@ class RegionFunction {
     const inside = block.targets.filter((delta) => this.#nodes.has(delta)).sort((a, b) => a - b);
     if (inside.length > 0) c.get(e.x).get(e.base).op(W.i64_sub).set(e.y);
     this.#search(block, inside);
+    if (late !== undefined) this.#askLate(late);
     e.settleFlags();
     c.get(this.#vp).get(e.x).tee(this.#rip).memory(W.i64_store, at.RIP).br(this.#outAt as Label);
+  }
+
+  /** Whether the target in x is canonical, which code of the region always is. If not, the jump leaves as if it had not begun. */
+  #askLate({ delta, back, popped }: LateQuestion): void {
+    const c = this.code;
+    const e = this.#e;
+    ifNotCanonical(c, e.x);
+    if (popped !== 0) e.advance(gpr(4), -popped);
+    c.get(this.#vp).i32(0);
+    e.callRuntime("raise_target");
+    e.leaveHere = () => this.#leaveAt(delta, back);
+    e.leaveIf();
+    c.end();
   }
 
   /** On at the one of these deltas, in order, that y is; past this where it is none of them. */
@@ -459,6 +478,30 @@ class RegionFunction {
     this.#search(block, deltas.slice(middle));
     c.end();
   }
+}
+
+/** The question whether a jump's target is canonical, asked where the region knows no such target. */
+interface LateQuestion {
+  /** What the jump has added to RSP by then. */
+  readonly popped: number;
+  /** Of the jump's instruction, as `#leaveAt` takes them. */
+  readonly delta: number;
+  readonly back: number;
+}
+
+/**
+ * What is added to RSP between a `canonical` and its jump, where nothing else is: in all but calls, which push first. Undefined
+ * elsewhere.
+ */
+function poppedBeforeJump(words: Int32Array, word: number, end: number): number | undefined {
+  const rsp = gpr(4);
+  const target = words[word + 1] & 0xffff;
+  const isOp = (at: number, op: number): boolean => at < end && (words[at] & 0xffff) === op;
+  const next = word + (opBytes(Op.canonical) >> 2);
+  const pops = isOp(next, Op.lea64) && words[next] >>> 16 === rsp && (words[next + 1] & 0xffff) === rsp && target !== rsp;
+  const jump = pops ? next + (opBytes(Op.lea64) >> 2) : next;
+  if (!isOp(jump, Op.jmpi) || (words[jump + 1] & 0xffff) !== target) return undefined;
+  return pops ? words[next + 2] : 0;
 }
 
 const headersOf = (shapes: readonly Shape[]): number[] => loopsOf(shapes).map(({ header }) => header);

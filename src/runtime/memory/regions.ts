@@ -6,6 +6,7 @@
  * (AMD64 Architecture Programmer's Manual 2, "Translation-Lookaside Buffer"). So it is looked at once in a generation.
  */
 import * as L from "../layout";
+import { canonical } from "./faults";
 import { frameOf } from "./frames";
 import { jumpCacheEntry, noteCodePage } from "./generations";
 
@@ -25,6 +26,7 @@ let foundGlobal: bool = false;
 
 /** HPA of the frame that code at `va` runs from, told without a trace in its tables: 0 where fetching would fault or set an accessed bit. */
 export function code_frame(vp: u32, va: u64): u32 {
+  if (!canonical(va)) return 0;
   const user = (load<u32>(vp, L.MODE) & 3) == 0;
   const entry = vp + L.FETCH_TLB + (user ? 0 : L.TLB_BYTES) + ((<u32>(va >> 12) & (L.TLB_ENTRIES - 1)) << 4);
   if (load<u64>(entry) == (va & 0xfffffffffffff000)) {
