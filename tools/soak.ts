@@ -4,8 +4,10 @@
  *
  *   npm run soak -- --times 20
  *   npm run soak -- --stress --images debian-12-cloud --seconds 60
+ *   npm run soak -- --each-pass-off --seconds 2
  */
 import { parseArgs } from "node:util";
+import { passNames } from "#jit";
 import { median, table } from "../bench/table.ts";
 import { runMemvisor } from "./soak/command.ts";
 import { stressors } from "./soak/stressors.ts";
@@ -14,6 +16,8 @@ const usage = `npm run soak -- [options]
   --images NAMES    default debian-12-cloud,debian-12,debian-13-cloud,debian-13
   --times N         boots of each image (default 20)
   --stress          run stress-ng instead; prepare the image with: memvisor image prepare IMAGE --with stress-ng --in-memory
+  --together        all stressors in one boot, one after the other, instead of a boot for each
+  --each-pass-off   that, once for each optimisation of the translator, left out
   --only NAMES      some of the stressors: ${stressors.map((each) => each.name).join(",")}
   --seconds N       how long each stressor works (default 60)
   --cpus N          vCPUs of each machine (default 1), and workers of each stressor
@@ -25,6 +29,8 @@ const { values } = parseArgs({
     images: { type: "string" },
     times: { type: "string", default: "20" },
     stress: { type: "boolean" },
+    together: { type: "boolean" },
+    "each-pass-off": { type: "boolean" },
     only: { type: "string" },
     seconds: { type: "string", default: "60" },
     cpus: { type: "string", default: "1" },
@@ -39,12 +45,13 @@ if (values.help) {
 }
 
 const allImages = "debian-12-cloud,debian-12,debian-13-cloud,debian-13";
-const images = (values.images ?? (values.stress ? "debian-12-cloud" : allImages)).split(",");
+const stresses = values.stress || values.together || values["each-pass-off"];
+const images = (values.images ?? (stresses ? "debian-12-cloud" : allImages)).split(",");
 const options = ["--cold", "--cpus", values.cpus, ...values.run.split(" ").filter(Boolean)];
 const seconds = (ms: number): string => (Number.isFinite(ms) ? (ms / 1000).toFixed(1) : "-");
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
-const failures = values.stress ? await stress() : await boots();
+const failures = stresses ? await stress() : await boots();
 process.exit(failures === 0 ? 0 : 1);
 
 /** Boots with a command whose input, output, errors and status are known; how many went wrong. */
@@ -85,33 +92,51 @@ function workers(words: string): string {
   return words.replace(/^(--\S+) 1\b/, `$1 ${values.cpus}`);
 }
 
-/** stress-ng in the guest, one boot for each stressor; how many found something. */
-async function stress(): Promise<number> {
+/** Stressors that one boot runs, and what else that machine is started with. */
+interface StressRun {
+  readonly what: string;
+  readonly words: readonly string[];
+  readonly options: readonly string[];
+}
+
+function stressRuns(): StressRun[] {
   const chosen = values.only?.split(",");
+  const all = stressors.filter((each) => chosen === undefined || chosen.includes(each.name));
+  const words = all.map((each) => each.words);
+  if (values["each-pass-off"])
+    return passNames.map((pass) => ({ what: `without ${pass}`, words, options: ["--without", pass] }));
+  if (values.together) return [{ what: `${all.length} stressors`, words, options: [] }];
+  return all.map((each) => ({ what: each.name, words: [each.words], options: [] }));
+}
+
+/** stress-ng in the guest; how many boots found something. */
+async function stress(): Promise<number> {
   const rows: string[][] = [["image", "stressor", "result", "s"]];
   let failed = 0;
   for (const image of images) {
-    for (const { name, words } of stressors.filter((each) => chosen === undefined || chosen.includes(each.name))) {
-      const command = `stress-ng ${workers(words)} --verify --timeout ${values.seconds} --metrics-brief --no-rand-seed 2>&1`;
+    for (const run of stressRuns()) {
+      const commands = run.words.map(
+        (words) =>
+          `stress-ng ${workers(words)} --verify --timeout ${values.seconds} --metrics-brief --no-rand-seed 2>&1 || exit $?`,
+      );
       const result = await runMemvisor({
-        args: ["run", image, ...options, "--exec", command],
+        args: ["run", image, ...options, ...run.options, "--exec", commands.join("\n")],
         input: "",
-        timeoutMs: (Number(values.timeout) + 3 * Number(values.seconds)) * 1000,
+        timeoutMs: (Number(values.timeout) + 3 * Number(values.seconds) * commands.length) * 1000,
       });
       if (result.status === 127) {
         say(`${image} has no stress-ng: memvisor image prepare ${image} --with stress-ng --in-memory`);
         return failed + 1;
       }
-      const right =
-        result.status === 0 &&
-        /passed: [1-9]|successful run completed/.test(result.stdout) &&
-        !/\bfail:/.test(result.stdout);
+      // A stressor that did nothing has found nothing.
+      const passed = result.stdout.match(/passed: [1-9]|successful run completed/g) ?? [];
+      const right = result.status === 0 && passed.length >= commands.length && !/\bfail:/.test(result.stdout);
       if (!right) {
         failed++;
-        say(`${image} ${command}\n${result.stdout.slice(-3000)}\n${result.stderr.slice(-2000)}`);
+        say(`${image} ${run.what}\n${result.stdout.slice(-3000)}\n${result.stderr.slice(-2000)}`);
       }
-      say(`${image} ${name}: ${right ? "good" : `BAD, status ${result.status}`} ${seconds(result.ms)} s`);
-      rows.push([image, name, right ? "good" : "BAD", seconds(result.ms)]);
+      say(`${image} ${run.what}: ${right ? "good" : `BAD, status ${result.status}`} ${seconds(result.ms)} s`);
+      rows.push([image, run.what, right ? "good" : "BAD", seconds(result.ms)]);
     }
   }
   console.log(table(rows));
