@@ -12,14 +12,14 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { VirtualMachine } from "#host";
 import { openImage } from "#host/images";
-import { table } from "../bench/table.ts";
 import { freePort } from "../src/host/testing/guest-server.ts";
+import { CheckTable, wantedChecks } from "./soak/check-table.ts";
+import { run } from "./soak/run-in-guest.ts";
 import {
   type Amounts,
   checks,
   checksumOnDisk,
   downloadServer,
-  run,
   type Surroundings,
   writeFile,
 } from "./soak-devices/checks.ts";
@@ -52,12 +52,7 @@ if (values.help) {
   process.exit(0);
 }
 
-const wanted = values.only.split(",").map((name) => name.trim());
-const unknown = wanted.find((name) => !names.includes(name));
-if (unknown !== undefined) {
-  console.error(`there is no check "${unknown}": ${names.join(", ")}`);
-  process.exit(2);
-}
+const wanted = wantedChecks(names, values.only);
 const amounts: Amounts = {
   megabytes: Number(values.megabytes),
   connections: Number(values.connections),
@@ -66,32 +61,15 @@ const amounts: Amounts = {
 const scratchBytes = Number(values.scratch) << 20;
 const images = values.images.split(",");
 
-const rows: string[][] = [["", ...images]];
-const columns = images.map(() => new Map<string, string>());
-let failed = 0;
+const results = new CheckTable(images, wanted);
 using download = await downloadServer((amounts.megabytes * 1e6) / 2);
-for (const [n, image] of images.entries()) {
-  for (const [name, result] of await soak(image)) columns[n]?.set(name, result);
-}
-for (const name of wanted) rows.push([name, ...columns.map((column) => column.get(name) ?? "-")]);
-console.log(table(rows));
-process.exit(failed === 0 ? 0 : 1);
+for (const image of images) await soak(image);
+results.print();
+process.exit(results.failed === 0 ? 0 : 1);
 
 /** All checks in one machine of the image, and the file in a second one. */
-async function soak(image: string): Promise<Map<string, string>> {
-  const results = new Map<string, string>();
+async function soak(image: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "memvisor-soak-"));
-  const attempt = async (name: string, check: () => Promise<string>): Promise<void> => {
-    if (!wanted.includes(name)) return;
-    try {
-      results.set(name, await check());
-    } catch (error) {
-      failed++;
-      results.set(name, "FAILED");
-      console.error(`${image}, ${name}: ${(error as Error).message}`);
-    }
-    console.error(`${image}, ${name}: ${results.get(name)}`);
-  };
   try {
     const { diskPath } = await openImage(image);
     if (diskPath === undefined) throw new Error(`no root disk: memvisor image prepare ${image} --with fio,iperf3`);
@@ -99,16 +77,17 @@ async function soak(image: string): Promise<Map<string, string>> {
     const keep = join(folder, "root.qcow2");
     let written = "";
     await inMachine(image, folder, keep, given, async (vm) => {
-      await attempt(restart, async () => {
+      await results.attempt(image, restart, async () => {
         written = await writeFile(vm, amounts.megabytes);
         return "written";
       });
-      for (const [name, check] of Object.entries(checks)) await attempt(name, () => check(vm, given, amounts));
+      for (const [name, check] of Object.entries(checks))
+        await results.attempt(image, name, () => check(vm, given, amounts));
       await run(vm, "sync");
     });
-    if (results.get(restart) === "written") {
+    if (results.result(image, restart) === "written") {
       await inMachine(image, folder, keep, given, (vm) =>
-        attempt(restart, async () => {
+        results.attempt(image, restart, async () => {
           const found = await checksumOnDisk(vm);
           if (found !== written) throw new Error(`the checksum was ${written}, and is ${found}`);
           return `${amounts.megabytes} MB`;
@@ -116,12 +95,10 @@ async function soak(image: string): Promise<Map<string, string>> {
       );
     }
   } catch (error) {
-    failed++;
-    console.error(`${image}: ${(error as Error).message}`);
+    results.fail(image, error);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-  return results;
 }
 
 async function inMachine(

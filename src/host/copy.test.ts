@@ -57,6 +57,28 @@ test("a file takes the name it is given, or keeps its own in a folder", async ()
   expect(await unpacked("kept", members)).toEqual(["file"]);
 });
 
+test("what the sender says at its end, behind the archive, is heard", async () => {
+  async function* failing() {
+    yield tarOf([{ path: "file", data: "1" }]);
+    throw new Error("another file cannot be read");
+  }
+  async function* endless() {
+    yield tarOf([{ path: "file", data: "1" }]);
+    for (;;) yield new Uint8Array(1 << 16);
+  }
+  const into = (archive: AsyncIterable<Uint8Array>) => unpackTo(archive, join(folder, "ends"));
+  await expect(into(failing())).rejects.toThrow("another file cannot be read");
+  await expect(into(endless())).rejects.toThrow("more than an archive");
+});
+
+test("where nothing can be written the place is named", async () => {
+  const target = join(folder, "nowhere/file");
+  await expect(unpackTo(one(tarOf([{ path: "file", data: "1" }])), target)).rejects.toMatchObject({
+    code: "file",
+    message: expect.stringContaining(`${target} cannot be written: ENOENT`),
+  });
+});
+
 test("an archive from a hostile guest writes nothing outside its folder", async () => {
   const outside = join(folder, "outside");
   mkdirSync(outside);

@@ -37,15 +37,37 @@ async function* membersOf(path: string, name: string): AsyncGenerator<TarMember>
 export async function unpackTo(archive: AsyncIterable<Uint8Array>, target: string): Promise<void> {
   const into = target.endsWith("/") || target.endsWith(sep) || (await isFolder(target));
   const folder = resolve(into ? target : dirname(target));
-  if (into) await mkdir(folder, { recursive: true });
-  const place = new Unpacking(folder, into ? undefined : basename(resolve(target)));
+  const pieces = archive[Symbol.asyncIterator]();
+  // Who reads an archive stops at the mark of its end; that the sender has sent all of it is only known at the end of the stream.
+  const upToMark = { [Symbol.asyncIterator]: () => ({ next: () => pieces.next() }) };
   try {
-    for await (const entry of streamTar(archive)) await place.take(entry);
+    if (into) await mkdir(folder, { recursive: true });
+    const place = new Unpacking(folder, into ? undefined : basename(resolve(target)));
+    for await (const entry of streamTar(upToMark)) await place.take(entry);
+    await place.finish();
+    await readToEnd(pieces);
   } catch (error) {
-    if (error instanceof ImageError) throw new VmError("file", `the guest sent no archive of files: ${error.message}`);
-    throw error;
+    throw asVmError(error, target);
+  } finally {
+    await pieces.return?.();
   }
-  await place.finish();
+}
+
+/** Archives are padded to whole records, of 10 KiB as a rule. */
+const mostPadding = 1 << 20;
+
+async function readToEnd(pieces: AsyncIterator<Uint8Array>): Promise<void> {
+  let left = mostPadding;
+  for (let piece = await pieces.next(); !piece.done; piece = await pieces.next()) {
+    left -= piece.value.length;
+    if (left < 0) throw new VmError("file", "the guest sends more than an archive of files");
+  }
+}
+
+function asVmError(error: unknown, target: string): unknown {
+  if (error instanceof ImageError) return new VmError("file", `the guest sent no archive of files: ${error.message}`);
+  const ofHost = error instanceof Error && "syscall" in error;
+  return ofHost ? new VmError("file", `${target} cannot be written: ${error.message}`) : error;
 }
 
 class Unpacking {

@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { busybox } from "#control";
 import type { VirtualMachine } from "#host";
 import { askAllAtOnce, echoServer } from "../../src/host/testing/guest-server.ts";
+import { run } from "../soak/run-in-guest.ts";
 
 export interface Amounts {
   readonly megabytes: number;
@@ -25,13 +26,6 @@ export interface Surroundings {
 export type Check = (vm: VirtualMachine, given: Surroundings, amounts: Amounts) => Promise<string>;
 
 const million = 1e6;
-
-/** Runs a command of the guest to its end; what it wrote to its output. Throws when it fails. */
-export async function run(vm: VirtualMachine, command: string): Promise<string> {
-  const { status, stdout, stderr } = await vm.exec(command);
-  if (status === 0) return stdout.text();
-  throw new Error(`status ${status}: ${`${stdout.text()}\n${stderr.text()}`.trim().split("\n").slice(-4).join(" / ")}`);
-}
 
 const perSecond = (bytes: number, startedMs: number): string =>
   `${(bytes / million / ((performance.now() - startedMs) / 1000)).toFixed(1)} MB/s`;

@@ -90,9 +90,13 @@ function check({ status, stderr }: ExecResult, what: string): void {
   if (status !== 0) throw failure(what, stderr.text());
 }
 
-/** busybox says "cat: can't open '/x': No such file or directory": the last words are what a person wants. */
+/**
+ * busybox says "cat: can't open '/x': No such file or directory": the last words are what a person wants. Its tar goes on after that, and
+ * ends with a line that says nothing more.
+ */
 function failure(what: string, said: string): VmError {
-  const line = said.trim().split("\n").pop() ?? "";
+  const lines = said.trim().split("\n");
+  const line = lines.findLast((each) => !each.endsWith("error exit delayed from previous errors")) ?? "";
   const why = /: ([^:]+)$/.exec(line)?.[1] ?? line;
   return new VmError("file", why ? `${what} in the guest: ${why}` : `${what} in the guest`);
 }

@@ -3,9 +3,9 @@
  *
  * Out: the line is infinitely fast. A byte written is sent at once and the transmitter is empty again; bytes gather
  * into bursts for `onTransmit`. While the host holds the line (`hold`), the FIFO fills and the guest waits.
- * In: `receive` fills the FIFO while the guest asserts RTS. More is asked for (`onReceiveSpace`) only when the guest
- * has emptied it and has seen that no interrupt is pending, so that one interrupt handler never runs without end
- * under fast input; a guest that polls is asked at its first empty poll.
+ * In: `receive` fills the FIFO while the guest asserts RTS. More is asked for (`onReceiveSpace`) when the guest has emptied it: an
+ * interrupt of 16 bytes costs ten times what reading them does. But when it has read `handlerBytes`, only after it has seen that no
+ * interrupt is pending, so that no handler runs without end under fast input; a guest that polls is asked at its first empty poll.
  *
  * Law: the IRQ line is high exactly while an enabled cause is pending and OUT2 connects it.
  */
@@ -24,6 +24,8 @@ export interface SerialHost {
 /** A burst goes out when it is this long, or this old. */
 const burstBytes = 1024;
 const burstNs = 1_000_000;
+/** As many as Linux's driver takes in one go (serial8250_rx_chars). */
+const handlerBytes = 256;
 /** A guest that neither polls nor takes interrupts is offered more after this long. */
 const offerNs = 2_000_000;
 
@@ -54,7 +56,10 @@ export class Serial implements PortDevice, Stateful<SerialState> {
     if ((s.mcr & mcr.rts) === 0 || (s.mcr & mcr.loop) !== 0) return 0;
     const count = Math.min(bytes.length, this.#capacity - s.rxCount);
     for (let i = 0; i < count; i++) this.#pushRx(bytes[i]);
-    if (count > 0) this.#offerAlarm.set(undefined);
+    if (count > 0) {
+      s.rxSinceIdle += count;
+      this.#offerAlarm.set(undefined);
+    }
     this.#update();
     return Math.max(count, 0);
   }
@@ -257,9 +262,15 @@ export class Serial implements PortDevice, Stateful<SerialState> {
     const byte = s.rx[s.rxHead];
     s.rxHead = (s.rxHead + 1) & (fifoSize - 1);
     s.rxCount--;
-    if (s.rxCount === 0) this.#offerAlarm.set(this.#clock.now() + offerNs);
+    if (s.rxCount === 0) this.#emptied();
     this.#update();
     return byte;
+  }
+
+  #emptied(): void {
+    const s = this.#state;
+    if (s.rxSinceIdle + fifoSize <= handlerBytes) this.#offerSpace();
+    if (s.rxCount === 0) this.#offerAlarm.set(this.#clock.now() + offerNs);
   }
 
   #readLsr(): number {
@@ -268,7 +279,7 @@ export class Serial implements PortDevice, Stateful<SerialState> {
     const value = (s.rxCount > 0 ? lsr.dataReady : 0) | s.lsrErrors | (s.txCount === 0 ? lsr.thrEmpty | lsr.idle : 0);
     s.lsrErrors = 0;
     this.#update();
-    if (s.rxCount === 0 && (s.ier & ier.received) === 0) this.#offerSpace();
+    if (s.rxCount === 0 && (s.ier & ier.received) === 0) this.#idle();
     return value;
   }
 
@@ -279,7 +290,7 @@ export class Serial implements PortDevice, Stateful<SerialState> {
       s.thrEmptied = 0;
       this.#update();
     }
-    if (cause === iir.none && s.rxCount === 0) this.#offerSpace();
+    if (cause === iir.none && s.rxCount === 0) this.#idle();
     return cause | (this.#fifos ? iir.fifos : 0);
   }
 
@@ -294,6 +305,12 @@ export class Serial implements PortDevice, Stateful<SerialState> {
     if ((s.ier & ier.thrEmpty) !== 0 && s.thrEmptied !== 0) return iir.thrEmpty;
     if ((s.ier & ier.modemStatus) !== 0 && s.msrDelta !== 0) return iir.modemStatus;
     return iir.none;
+  }
+
+  /** The guest has seen that there is nothing. */
+  #idle(): void {
+    this.#state.rxSinceIdle = 0;
+    this.#offerSpace();
   }
 
   #offerSpace(): void {

@@ -19,6 +19,8 @@ export type SerialState = {
   rx: Uint8Array;
   rxHead: number;
   rxCount: number;
+  /** Received since the guest last saw that there was nothing. */
+  rxSinceIdle: number;
   /** Bytes the transmitter holds because the host takes none. */
   tx: Uint8Array;
   txCount: number;
@@ -38,6 +40,7 @@ export const newSerialState = (): SerialState => ({
   rx: new Uint8Array(fifoSize),
   rxHead: 0,
   rxCount: 0,
+  rxSinceIdle: 0,
   tx: new Uint8Array(fifoSize),
   txCount: 0,
   thrEmptied: 0,
