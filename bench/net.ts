@@ -24,7 +24,7 @@ import { fail } from "./programs.ts";
 
 const usage = `npm run bench:net -- [options]
   --rows NAMES    some of the rows (default all)
-  --seconds S     of each row (default 5), after --warm S of the same that are not counted (default 2)
+  --seconds S     of each row (default 5), after --warm S of the same that are not counted (default 4)
 ${deviceUsage}`;
 
 const { values } = parseArgs({
@@ -32,7 +32,7 @@ const { values } = parseArgs({
     ...deviceOptions,
     rows: { type: "string" },
     seconds: { type: "string", default: "5" },
-    warm: { type: "string", default: "2" },
+    warm: { type: "string", default: "4" },
   },
 });
 

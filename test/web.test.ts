@@ -37,7 +37,7 @@ describe.skipIf(executable === undefined || image === undefined)("the page in Ch
     await buildSite(folder, [imageName]);
     server = await serveSite(folder, 0);
     browser = await launchChromium(executable ?? "");
-    page = await browser.newPage();
+    page = await (await browser.newContext()).newPage();
     // A page with a machine asks before it is left.
     page.on("dialog", (dialog) => void dialog.accept());
     page.on("pageerror", (error) => errors.push(error.message));
@@ -122,6 +122,15 @@ describe.skipIf(executable === undefined || image === undefined)("the page in Ch
       await waitForConsole(page, /~ #$/m, bootMs);
       await type(line, answer);
     }
+  });
+
+  test("does not share its disk with another tab, and says so", { timeout: bootMs }, async () => {
+    const second = await page.context().newPage();
+    await second.goto(`${server.url}?relay=`);
+    await second.getByLabel("Disk, kept in this browser").check();
+    await second.getByRole("button", { name: "Start", exact: true }).click();
+    await second.getByText("another tab uses this disk").waitFor({ timeout: bootMs });
+    await second.close();
   });
 
   test("tells a panic from an orderly end, and why", { timeout: bootMs }, async () => {

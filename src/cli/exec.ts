@@ -13,6 +13,8 @@ export async function exec(name: string, values: ExecValues, words: readonly str
   // As other programs of this kind have it between their words and the command's.
   const command = words[0] === "--" ? words.slice(1) : words;
   if (command.length === 0) throw new Failure("no command: memvisor exec NAME -- COMMAND", exitStatus.usage);
+  if (command[0].startsWith("-"))
+    throw new Failure(`${command[0]}: options come before the machine's name`, exitStatus.usage);
   try {
     return await run(new RemoteMachine(name), values, command);
   } catch (error) {

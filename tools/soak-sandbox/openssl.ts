@@ -2,7 +2,6 @@
 import {
   createCipheriv,
   createHash,
-  createHmac,
   createPublicKey,
   generateKeyPairSync,
   getCipherInfo,
@@ -18,6 +17,8 @@ import { run } from "../soak/run-in-guest.ts";
 
 /** Around the blocks of digests and ciphers, and a long one. */
 const lengths = [0, 1, 55, 56, 64, 111, 112, 129, 100_000];
+/** A process of its own for each. */
+const cipherLengths = [1, 100_000];
 const inputOf = (length: number): Buffer => Buffer.from(Array.from({ length }, (_, n) => (n * 167 + (n >> 8)) & 0xff));
 const secret = inputOf(64);
 
@@ -25,33 +26,35 @@ const secret = inputOf(64);
 export async function knownAnswers(vm: VirtualMachine): Promise<string> {
   const commands = async (kind: string): Promise<string[]> =>
     (await run(vm, `openssl list -${kind}-commands`)).split(/\s+/).filter((name) => name !== "");
-  const digests = (await commands("digest")).filter((name) => getHashes().includes(name));
+  // A SHAKE is as long as one asks for, and those who do not ask get what the version at hand finds right.
+  const digests = (await commands("digest")).filter((name) => getHashes().includes(name) && !name.startsWith("shake"));
   const ciphers = (await commands("cipher")).flatMap((name) => cipherOf(name) ?? []);
   const expected = new Map(derivedKeys.map(({ name, key }) => [name, Buffer.from(key()).toString("hex")]));
   const sums: string[] = derivedKeys.map(
     ({ name, words }) => `echo ${name} $(openssl kdf -keylen 32 ${words} | tr -d ':\\n' | tr A-F a-f)`,
   );
-  for (const length of lengths) {
-    const input = inputOf(length);
-    await vm.writeFile(`/tmp/input${length}`, input);
-    for (const name of digests) {
-      expected.set(`${name}-${length}`, createHash(name).update(input).digest("hex"));
-      sums.push(`echo ${name}-${length} $(openssl dgst -r -${name} /tmp/input${length})`);
-    }
-    expected.set(`hmac-${length}`, createHmac("sha512", secret).update(input).digest("hex"));
-    const macKey = `-mac HMAC -macopt hexkey:${secret.toString("hex")}`;
-    sums.push(`echo hmac-${length} $(openssl dgst -r -sha512 ${macKey} /tmp/input${length})`);
-    for (const { name, key, iv } of ciphers) {
+  const files = lengths.map((length) => `input${length}`);
+  for (const length of lengths) await vm.writeFile(`/tmp/input${length}`, inputOf(length));
+  for (const name of digests) {
+    for (const length of lengths)
+      expected.set(`${name}-input${length}`, createHash(name).update(inputOf(length)).digest("hex"));
+    sums.push(`openssl dgst -r -${name} ${files.join(" ")} | sed 's/^\\(.*\\) \\*\\(.*\\)/${name}-\\2 \\1/'`);
+  }
+  for (const { name, key, iv } of ciphers) {
+    for (const length of cipherLengths) {
       const cipher = createCipheriv(name, key, iv);
-      const sum = createHash("sha256").update(cipher.update(input)).update(cipher.final()).digest("hex");
-      expected.set(`${name}-${length}`, sum);
+      const sum = createHash("sha256")
+        .update(cipher.update(inputOf(length)))
+        .update(cipher.final())
+        .digest("hex");
+      expected.set(`${name}-input${length}`, sum);
       const words = `-K ${key.toString("hex")} ${iv === null ? "" : `-iv ${iv.toString("hex")}`}`;
-      sums.push(`echo ${name}-${length} $(openssl enc -${name} ${words} -in /tmp/input${length} | sha256sum)`);
+      sums.push(`echo ${name}-input${length} $(openssl enc -${name} ${words} -in input${length} | sha256sum)`);
     }
   }
   // A command line has room for some hundred of them, a file for all.
   await vm.writeFile("/tmp/sums", `${sums.join("\n")}\n`);
-  const answers = await run(vm, "sh /tmp/sums");
+  const answers = await run(vm, "cd /tmp && sh sums");
   const found = new Map(answers.split("\n").map((line) => line.split(" ").slice(0, 2) as [string, string]));
   const wrong = [...expected].find(([name, sum]) => found.get(name) !== sum);
   if (wrong !== undefined)

@@ -294,7 +294,10 @@ const errorNames: Readonly<Record<number, string>> = {
 /** `step`: 1 the folder, 2 the program, 3 the user; 0 before. */
 function startError(name: string, step: number, error: number): VmError {
   const why = errorNames[error] ?? `error ${error}`;
-  if (step === 1) return new VmError("exec", `${name} cannot be started in its working directory: ${why}`);
+  if (step === 1) {
+    const noFolder = error === 2 ? "it is not there" : why;
+    return new VmError("exec", `${name} cannot be started in its working directory: ${noFolder}`);
+  }
   if (step === 3) return new VmError("exec", `${name} cannot be started as that user: ${why}`);
   if (step === 2 && error === 2) return new VmError("not-found", `there is no command "${name}" in the guest`);
   return new VmError("exec", `${name} cannot be started: ${why}`);
