@@ -15,7 +15,7 @@ const pythonMinutes = 20;
 
 /** Python's own tests, as Debian packages them. */
 export async function pythonsOwnTests(vm: VirtualMachine): Promise<string> {
-  const { status, stdout, stderr } = await vm.exec("python3", ["-m", "test", "-v0", ...pythonTests], {
+  const { status, stdout, stderr } = await vm.exec("python3", ["-m", "test", ...pythonTests], {
     timeoutMs: pythonMinutes * 60_000,
     env: { LANG: "C.UTF-8" },
     cwd: "/tmp",
