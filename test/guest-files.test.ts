@@ -19,7 +19,8 @@ import { openImage } from "../src/host/images/index.ts";
 import { VirtualMachine } from "../src/index.ts";
 
 const image = await openImage("debian-12-cloud").catch(() => undefined);
-const timeoutMs = 60_000;
+/** A busy host takes its time. */
+const timeoutMs = 180_000;
 
 /** A tree as lines: path, mode, time, size and a sum of the contents. */
 function describeTree(folder: string, path = ""): string[] {

@@ -49,13 +49,19 @@ export function requestMessage(
 
 /** The same request, about a file of the host's. */
 export function aboutFile(message: Uint8Array, file: number): Uint8Array {
-  const words = new Uint32Array(message.slice().buffer);
+  const words = wordsOf(message).slice();
   words[1] = file;
   return new Uint8Array(words.buffer);
 }
 
+/** A message's words: copied where they are not on their boundaries. */
+function wordsOf(message: Uint8Array): Uint32Array {
+  const { buffer, byteOffset, length } = message.byteOffset % 4 === 0 ? message : message.slice();
+  return new Uint32Array(buffer, byteOffset, length >> 2);
+}
+
 /** Which request a message to the service is. */
-export const parseRequestHeader = (message: Uint8Array): number => new Uint32Array(message.slice(0, 4).buffer)[0];
+export const parseRequestHeader = (message: Uint8Array): number => wordsOf(message)[0];
 
 export interface ServiceRequest {
   readonly request: number;
@@ -66,15 +72,15 @@ export interface ServiceRequest {
 
 /** The pieces as views of the arena. */
 export function parseRequestMessage(message: Uint8Array<ArrayBuffer>, arena: Uint8Array): ServiceRequest {
-  const words = new Uint32Array(message.slice().buffer);
+  const words = wordsOf(message);
   const piece = (n: number): Uint8Array => {
     const at = headWords + 2 * n;
     return arena.subarray(words[at], words[at] + words[at + 1]);
   };
-  const [request, file, toRead, toWrite] = words;
+  const [toRead, toWrite] = [words[2], words[3]];
   return {
-    request,
-    file,
+    request: words[0],
+    file: words[1],
     toRead: Array.from({ length: toRead }, (_, n) => piece(n)),
     toWrite: Array.from({ length: toWrite }, (_, n) => piece(toRead + n)),
   };
@@ -134,6 +140,6 @@ export function parseLent(message: Uint8Array<ArrayBuffer>): LentHandle | undefi
 }
 
 export function parseAnswer(message: Uint8Array<ArrayBuffer>): { readonly request: number; readonly bytes: number } {
-  const [request, bytes] = new Uint32Array(message.slice(0, 8).buffer);
-  return { request, bytes };
+  const words = wordsOf(message);
+  return { request: words[0], bytes: words[1] };
 }
