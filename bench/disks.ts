@@ -47,7 +47,7 @@ async function main(folder: string): Promise<number> {
     { ...qemu("pc", "qemu64", machine, drive), name: "tcg" },
   ];
   const outcomes = await interleaved(contenders, names, values);
-  return report(`microseconds a request, ${values.format} disk`, names, outcomes, values);
+  return report(`microseconds a request, ${values.format} disk`, names, outcomes, values, names);
 }
 
 /** Full of bytes, so that all of it is in the host's page cache. */

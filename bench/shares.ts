@@ -14,6 +14,7 @@ import { parseArgs } from "node:util";
 import { memvisor, qemu } from "./contenders.ts";
 import {
   buildProgram,
+  chosenRows,
   deviceOptions,
   deviceUsage,
   inFolder,
@@ -23,21 +24,26 @@ import {
 } from "./device-bench.ts";
 import { fail } from "./programs.ts";
 
-const { values } = parseArgs({ options: deviceOptions });
+const usage = `npm run bench:shares -- [options]
+  --rows NAMES    some of the rows (default all)
+${deviceUsage}`;
+
+const { values } = parseArgs({ options: { ...deviceOptions, rows: { type: "string" } } });
 
 /** Where Debian 12 has it, with qemu-system-common. */
 const daemon = "/usr/lib/qemu/virtiofsd";
 
-if (values.help) console.log(`npm run bench:shares -- [options]\n${deviceUsage}`);
+if (values.help) console.log(usage);
 else await inFolder("shares", main);
 
 async function main(folder: string): Promise<number> {
-  const { path: program, names } = buildProgram(folder, "io-guest/files.c");
+  const program = buildProgram(folder, "io-guest/files.c");
+  const names = chosenRows(program.names, values.rows);
   const shared = join(folder, "shared");
   const script = `modprobe virtiofs
 mkdir -p /mnt
-mount -t virtiofs share0 /mnt && /bench/program /mnt`;
-  const machine = programMachine(folder, values.image, program, script);
+mount -t virtiofs share0 /mnt && /bench/program /mnt ${names.join(" ")}`;
+  const machine = programMachine(folder, values.image, program.path, script);
   const socket = join(folder, "socket");
   const device = [
     ...["-chardev", `socket,id=fs,path=${socket}`, "-device", "vhost-user-fs-pci,chardev=fs,tag=share0"],
@@ -52,7 +58,7 @@ mount -t virtiofs share0 /mnt && /bench/program /mnt`;
     mkdirSync(shared);
     return name === "tcg" ? startDaemon(shared, socket) : undefined;
   });
-  return report("microseconds each", names, outcomes, values, [], ["hostSeconds"]);
+  return report("microseconds each", names, outcomes, values, names, ["hostSeconds"]);
 }
 
 /** QEMU's server of the folder, for one machine. */

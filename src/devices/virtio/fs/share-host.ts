@@ -12,11 +12,7 @@ export class ShareError extends Error {
   readonly code: string;
 
   constructor(code: string) {
-    // An answer to the guest, not a bug of ours: nobody reads where it came from, and to find that out takes long.
-    const frames = Error.stackTraceLimit;
-    Error.stackTraceLimit = 0;
     super(code);
-    Error.stackTraceLimit = frames;
     this.code = code;
   }
 }
