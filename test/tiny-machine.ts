@@ -25,12 +25,18 @@ export function tinyKernel(code: Uint8Array): Uint8Array {
   return kernel;
 }
 
-export function tinyMachine(code: Uint8Array, changes: Partial<MachineConfig> = {}, resume?: Resume): TinyMachine {
+/** `around`: what the machine has of its host besides. */
+export function tinyMachine(
+  code: Uint8Array,
+  changes: Partial<MachineConfig> = {},
+  resume?: Resume,
+  around: Partial<MachineHost> = {},
+): TinyMachine {
   const config = { commandLine: "", memoryBytes: 64 << 20, clock: "virtual", engine: {}, ...changes } as const;
-  return onTinyHost((host) => new Machine({ kernel: tinyKernel(code), ...config }, host, resume));
+  return onTinyHost((host) => new Machine({ kernel: tinyKernel(code), ...config }, host, resume), around);
 }
 
-function onTinyHost(newMachine: (host: MachineHost) => Machine): TinyMachine {
+function onTinyHost(newMachine: (host: MachineHost) => Machine, around: Partial<MachineHost>): TinyMachine {
   const reports: [kind: string, line: string][] = [];
   let serial = "";
   let time = 0;
@@ -48,12 +54,13 @@ function onTinyHost(newMachine: (host: MachineHost) => Machine): TinyMachine {
     waitFor: (done) => done(),
     wait: () => {},
     report: (kind, line) => reports.push([kind, line]),
+    ...around,
   };
   const machine = newMachine(host);
   return {
     machine,
     serial: () => serial,
     reports: (kind) => reports.filter(([each]) => each === kind).map(([, line]) => line),
-    fork: () => onTinyHost((other) => machine.fork(other)),
+    fork: () => onTinyHost((other) => machine.fork(other), around),
   };
 }

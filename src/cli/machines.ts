@@ -2,7 +2,7 @@
 import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { exitStatus, type logsCommand, type snapshotCommand, type stopCommand, type ValuesOf } from "#control";
-import { listMachines, openFolder, RemoteMachine } from "#host";
+import { listMachines, type MachineInfo, openFolder, RemoteMachine } from "#host";
 import { withMachineFailures } from "./machine-failures.ts";
 import { restoreBehind } from "./named.ts";
 import { sendTo } from "./output.ts";
@@ -12,15 +12,16 @@ const defaultPatienceMs = 10_000;
 export async function list(): Promise<number> {
   const machines = await withMachineFailures(listMachines);
   const rows = [
-    ["NAME", "IMAGE", "MEMORY", "CPUS", "UP", "STATE", "PROCESS"],
-    ...machines.map(({ name, image, memoryBytes, cpus, startedAt, ready, pid }) => [
-      name,
-      image,
-      `${memoryBytes / 2 ** 20}M`,
-      String(cpus),
-      ageText(Date.now() - startedAt),
-      ready ? "ready" : "booting",
-      String(pid),
+    ["NAME", "IMAGE", "MEMORY", "IN FRAMES", "CPUS", "UP", "PROCESS", "STATE"],
+    ...machines.map((machine) => [
+      machine.name,
+      machine.image,
+      `${machine.memoryBytes / 2 ** 20}M`,
+      `${Math.ceil(machine.frameBytes / 2 ** 20)}M`,
+      String(machine.cpus),
+      ageText(Date.now() - machine.startedAt),
+      String(machine.pid),
+      stateText(machine),
     ]),
   ];
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
@@ -67,6 +68,12 @@ export async function fork(name: string, newName: string): Promise<number> {
     await rm(path, { force: true }).catch(() => {});
   }
   return exitStatus.success;
+}
+
+function stateText({ ready, pressure: { level, paused, waiting } }: MachineInfo): string {
+  if (paused !== undefined) return `paused: ${paused}`;
+  if (waiting !== undefined) return `waiting: ${waiting}`;
+  return `${ready ? "ready" : "booting"}${level === "none" ? "" : `, memory pressure ${level}`}`;
 }
 
 function ageText(ms: number): string {

@@ -48,9 +48,7 @@ addCommand(program, listCommand, async () => (await import("./machines.ts")).lis
 addCommand(program, stopCommand, async (name, values) => (await import("./machines.ts")).stop(name ?? "", values));
 addCommand(program, logsCommand, async (name, values) => (await import("./machines.ts")).logs(name ?? "", values));
 
-addCommand(program, memCommand, async (name, values, [file]) =>
-  (await import("./mem.ts")).mem(name ?? "", file, values),
-);
+addCommand(program, memCommand, async (name, values, [file]) => (await import("./mem.ts")).mem(name, file, values));
 addCommand(program, mountCommand, async (folder) => (await import("./mount.ts")).mount(folder ?? ""));
 
 addCommand(program, snapshotCommand, async (name, values, [path]) =>

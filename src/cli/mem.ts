@@ -2,12 +2,12 @@
 import { writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { exitStatus, type memCommand, type ValuesOf, VmMemory } from "#control";
-import { RemoteMachine } from "#host";
+import { judgeHost, Ledger, RemoteMachine, readHostFigures } from "#host";
 import { heatLines, heatSvg } from "#introspect";
 import { MemoryFileError, MemoryFiles, memoryTree } from "#introspect/memory-files";
 import { Failure } from "./failure.ts";
 import { withMachineFailures } from "./machine-failures.ts";
-import { memoryText } from "./memory-text.ts";
+import { hostText, memoryText } from "./memory-text.ts";
 import { sendTo } from "./output.ts";
 
 const columns = 64;
@@ -19,16 +19,21 @@ const firstLookMs = 2500;
 
 type Values = ValuesOf<typeof memCommand>;
 
-export async function mem(name: string, file: string | undefined, values: Values): Promise<number> {
-  const { json, watch, heat, resize } = values;
+export async function mem(name: string | undefined, file: string | undefined, values: Values): Promise<number> {
+  const { json, watch, heat, limit, resize } = values;
+  if (name === undefined) return host(values);
   if (file !== undefined) return printFile(name, file, values);
   if (heat !== undefined && !heat.endsWith(".svg"))
     throw new Failure(`--heat: ${heat} is to be a picture: give it a name that ends in .svg`, exitStatus.usage);
   const machine = new RemoteMachine(name);
   return withMachineFailures(async () => {
+    if (limit !== undefined) {
+      await machine.memory({ about: "limit", ...(limit > 0 && { bytes: limit }) });
+      return exitStatus.success;
+    }
     if (resize !== undefined) return resizeMemory(machine, resize);
     let stats = await machine.memory({ about: "stats" });
-    if (stats.ages.scans === 0) {
+    if (stats.ages.watchedMs === 0) {
       await sleep(firstLookMs);
       stats = await machine.memory({ about: "stats" });
     }
@@ -56,6 +61,26 @@ async function printFile(name: string, path: string, { from = 0n, bytes }: Value
       if (!(error instanceof MemoryFileError)) throw error;
       throw new Failure(`${error.message}: memvisor mem ${name} / lists what there is`, exitStatus.usage);
     }
+    return exitStatus.success;
+  });
+}
+
+/** The host's memory, as machines share it. */
+async function host({ json, watch, heat, limit, resize }: Values): Promise<number> {
+  if (watch || heat !== undefined || resize !== undefined)
+    throw new Failure("mem: --watch, --heat and --resize are of one machine: name it", exitStatus.usage);
+  return withMachineFailures(async () => {
+    const ledger = new Ledger();
+    if (limit !== undefined) {
+      ledger.limitBytes = limit > 0 ? limit : undefined;
+      return exitStatus.success;
+    }
+    const figures = readHostFigures();
+    const machines = ledger.others();
+    const { limitBytes } = ledger;
+    const { level } = judgeHost(figures, machines, limitBytes);
+    const all = { ...figures, ...(limitBytes !== undefined && { limitBytes }), pressure: level, machines };
+    console.log(json ? JSON.stringify(all, undefined, 2) : hostText(all));
     return exitStatus.success;
   });
 }

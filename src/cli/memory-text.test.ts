@@ -12,7 +12,8 @@ const stats: MemoryStats = {
   ],
   pages: { own: 512, shared: 256, stored: 256, untouched: 15360, zero: 128, ballooned: 1024, unplugged: 0 },
   freeFrames: { kept: 128, discarded: 0 },
-  ages: { scanMs: 1000, scans: 2, sinceMs: [0, 1000, 2000], pages: [256, 0, 512] },
+  pressure: { level: "none" },
+  ages: { watchedMs: 2000, sinceMs: [0, 1000, 2000], pages: [256, 0, 512] },
   workingSet: 256,
 };
 

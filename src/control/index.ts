@@ -40,11 +40,13 @@ export { recallOptions, rememberedOf } from "./remembered.ts";
 export type { IoStart, Newcomer, NewFile, ThreadHost, VcpuStart } from "./thread-machine-host.ts";
 export { runTicker, type TickerStart } from "./ticker.ts";
 export type { GuestPort } from "./guest-ports.ts";
-export { VmMemory } from "./vm-memory.ts";
+export { VmMemory, type VmPressure } from "./vm-memory.ts";
 export type {
   AgeHistogram,
   HeatMap,
+  HostPressure,
   MemoryAnswer,
+  MemoryPressure,
   MemoryQuestion,
   MemorySlot,
   MemoryStats,

@@ -63,7 +63,7 @@ import {
   type VmReport,
   type VmStats,
 } from "./vm-api.ts";
-import { VmMemory } from "./vm-memory.ts";
+import { leastLimitBytes, VmMemory } from "./vm-memory.ts";
 import { type Vsock, vsockOf } from "./vsock.ts";
 
 /** A thread that does not stop on its own within this time is ended. */
@@ -73,8 +73,6 @@ const profileGraceMs = 60_000;
 /** How long a snapshot waits for the guest's agent to read what was sent to it. */
 const holdTimeoutMs = 1000;
 const mib = 1024 * 1024;
-/** Below it a guest does nothing but wait for pages. */
-const leastLimitBytes = 16 * mib;
 /** What a guest's serial driver holds for a reader that is late (N_TTY_BUF_SIZE). */
 const serialWindow = 4096;
 
@@ -126,7 +124,11 @@ export class MachineHandle implements AsyncDisposable {
     this.vsock = vsockOf(this.#streams, options.vsock ?? false);
     this.#guestPorts = new GuestPorts(this.#streams, options.ports ?? []);
     this.#orders = new OrderBook(() => this.#ringBell());
-    this.memory = new VmMemory((question) => this.#orders.give({ type: "memory", question }));
+    this.memory = new VmMemory(
+      (question) => this.#orders.give({ type: "memory", question }),
+      this.#words,
+      () => this.#ringBell(),
+    );
     this.#options = options;
     this.#commands = new GuestCommands(this.#lines[1] as SerialLine, serialWindow, options.programs);
     this.exited = this.#exited.promise;
@@ -372,6 +374,12 @@ export class MachineHandle implements AsyncDisposable {
         break;
       case "answer":
         this.#orders.receive(message.answer);
+        break;
+      case "pressure":
+        this.memory.pressed(message.pressure);
+        break;
+      case "waiting":
+        this.memory.waits(message.reason);
         break;
       case "refused":
         this.#started.reject(new VmError(message.code, message.message));

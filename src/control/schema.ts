@@ -144,6 +144,12 @@ export const size = (byDefault: string, least: number, most: number, help: strin
   },
 });
 
+/** A size, or `none`, which is no bytes. */
+export const sizeOrNone = (least: number, most: number, help: string): Option<number> => {
+  const { parse } = size("", least, most, help);
+  return { placeholder: "SIZE|none", help, parse: (value) => (value === "none" ? 0 : parse(value)) };
+};
+
 /** Some of these names, separated by commas. */
 const names = <Name extends string>(
   placeholder: string,

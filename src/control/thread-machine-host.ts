@@ -7,12 +7,19 @@
 import { ByteRingReader } from "#base";
 import { type IoRequest, type IoThreadSetup, type NearService, type SharedFiles, StreamHub } from "#devices";
 import type { EmitterSetup } from "#jit";
-import type { Discard, MemoryServices, PageFile } from "#memory";
+import { type Discard, type MemoryServices, type PageFile, pressures } from "#memory";
 import type { SnapshotSink, SnapshotSource } from "#snapshot";
-import type { MachineHost, ReportKind, VcpuThreadSetup } from "#vm";
+import type { HostPressure, MachineHost, MemoryPressure, ReportKind, VcpuThreadSetup } from "#vm";
 import { type Order, OrderDesk } from "./orders.ts";
 import { PanicWatch } from "./panic-watch.ts";
-import { type MachineMessage, type MachineStart, requests, unreadLimitBytes, words } from "./thread-protocol.ts";
+import {
+  hostChose,
+  type MachineMessage,
+  type MachineStart,
+  requests,
+  unreadLimitBytes,
+  words,
+} from "./thread-protocol.ts";
 import type { TickerStart } from "./ticker.ts";
 
 /** Reports go out in batches of so many lines, or when the machine is next looked at. */
@@ -156,6 +163,29 @@ export class ThreadMachineHost implements MachineHost {
 
   get balloonBytes(): number {
     return Atomics.load(this.#words, words.balloonPages) * 4096;
+  }
+
+  get memoryPressure(): HostPressure {
+    const word = Atomics.load(this.#words, words.hostPressure);
+    const limitFrames = Atomics.load(this.#words, words.hostLimit);
+    return {
+      level: pressures[word & (hostChose - 1)],
+      chosen: (word & hostChose) !== 0,
+      ...(limitFrames > 0 && { limitFrames }),
+    };
+  }
+
+  memoryChanged(pressure: MemoryPressure): void {
+    this.#post({ type: "pressure", pressure });
+  }
+
+  memoryOutOfReach(reason: string | undefined): void {
+    this.#post({ type: "waiting", reason });
+  }
+
+  noteMemory(frames: number, stored: number): void {
+    Atomics.store(this.#words, words.frames, frames);
+    Atomics.store(this.#words, words.stored, stored);
   }
 
   /** Something came for the machine since the last `poll`. */

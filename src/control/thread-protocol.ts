@@ -8,7 +8,7 @@
  * a guest that prints without end costs the owner bounded memory.
  */
 import type { StreamMessage } from "#devices";
-import type { MachineConfig, MachineOutcome, ReportKind } from "#vm";
+import type { MachineConfig, MachineOutcome, MemoryPressure, ReportKind } from "#vm";
 import type { Awakening } from "./agent/index.ts";
 import type { Answer } from "./orders.ts";
 import type { VmStats } from "./vm-api.ts";
@@ -22,8 +22,18 @@ export const words = {
   unreadBytes: 2,
   /** Pages of 4 KiB that the guest is asked to do without; set by the owner. */
   balloonPages: 3,
+  /** How short of memory the host is: the number of a `Pressure`, and `hostChose`; set by the owner. */
+  hostPressure: 4,
+  /** Frames that the machine is to have at most for the host's sake, or 0. */
+  hostLimit: 5,
+  /** What the machine holds of the host's memory, in pages: frames, and what evicted ones take; set by the thread. */
+  frames: 6,
+  stored: 7,
 } as const;
-export const wordCount = 4;
+export const wordCount = Object.keys(words).length;
+
+/** In `words.hostPressure`: this machine is to stand still. */
+export const hostChose = 4;
 
 export const requests = { stop: 1, stats: 2 } as const;
 
@@ -70,6 +80,9 @@ export type MachineMessage =
   | { readonly type: "stream"; readonly message: StreamMessage }
   | { readonly type: "report"; readonly kind: ReportKind; readonly lines: readonly string[]; readonly size: number }
   | { readonly type: "stats"; readonly stats: VmStats }
+  | { readonly type: "pressure"; readonly pressure: MemoryPressure }
+  /** Part of its memory is out of reach, and why; or no more. */
+  | { readonly type: "waiting"; readonly reason: string | undefined }
   | { readonly type: "answer"; readonly answer: Answer }
   /**
    * The kernel, initrd or command line cannot be booted; the snapshot is none, or another machine's; the host has not so much memory; or

@@ -5,6 +5,7 @@ import { basename, join, posix, resolve } from "node:path";
 import { busybox, checkOptions, MachineHandle, type RestoreOptions, recallOptions, VmError } from "#control";
 import { readOwner, SnapshotError, type SnapshotOwner } from "#snapshot";
 import { packPath, unpackTo } from "./copy.ts";
+import { hostMemory } from "./memory/index.ts";
 import { hostModule } from "./package-files.ts";
 import { openFile } from "./snapshot-file.ts";
 import { type StartOptions, withImage } from "./start-options.ts";
@@ -20,7 +21,7 @@ export class VirtualMachine extends MachineHandle {
     const options = await withImage(given);
     checkOptions(options);
     const vm = new VirtualMachine(options, workerThread(hostModule("vm-worker")));
-    await vm.started;
+    await vm.#begun();
     return vm;
   }
 
@@ -30,6 +31,13 @@ export class VirtualMachine extends MachineHandle {
    */
   static prepare(count = 1): void {
     for (let n = 0; n < count; n++) beginThread(hostModule("vm-worker"));
+  }
+
+  /** Resolved when the guest runs: then the machine takes its part of the host's memory, until it ends. */
+  async #begun(): Promise<void> {
+    await this.started;
+    const part = hostMemory.add(this.memory);
+    void this.exited.then(() => part[Symbol.dispose]());
   }
 
   /** Copies a file or a folder of this host into the guest: to that name, or under its own into a folder that is there. */
@@ -75,7 +83,7 @@ export class VirtualMachine extends MachineHandle {
     const forks = Array.from({ length: count }, () => new VirtualMachine(place.options, place.start));
     try {
       await place.begin();
-      await Promise.all(forks.map((fork) => fork.started));
+      await Promise.all(forks.map((fork) => fork.#begun()));
       return forks;
     } catch (error) {
       await Promise.all(forks.map((fork) => fork.stop()));

@@ -11,6 +11,7 @@ import { entryFlags, spaceFields } from "./arena-layout.ts";
 import type { MemoryObject } from "./backends/memory-object.ts";
 import type { ArenaRange, DeviceMemory, GuestRange, Pinned } from "./device-memory.ts";
 import { DirtyTracker, trackerBytes } from "./dirty-log.ts";
+import { type AgeCounts, oldestAge } from "./page-ages.ts";
 import { PageSet } from "./page-set.ts";
 
 /** Of a second-level table. */
@@ -37,6 +38,19 @@ export interface FrameSource {
   /** See src/runtime/memory/logs.ts. */
   harvest_flags(space: number, flags: number, bitmap: number): number;
   harvest_ring(space: number, list: number): number;
+  /** See src/runtime/memory/ages.ts. */
+  age_pages(space: number, ages: number, step: number, counts: number): void;
+  list_aged(
+    space: number,
+    ages: number,
+    gfn: number,
+    least: number,
+    unused: number,
+    list: number,
+    room: number,
+  ): number;
+  count_pages(space: number, list: number): void;
+  count_zeros(space: number): number;
   /** See src/runtime/memory/evict.ts. */
   begin_eviction(): number;
   evict_frames(space: number, list: number, count: number): void;
@@ -79,6 +93,9 @@ const releaseBatch = 1024;
 const evictBatch = 128;
 /** In the list of `evict_frames`: the object has the page. */
 const keptInList = 0x80000000 | 0;
+/** Words of counts by age, and of a list that ends with where to go on. */
+const ageCounts = 2 * (oldestAge + 1);
+const ageBatch = releaseBatch - 1;
 /** Three words each, and one, where `release` has its list. */
 const surveyBatch = Math.floor((releaseBatch - 1) / 3);
 const headerBytes = 4096;
@@ -103,6 +120,8 @@ export class AddressSpace implements DeviceMemory {
   readonly #releaseList: number;
   /** And of a bitmap for `harvest`, which is zeros between two. */
   readonly #bitmap: number;
+  /** And of a byte for each guest frame: its age. */
+  readonly #ages: number;
   readonly #pieceBytes: number;
   /** Above all guest frames of the memslots; a multiple of 1024. */
   readonly #gfnEnd: number;
@@ -120,12 +139,14 @@ export class AddressSpace implements DeviceMemory {
     this.sizeBytes = memslots.reduce((sum, slot) => sum + slot.sizeBytes, 0);
     const tables = tablesOf(memslots);
     this.#gfnEnd = (Math.max(...tables) + 1) * entriesPerTable;
-    const fixedBytes = headerBytes + firstTableBytes + 4 * releaseBatch + trackerBytes + this.#gfnEnd / 8;
+    const fixedBytes =
+      headerBytes + firstTableBytes + 4 * releaseBatch + trackerBytes + this.#gfnEnd / 8 + this.#gfnEnd;
     if (header !== undefined) {
       this.header = header;
       this.#table = arena.i32[(header + spaceFields.S_TABLE) >> 2];
       this.#releaseList = this.#table + firstTableBytes;
       this.#bitmap = this.#releaseList + 4 * releaseBatch + trackerBytes;
+      this.#ages = this.#bitmap + this.#gfnEnd / 8;
       this.#pieceBytes = 0;
       this.dirty = new DirtyTracker(arena, frames, this, this.#gfnEnd, this.#releaseList + 4 * releaseBatch);
       return;
@@ -135,6 +156,7 @@ export class AddressSpace implements DeviceMemory {
     this.#table = this.header + headerBytes;
     this.#releaseList = this.#table + firstTableBytes;
     this.#bitmap = this.#releaseList + 4 * releaseBatch + trackerBytes;
+    this.#ages = this.#bitmap + this.#gfnEnd / 8;
     const words = arena.i32;
     words[(this.header + spaceFields.S_TABLE) >> 2] = this.#table;
     words[(this.header + spaceFields.S_GFN_END) >> 2] = gfnEnd;
@@ -197,6 +219,15 @@ export class AddressSpace implements DeviceMemory {
       const page = firstPage + first - gfn;
       for (let n = 0; n < count; n++) if (object.has(page + n)) words[at + n] |= entryFlags.E_BACKED;
     });
+  }
+
+  /**
+   * What is mapped onto `object` is mapped onto `over` in its place from now on. Requires: that has the same pages; the old one
+   * is sealed.
+   */
+  cover(object: MemoryObject, over: MemoryObject): void {
+    for (const [n, mapping] of this.#mappings.entries())
+      if (mapping.object === object) this.#mappings[n] = { ...mapping, object: over };
   }
 
   /**
@@ -482,6 +513,56 @@ export class AddressSpace implements DeviceMemory {
     pages.bitmap.set(words);
     words.fill(0);
     return pages;
+  }
+
+  /** Forgets all ages: everything is as if it had been used now. */
+  beginAges(): void {
+    this.harvest(entryFlags.E_ACCESSED);
+    this.#arena.u8.fill(0, this.#ages, this.#ages + this.#gfnEnd);
+  }
+
+  /** Takes E_ACCESSED from all pages; those that did not have it are older by `step`. For `PageAges`. */
+  agePages(step: number): AgeCounts {
+    const counts = this.#releaseList >>> 2;
+    this.#arena.i32.fill(0, counts, counts + ageCounts);
+    this.#frames.age_pages(this.header, this.#ages, step, this.#releaseList);
+    const words = new Uint32Array(this.#arena.i32.slice(counts, counts + ageCounts).buffer);
+    return { again: words.subarray(0, oldestAge + 1), held: words.subarray(oldestAge + 1) };
+  }
+
+  ageOf(gfn: Gfn): number {
+    return gfn < this.#gfnEnd ? this.#arena.u8[this.#ages + gfn] : 0;
+  }
+
+  /**
+   * Pages with a frame of their own that are `age` old or older, from `gfn` on, some at a time; `unused`: nobody has used them since the
+   * last scan. With the guest frame to go on from, which is past the last one when there are no more.
+   */
+  agedPages(gfn: Gfn, age: number, unused: boolean): { readonly gfns: Int32Array; readonly next: Gfn } {
+    const count = this.#frames.list_aged(
+      this.header,
+      this.#ages,
+      gfn,
+      age,
+      unused ? 1 : 0,
+      this.#releaseList,
+      ageBatch,
+    );
+    const from = this.#releaseList >>> 2;
+    const words = this.#arena.i32;
+    return { gfns: words.slice(from, from + count), next: words[from + count] as Gfn };
+  }
+
+  /** Pages with a frame of their own, with one that a fork uses too, and with none but an object that has them. */
+  countPages(): { readonly own: number; readonly shared: number; readonly stored: number } {
+    this.#frames.count_pages(this.header, this.#releaseList);
+    const [own, shared, stored] = this.#arena.i32.slice(this.#releaseList >>> 2, (this.#releaseList >>> 2) + 3);
+    return { own, shared, stored };
+  }
+
+  /** Frames of nothing but zeros. Looks at all of them. */
+  countZeros(): number {
+    return this.#frames.count_zeros(this.header);
   }
 
   /** Whether somebody has used the page since the flag was last harvested. */

@@ -92,6 +92,8 @@ export const processFields = {
   P_BLOCK_NEXT: 16,
   /** Frames the host allows, all VMs together. */
   P_FRAME_LIMIT: 20,
+  /** From so many frames in use on, who is allotted one ends its slice. */
+  P_FRAME_ALARM: 556,
   /** vCPUs of all VMs, and the offsets of their areas. */
   P_VCPU_COUNT: 24,
   P_VCPUS: 4096,

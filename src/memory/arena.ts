@@ -11,6 +11,7 @@ const initialPages = (arenaLayout.FRAMES >> 16) + 256;
 const allPages = 65536;
 /** runtime/memory/frames.ts */
 const growthPages = 256;
+const noAlarm = -1;
 
 export interface ArenaOptions {
   /** Frames that all guests together may have. */
@@ -87,6 +88,7 @@ export class Arena {
     set(processFields.P_FRAME_NEXT, frames);
     set(processFields.P_ARENA_END, pages * 65536);
     set(processFields.P_FRAME_LIMIT, frameLimit ?? (maximum * 65536 - frames) / 4096);
+    set(processFields.P_FRAME_ALARM, noAlarm);
     set(processFields.P_THREADS, threads);
     for (let thread = 0; thread < threads; thread++) {
       const { records, blocks, nextAt } = translationsOf(thread);
@@ -120,6 +122,23 @@ export class Arena {
   /** Frames in use, of all guests. */
   get framesUsed(): number {
     return this.i32[(arenaLayout.PROCESS + processFields.P_FRAMES_USED) >> 2];
+  }
+
+  /** Frames that can still be allotted. */
+  get framesLeft(): number {
+    const words = this.i32;
+    const field = (at: number): number => words[(arenaLayout.PROCESS + at) >> 2];
+    const next = endOf(field(processFields.P_FRAME_NEXT));
+    const free = field(processFields.P_FREE_COUNT) + field(processFields.P_EMPTY_COUNT);
+    const allowed = (field(processFields.P_FRAME_LIMIT) >>> 0) - field(processFields.P_FRAMES_USED);
+    return Math.max(0, Math.min(allowed, (this.maximumBytes - next) / 4096 + free));
+  }
+
+  /** Who runs when no more than so many frames are left ends its slice; undefined: nobody has to. */
+  alarmAt(framesLeft: number | undefined): void {
+    const words = this.i32;
+    const alarm = framesLeft === undefined ? noAlarm : Math.max(0, this.framesUsed + this.framesLeft - framesLeft);
+    words[(arenaLayout.PROCESS + processFields.P_FRAME_ALARM) >> 2] = alarm;
   }
 
   /**

@@ -4,7 +4,8 @@ export { AddressSpace, type FrameSource, type Memslot, plugBytes } from "./addre
 export type { DirtyLog, DirtyRing, DirtyRingHarvest, DirtyTracker } from "./dirty-log.ts";
 export { type Discard, FreeFrames, type FreeFrameStats, type FreeLists, freeFrames } from "./free-frames.ts";
 export { oldestAge, PageAges } from "./page-ages.ts";
-export { type Pressure, Reclaimer, type ReclaimOptions, type ReclaimStats } from "./reclaim.ts";
+export { Reclaimer, type ReclaimOptions, type ReclaimStats } from "./reclaim.ts";
+export { atLeast, type Pressure, PressureGauge, pressures, worse } from "./pressure.ts";
 export { PageSet } from "./page-set.ts";
 export { Arena, ArenaError } from "./arena.ts";
 export { ArenaKernels, type PageKernels } from "./page-kernels.ts";

@@ -1,65 +1,85 @@
 /**
- * How long ago each page was used, counted in scans: a scan harvests the accessed log, and what was not used since the last one is
- * older by one. Pages that are only in their memory object have an age, too.
+ * How long ago each page was used, in seconds: a scan harvests the accessed log, and what was not used since the last one is as much
+ * older as has passed between the two. Pages that are only in their memory object have an age, too.
  *
  * What it tells of the pages that are used again after a time answers how many would have to come back if all of that age were
  * taken away (Lagar-Cavilla et al., "Software-Defined Far Memory in Warehouse-Scale Computers", ASPLOS 2019).
  */
-import { gfnOf, pageSize } from "#address";
-import type { AddressSpace } from "./address-space.ts";
-import { entryFlags } from "./arena-layout.ts";
 
-/** Of what was not used for as many scans or more. */
+/** Of what was not used for as long or longer. */
 export const oldestAge = 255;
 
+/** Pages by age. */
+export interface AgeCounts {
+  /** Those that were used again after that long. */
+  readonly again: Uint32Array;
+  /** Those that have a frame. */
+  readonly held: Uint32Array;
+}
+
+/** What is asked of an address space. */
+export interface AgedSpace {
+  beginAges(): void;
+  agePages(step: number): AgeCounts;
+  ageOf(gfn: number): number;
+  agedPages(gfn: number, age: number, unused: boolean): { readonly gfns: Int32Array; readonly next: number };
+  readonly framesTouched: number;
+}
+
 export class PageAges {
-  readonly #space: AddressSpace;
-  /** By guest frame number. What is no page has age 0. */
-  #ages: Uint8Array;
-  #before: Uint8Array;
-  #scans = 0;
+  readonly #space: AgedSpace;
+  #held: Uint32Array = new Uint32Array(oldestAge + 1);
+  #seconds = 0;
 
-  /** Everything is as if it had been used now. */
-  constructor(space: AddressSpace) {
+  /** Everything is as if it had been used now. One at a time of an address space. */
+  constructor(space: AgedSpace) {
     this.#space = space;
-    const end = Math.max(...space.memslots.map((slot) => gfnOf(slot.gpa) + slot.sizeBytes / pageSize));
-    this.#ages = new Uint8Array(end);
-    this.#before = new Uint8Array(end);
-    space.harvest(entryFlags.E_ACCESSED);
+    space.beginAges();
+    this.#held[0] = space.framesTouched;
   }
 
-  /** Scans so far. */
-  get scans(): number {
-    return this.#scans;
+  /** Between the first scan and the last one, and a scan's before it. */
+  get seconds(): number {
+    return this.#seconds;
   }
 
-  /** In scans. */
   ageOf(gfn: number): number {
-    return this.#ages[gfn];
+    return this.#space.ageOf(gfn);
   }
 
-  /** Notes what was used since the last scan: of the pages that were used again, how many had which age. */
-  scan(): Uint32Array {
-    const used = this.#space.harvest(entryFlags.E_ACCESSED);
-    const ages = this.#before.fill(0);
-    const before = this.#ages;
-    const again = new Uint32Array(oldestAge + 1);
-    this.#space.forEachPage((gfn) => {
-      if (used.has(gfn)) again[before[gfn]]++;
-      else ages[gfn] = Math.min(before[gfn] + 1, oldestAge);
-    });
-    this.#ages = ages;
-    this.#before = before;
-    this.#scans++;
+  /** Notes what was used in the `seconds` since the last scan: of the pages that were used again, how many had which age. */
+  scan(seconds = 1): Uint32Array {
+    const { again, held } = this.#space.agePages(seconds);
+    this.#held = held;
+    this.#seconds += seconds;
     return again;
   }
 
-  /** How many pages that have a frame are of each age. */
+  /** How many pages that had a frame at the last scan are of each age. */
   histogram(): Uint32Array {
-    const counts = new Uint32Array(oldestAge + 1);
-    this.#space.forEachPage((gfn, frame) => {
-      if (frame !== 0) counts[this.#ages[gfn]]++;
-    });
-    return counts;
+    return this.#held;
+  }
+
+  /** About `count` pages with frames of their own, oldest first. `unused`: since the last scan. */
+  oldest(count: number, unused: boolean): number[] {
+    let least = oldestAge;
+    for (let older = this.#held[least]; least > 0 && older < count; ) older += this.#held[--least];
+    const byAge: number[][] = [];
+    for (const gfn of this.atLeast(least, unused)) {
+      const age = this.ageOf(gfn);
+      byAge[age] ??= [];
+      byAge[age].push(gfn);
+    }
+    return byAge.reverse().flat().slice(0, count);
+  }
+
+  /** Pages with frames of their own, as old as that or older. */
+  *atLeast(age: number, unused: boolean): Generator<number> {
+    for (let gfn = 0, more = true; more; ) {
+      const { gfns, next } = this.#space.agedPages(gfn, age, unused);
+      yield* gfns;
+      more = gfns.length > 0;
+      gfn = next;
+    }
   }
 }

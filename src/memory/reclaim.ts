@@ -1,12 +1,17 @@
 /**
- * Takes cold pages away from a guest before anybody needs their frames, and others where it has more frames than it may have.
+ * Takes cold pages away from a guest before anybody needs their frames, and others where frames are short.
  *
  * Proactively, as in "Software-Defined Far Memory in Warehouse-Scale Computers" (Lagar-Cavilla et al., ASPLOS 2019): pages that were not
  * used for some age go; the age is the lowest at which those that would have had to come back in the last minute are no more
  * than a part of the working set. Since pages go on aging while they are away, each one that comes back raises the age.
+ *
+ * Where frames are short the oldest pages go first. When all have been used since the last scan, another scan gives each a second
+ * chance: pages that are used again stay, as far as there are others.
  */
 import type { AddressSpace } from "./address-space.ts";
+import { MemoryObjectError } from "./backends/memory-object.ts";
 import { oldestAge, type PageAges } from "./page-ages.ts";
+import type { Pressure } from "./pressure.ts";
 
 export interface ReclaimOptions {
   /** Take what is cold, though there is no limit to keep. */
@@ -15,46 +20,52 @@ export interface ReclaimOptions {
   readonly limitFrames?: number;
 }
 
-/** none: there are frames enough. some: pages are taken that are not cold. full: more frames than allowed, and no page to take. */
-export type Pressure = "none" | "some" | "full";
-
 export interface ReclaimStats {
-  /** In scans; undefined while too little is known. */
+  /** In seconds; undefined while too little is known. */
   readonly coldAge: number | undefined;
   /** Pages that were used again in the last minute after that long or longer. */
   readonly promotionsPerMinute: number;
   /** Pages used in the last minute. */
   readonly workingSet: number;
+}
+
+/** What a round of `work` came to. */
+export interface Reclaimed {
+  /** Pages that went. */
+  readonly pages: number;
+  /** What it took to free frames that are short. */
   readonly pressure: Pressure;
 }
 
 /** 0.2 % of the working set a minute. */
 const promotionTarget = 0.002;
-const scansPerMinute = 60;
+const minute = 60;
 /** What was used so recently is not cold, however few come back. */
 const youngestCold = 60;
 /** Pages at a time: a vCPU waits for them. */
 const batch = 64;
-/** Below the limit, so that the next page does not call at once. */
-const marginPart = 1 / 64;
+/** Looked for at a time. */
+const fewestVictims = 1024;
 
 export class Reclaimer {
   readonly #space: AddressSpace;
   readonly #ages: PageAges;
-  readonly #options: ReclaimOptions;
   /** Of the last minute, by age: pages used again. What is older counts less. */
   readonly #again = new Float64Array(oldestAge + 1);
   #coldAge: number | undefined;
   #workingSet = 0;
   /** Cold pages to take. */
   #cold: number[] = [];
-  #pressure: Pressure = "none";
+  /** Pages to take where frames are short, the next one last. */
+  #victims: number[] = [];
+  #refusal: string | undefined;
+  /** Take what is cold, though frames are not short. */
+  proactive: boolean;
 
-  /** `ages` are scanned each second. */
-  constructor(space: AddressSpace, ages: PageAges, options: ReclaimOptions) {
+  constructor(space: AddressSpace, ages: PageAges, proactive: boolean) {
     this.#space = space;
     this.#ages = ages;
-    this.#options = options;
+    this.proactive = proactive;
   }
 
   get stats(): ReclaimStats {
@@ -62,63 +73,82 @@ export class Reclaimer {
       coldAge: this.#coldAge,
       promotionsPerMinute: this.#coldAge === undefined ? 0 : this.#promotionsFrom(this.#coldAge),
       workingSet: this.#workingSet,
-      pressure: this.#pressure,
     };
   }
 
-  /** `again`: what the scan gave. */
-  scanned(again: Uint32Array): void {
-    const decay = Math.exp(-1 / scansPerMinute);
-    for (let age = 0; age <= oldestAge; age++) this.#again[age] = this.#again[age] * decay + again[age];
-    const histogram = this.#ages.histogram();
-    this.#workingSet = histogram.subarray(0, scansPerMinute).reduce((sum, count) => sum + count, 0);
-    this.#coldAge = this.#ages.scans < youngestCold ? undefined : this.#chooseAge();
-    this.#cold = this.#options.proactive && this.#coldAge !== undefined ? this.#pagesFrom(this.#coldAge) : [];
+  /** Why the last page that was to go did not find a place. */
+  get refusal(): string | undefined {
+    return this.#refusal;
   }
 
-  /** Takes some of what is to go, in a time that a guest does not notice; how many went. */
-  work(): number {
-    const over = this.#framesOver();
-    if (over > 0) return this.#takeOver(over);
-    this.#pressure = "none";
-    return this.#take(this.#cold.splice(-batch).filter((gfn) => !this.#space.wasUsed(gfn)));
+  /** Scans the ages, `seconds` after the last time. */
+  scan(seconds: number): void {
+    this.#note(this.#ages.scan(seconds), seconds);
+    this.#workingSet = this.#ages
+      .histogram()
+      .subarray(0, minute)
+      .reduce((sum, count) => sum + count, 0);
+    this.#coldAge = this.#ages.seconds < youngestCold ? undefined : this.#chooseAge();
+    this.#cold = this.proactive && this.#coldAge !== undefined ? [...this.#ages.atLeast(this.#coldAge, true)] : [];
+    this.#victims = [];
   }
 
-  /** Frames that are too many; 0 where there is no limit. */
-  #framesOver(): number {
-    const { limitFrames } = this.#options;
-    if (limitFrames === undefined || this.#space.framesTouched <= limitFrames) return 0;
-    return this.#space.framesTouched - limitFrames + Math.ceil(limitFrames * marginPart);
+  /** Takes some of what is cold, in a time that a guest does not notice; how many pages went. */
+  takeCold(): number {
+    return this.#take(this.#cold.splice(-batch));
   }
 
-  /** The oldest pages first, those that were used since the last scan at the very last. */
-  #takeOver(over: number): number {
-    let taken = 0;
-    for (const unused of [true, false]) {
-      if (taken >= over) break;
-      const pages = this.#oldest(over, unused);
-      for (let at = 0; at < pages.length && taken < over; at += batch) taken += this.#take(pages.slice(at, at + batch));
+  /** Takes `count` pages, whatever their age; those that are used at the very last. */
+  takeOldest(count: number): Reclaimed {
+    this.#refusal = undefined;
+    let pages = this.#takeVictims(count);
+    let inUse = false;
+    while (pages < count && this.#refusal === undefined) {
+      if (!this.#findVictims(count - pages)) {
+        if (inUse) break;
+        inUse = true;
+        this.#note(this.#ages.scan(0), 0);
+        continue;
+      }
+      const taken = this.#takeVictims(count - pages);
+      if (taken === 0) break;
+      pages += taken;
     }
-    this.#pressure = taken > 0 ? "some" : "full";
+    return { pages, pressure: pages === 0 ? "critical" : inUse ? "high" : "some" };
+  }
+
+  /** Whether there are any. */
+  #findVictims(count: number): boolean {
+    this.#victims = this.#ages.oldest(Math.max(count, fewestVictims), true).reverse();
+    return this.#victims.length > 0;
+  }
+
+  #takeVictims(count: number): number {
+    let taken = 0;
+    while (taken < count && this.#victims.length > 0) {
+      taken += this.#take(this.#victims.splice(-Math.min(batch, count - taken)));
+      if (this.#refusal !== undefined) break;
+    }
     return taken;
   }
 
-  /** Pages with frames, oldest first, somewhat more than `count`. `unused`: since the last scan. */
-  #oldest(count: number, unused: boolean): number[] {
-    const byAge: number[][] = [];
-    this.#space.forEachPage((gfn, frame) => {
-      if (frame === 0 || (unused && this.#space.wasUsed(gfn))) return;
-      const age = this.#ages.ageOf(gfn);
-      byAge[age] ??= [];
-      byAge[age].push(gfn);
-    });
-    const pages: number[] = [];
-    for (let age = oldestAge; age >= 0 && pages.length < count; age--) pages.push(...(byAge[age] ?? []));
-    return pages;
+  /** Those that nobody has used since they were chosen. */
+  #take(chosen: readonly number[]): number {
+    this.#refusal = undefined;
+    const gfns = chosen.filter((gfn) => !this.#space.wasUsed(gfn));
+    const before = this.#space.swapped.out;
+    try {
+      this.#space.evict(gfns);
+    } catch (error) {
+      if (!(error instanceof MemoryObjectError)) throw error;
+      this.#refusal = error.message;
+    }
+    return this.#space.swapped.out - before;
   }
 
-  #take(gfns: readonly number[]): number {
-    return gfns.length === 0 ? 0 : this.#space.evict(gfns);
+  #note(again: Uint32Array, seconds: number): void {
+    const decay = Math.exp(-seconds / minute);
+    for (let age = 0; age <= oldestAge; age++) this.#again[age] = this.#again[age] * decay + again[age];
   }
 
   #chooseAge(): number {
@@ -133,14 +163,5 @@ export class Reclaimer {
 
   #promotionsFrom(age: number): number {
     return this.#again.subarray(age).reduce((sum, count) => sum + count, 0);
-  }
-
-  /** With a frame, and not used since the scan. */
-  #pagesFrom(age: number): number[] {
-    const pages: number[] = [];
-    this.#space.forEachPage((gfn, frame) => {
-      if (frame !== 0 && this.#ages.ageOf(gfn) >= age) pages.push(gfn);
-    });
-    return pages;
   }
 }

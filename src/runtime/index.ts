@@ -11,6 +11,7 @@ export { digest_bytes, digest_memory, digest_page } from "./digest";
 export { is_zero, xxh64 } from "./pages";
 export { lz4_compress, lz4_decompress } from "./lz4";
 export { put_free, take_free } from "./memory/free";
+export { age_pages, count_pages, count_zeros, list_aged } from "./memory/ages";
 export { harvest_flags, harvest_ring } from "./memory/logs";
 export { adopt_blocks } from "./memory/adopt";
 export { survey_pages } from "./memory/survey";

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import { gpa } from "#address";
-import { arenaLayout, processFields } from "#memory";
 import { hex } from "../../test/guest-code.ts";
 import { kernelBase, type TinyMachine, tinyMachine } from "../../test/tiny-machine.ts";
 import { rewritingProgram } from "../../test/tiny-programs.ts";
@@ -146,23 +145,6 @@ test("a machine that was changed in a fork is unchanged itself", () => {
   other.machine.runUntil(2000n);
   machine.runUntil(2000n);
   expect(other.machine.parts.vcpu.u64("RIP")).toBe(machine.parts.vcpu.u64("RIP"));
-});
-
-test("who finds no frame to write to ends by name, and those beside it do not", () => {
-  const { machine, fork } = tinyMachine(rewritingProgram, { engine: { hotThreshold: 2 } });
-  machine.runUntil(10_000n);
-  const other = fork();
-  const { arena } = machine.parts.vcpu;
-  const limit = (arenaLayout.PROCESS + processFields.P_FRAME_LIMIT) >> 2;
-  const enough = arena.i32[limit];
-  arena.i32[limit] = arena.framesUsed;
-  expect(() => other.machine.runUntil(20_000n)).toThrow("there is no memory left");
-  other.machine[Symbol.dispose]();
-  arena.i32[limit] = enough;
-  machine.runUntil(30_000n);
-  const alone = tinyMachine(rewritingProgram);
-  alone.machine.runUntil(30_000n);
-  expect(machine.digest()).toEqual(alone.machine.digest());
 });
 
 test("what cannot be shared is refused by name", () => {

@@ -30,6 +30,7 @@ export type {
   PageCounts,
 } from "./machine-memory.ts";
 export type { HeldBytes, MemorySlot, PageRange, Refusal } from "./memory-view.ts";
+export type { HostPressure, MemoryPressure, PressureSource } from "./memory-pressure.ts";
 export type { Sample } from "./profiler.ts";
 export { BootError, unpackKernel } from "./boot/index.ts";
 export { decodeXz } from "./boot/xz.ts";

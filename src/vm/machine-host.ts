@@ -17,6 +17,7 @@ import type {
 import type { EmitterSetup, PassName } from "#jit";
 import type { Discard, MemoryBacking, MemoryObjectStats, MemoryServices, PageFile, ReclaimOptions } from "#memory";
 import type { NetworkOptions } from "#net/rules";
+import type { HostPressure, MemoryPressure } from "./memory-pressure.ts";
 import type { PmemConfig } from "./persistent-memory.ts";
 
 export type { PassName };
@@ -191,6 +192,14 @@ export interface MachineHost {
   readonly memory?: MemoryServices;
   /** Bytes that the guest is asked to do without. */
   readonly balloonBytes?: number;
+  /** How short the host is of memory; not at all, where it does not say. */
+  readonly memoryPressure?: HostPressure;
+  /** What presses on the machine's memory is another thing from now on, or it stands still, or goes on. */
+  memoryChanged?(pressure: MemoryPressure): void;
+  /** What the machine holds of the host's memory now, in pages: frames, and what evicted pages take. */
+  noteMemory?(frames: number, stored: number): void;
+  /** Part of the machine's memory is out of reach, for that reason, and the machine waits when it needs it; or is no more. */
+  memoryOutOfReach?(reason: string | undefined): void;
   /** A machine is about to use the first `bytes` of a memory, everywhere and at random. Absent where nothing can be done for that. */
   keepInLargePages?(memory: WebAssembly.Memory, bytes: number): void;
   /**

@@ -1,9 +1,9 @@
 /**
- * A machine's memory as its thread looks at it from time to time: which pages are used and how long ago, which were stored to, and
- * which frames are free for the host.
+ * A machine's memory as its thread looks at it from time to time: which pages are used and how long ago, which were stored to,
+ * which frames are free for the host, and which pages go because frames are short (memory-pressure.ts).
  *
- * Ages are kept from the first question about them until nobody has asked for a minute: a scan costs a walk over all entries of the
- * address space, and the vCPUs their TLBs.
+ * Ages are kept while pages are taken, and from the first question about them until nobody has asked for a minute: a scan costs a walk over
+ * all entries of the address space, and the vCPUs their TLBs.
  */
 import { pageSize } from "#address";
 import { type MmioSlot, type PluggedMemory, plugBlockBytes } from "#devices";
@@ -11,10 +11,10 @@ import {
   type AddressSpace,
   type Arena,
   type DirtyLog,
-  entryFlags,
   type FreeFrameStats,
   type FreeFrames,
   freeFrames,
+  type MemoryObject,
   type MemoryObjectStats,
   oldestAge,
   PageAges,
@@ -22,6 +22,9 @@ import {
   type ReclaimOptions,
   type ReclaimStats,
 } from "#memory";
+import type { MachineHost } from "./machine-host.ts";
+import type { MachineRoom } from "./machine-room.ts";
+import { type MemoryPressure, PressureWatch } from "./memory-pressure.ts";
 
 import {
   type MemorySlot,
@@ -42,8 +45,11 @@ export interface MemoryStats {
   /** Of the machine and its forks together. */
   readonly freeFrames: FreeFrameStats;
   readonly ages: AgeHistogram;
-  /** Of a machine whose cold pages are taken. */
+  /** Of a machine whose pages are taken. */
   readonly reclaim?: ReclaimStats;
+  readonly pressure: MemoryPressure;
+  /** What the machine may have in frames, where there is a limit. */
+  readonly limitBytes?: number;
   /** Pages with a frame that were used in the last minute, or since they are watched. */
   readonly workingSet: number;
 }
@@ -77,8 +83,8 @@ export interface MemorySize {
 
 /** How many pages with a frame were last used when. */
 export interface AgeHistogram {
-  readonly scanMs: number;
-  readonly scans: number;
+  /** Since when accesses are watched. */
+  readonly watchedMs: number;
   /** `pages[n]`: not used for `sinceMs[n]`, but for less than the next one. */
   readonly sinceMs: readonly number[];
   readonly pages: readonly number[];
@@ -102,6 +108,8 @@ export type MemoryQuestion =
   | { readonly about: "dirty" }
   /** With `wantedBytes` the guest is asked to have so much. */
   | { readonly about: "size"; readonly wantedBytes?: number }
+  /** From now on the machine may have so much in frames, or as much as it likes. Answered by nothing. */
+  | { readonly about: "limit"; readonly bytes?: number }
   | ViewQuestion;
 
 interface MemoryAnswers extends ViewAnswers {
@@ -109,16 +117,22 @@ interface MemoryAnswers extends ViewAnswers {
   readonly heat: HeatMap;
   readonly dirty: readonly PageRange[];
   readonly size: MemorySize;
+  readonly limit: null;
 }
 
 /** What it is answered by. */
 export type MemoryAnswer<Q extends MemoryQuestion> = MemoryAnswers[Q["about"]];
 
-const scanMs = 1000;
-const forgottenNs = 60e9;
-const workingSetScans = 60;
-const halfLifeScans = 2;
+const secondNs = 1e9;
+/** While somebody looks, or frames are short; and else, while what is cold is taken. */
+const scanNs = { close: 1 * secondNs, far: 4 * secondNs };
+const forgottenNs = 60 * secondNs;
+const workingSetSeconds = 60;
+const halfLifeSeconds = 2;
 const mostCells = 1 << 16;
+const noteNs = 100e6;
+/** Frames of zeros are counted no more often: that takes a look at every frame. */
+const zerosNs = 1 * secondNs;
 
 /** What it has of its machine. */
 export interface MemoryParts {
@@ -130,76 +144,153 @@ export interface MemoryParts {
   readonly reclaim?: ReclaimOptions;
   /** Of a machine that can be resized: what it begins with, and the device that has the rest. */
   readonly size?: { readonly memoryBytes: number; readonly plugged: () => PluggedMemory | undefined };
-  /** Once for each pressure that begins. */
-  notice(line: string): void;
-  isZero(frame: number): boolean;
   /** What devices have claimed of the guest's addresses. */
   deviceSlots(): readonly MmioSlot[];
+  /** There is somewhere for evicted pages from now on. */
+  needBacking(): void;
+  /** Where that is. */
+  evicted(): MemoryObject | undefined;
+  readonly room: Pick<MachineRoom, "family" | "share">;
+  readonly host: Pick<MachineHost, "memoryPressure" | "memoryChanged" | "noteMemory" | "report">;
   balloonedPages(): number;
   now(): number;
 }
 
 export class MachineMemory {
   readonly #parts: MemoryParts;
+  readonly #pressure: PressureWatch;
+  readonly #share: Disposable;
+  readonly #proactive: boolean;
+  #reclaimer: Reclaimer | undefined;
+  /** Until when there is one, of a machine from which pages are not always taken. */
+  #reclaimUntil = 0;
   #ages: PageAges | undefined;
-  #nextScan = 0;
-  #lastAsked = 0;
+  #scanned = 0;
+  #noted = Number.NEGATIVE_INFINITY;
+  #lastAsked = Number.NEGATIVE_INFINITY;
+  #now = 0;
+  #zeros = { count: 0, at: Number.NEGATIVE_INFINITY };
   #dirty: DirtyLog | undefined;
-
-  readonly #reclaimer: Reclaimer | undefined;
   readonly #view: MemoryView;
+  #told: MemoryPressure = { level: "none" };
 
   constructor(parts: MemoryParts) {
     this.#parts = parts;
     this.#view = new MemoryView(parts.space, () => parts.deviceSlots());
-    if (parts.reclaim === undefined) return;
-    this.#ages = new PageAges(parts.space);
-    this.#reclaimer = new Reclaimer(parts.space, this.#ages, parts.reclaim);
+    const { space, reclaim, room, host } = parts;
+    this.#proactive = reclaim?.proactive ?? false;
+    const mate = { frames: () => space.framesTouched, isPaused: () => this.isPaused };
+    this.#pressure = new PressureWatch(
+      {
+        frames: mate.frames,
+        family: () => room.family(mate),
+        host: () => host.memoryPressure ?? { level: "none", chosen: false },
+        takeCold: (asked) => this.#takeCold(asked),
+        needReclaimer: () => this.#needReclaimer(),
+        reclaimer: () => this.#reclaimer,
+        tell: (pressure) => this.#tell(pressure),
+      },
+      reclaim?.limitFrames,
+    );
+    this.#share = room.share(mate);
+    if (reclaim !== undefined) this.#needReclaimer();
+  }
+
+  [Symbol.dispose](): void {
+    this.#share[Symbol.dispose]();
+  }
+
+  /** The machine is to have no turn: there is no memory for it (memory-pressure.ts). */
+  get isPaused(): boolean {
+    return this.#pressure.isPaused;
   }
 
   /** Does what is due at `nowNs`; `idle`: the guest sleeps. */
   look(nowNs: number, idle: boolean): void {
+    this.#now = nowNs;
+    this.#note();
     this.#parts.freeFrames?.look(nowNs, idle);
-    if (this.#ages !== undefined && nowNs >= this.#nextScan) this.#scan(this.#ages, nowNs);
-    this.#reclaim();
+    this.#scanIfDue();
+    this.#pressure.look(nowNs);
   }
 
-  #scan(ages: PageAges, nowNs: number): void {
-    this.#nextScan = nowNs + scanMs * 1e6;
-    if (this.#reclaimer) this.#reclaimer.scanned(ages.scan());
-    else if (nowNs > this.#lastAsked + forgottenNs) this.#ages = undefined;
-    else ages.scan();
+  /** Tells the host what the machine holds of its memory. */
+  #note(): void {
+    if (this.#now < this.#noted + noteNs) return;
+    this.#noted = this.#now;
+    const { host, space, evicted } = this.#parts;
+    host.noteMemory?.(space.framesTouched, Math.ceil((evicted()?.stats().hostBytes ?? 0) / pageSize));
   }
 
-  #reclaim(): void {
+  #scanIfDue(): void {
+    if (this.#ages === undefined) return;
+    const watched = this.#now <= this.#lastAsked + forgottenNs;
+    const close = watched || this.#pressure.isClose;
+    if (this.#now < this.#scanned + (close ? scanNs.close : scanNs.far)) return;
+    const seconds = Math.max(1, Math.round((this.#now - this.#scanned) / secondNs));
+    this.#scanned = this.#now;
+    if (this.#reclaimer && !this.#reclaims) this.#reclaimer = undefined;
+    if (this.#reclaimer) this.#reclaimer.scan(seconds);
+    else if (watched) this.#ages.scan(seconds);
+    else this.#ages = undefined;
+  }
+
+  get #reclaims(): boolean {
+    return this.#proactive || this.#pressure.limitFrames !== undefined || this.#now < this.#reclaimUntil;
+  }
+
+  #needReclaimer(): Reclaimer {
+    this.#reclaimUntil = this.#now + forgottenNs;
+    if (this.#reclaimer === undefined) {
+      this.#parts.needBacking();
+      this.#reclaimer = new Reclaimer(this.#parts.space, this.#watched(), this.#proactive);
+    }
+    return this.#reclaimer;
+  }
+
+  #takeCold(asked: boolean): void {
+    if (asked) this.#needReclaimer();
     if (this.#reclaimer === undefined) return;
-    const before = this.#reclaimer.stats.pressure;
-    this.#reclaimer.work();
-    const { pressure } = this.#reclaimer.stats;
-    if (pressure === "full" && before !== "full")
-      this.#parts.notice("memory: the guest has more than its limit, and no page can be taken from it");
+    this.#reclaimer.proactive = this.#proactive || asked;
+    this.#reclaimer.takeCold();
+  }
+
+  #tell(pressure: MemoryPressure): void {
+    const { host } = this.#parts;
+    const { paused } = pressure;
+    if ((paused === undefined) !== (this.#told.paused === undefined))
+      host.report("notice", paused === undefined ? goesOn : `memory: the machine is paused: ${paused}`);
+    this.#told = pressure;
+    host.memoryChanged?.(pressure);
   }
 
   /** Throws an Error, which says what to do, for a size that the machine cannot have. */
   answer(question: MemoryQuestion): MemoryAnswer<MemoryQuestion> {
     switch (question.about) {
       case "stats":
-        return this.#stats(this.#watched());
+        return this.#stats(this.#asked());
       case "heat":
-        return this.#heat(this.#watched(), Math.min(Math.max(1, Math.floor(question.cells)), mostCells));
+        return this.#heat(this.#asked(), Math.min(Math.max(1, Math.floor(question.cells)), mostCells));
       case "dirty":
         return this.#dirtyPages();
       case "size":
         return this.#size(question.wantedBytes);
+      case "limit":
+        this.#pressure.limitFrames = question.bytes === undefined ? undefined : Math.floor(question.bytes / pageSize);
+        return null;
       default:
         return this.#view.answer(question);
     }
   }
 
+  #asked(): PageAges {
+    this.#now = this.#parts.now();
+    this.#lastAsked = this.#now;
+    return this.#watched();
+  }
+
   #watched(): PageAges {
-    const now = this.#parts.now();
-    this.#lastAsked = now;
-    if (this.#ages === undefined) this.#nextScan = now + scanMs * 1e6;
+    if (this.#ages === undefined) this.#scanned = this.#now;
     this.#ages ??= new PageAges(this.#parts.space);
     return this.#ages;
   }
@@ -222,39 +313,33 @@ export class MachineMemory {
 
   #stats(ages: PageAges): MemoryStats {
     const { arena, space } = this.#parts;
+    const { limitFrames } = this.#pressure;
     const histogram = ages.histogram();
     return {
       slots: this.#view.slots,
       objects: space.objects.map((object) => object.stats()),
       pages: this.#count(),
       ...(this.#reclaimer && { reclaim: this.#reclaimer.stats }),
+      pressure: this.#pressure.state,
+      ...(limitFrames !== undefined && { limitBytes: limitFrames * pageSize }),
       freeFrames: freeFrames(arena),
       ages: {
-        scanMs,
-        scans: ages.scans,
-        sinceMs: ageBounds.map((bound) => bound * scanMs),
+        watchedMs: ages.seconds * 1000,
+        sinceMs: ageBounds.map((bound) => bound * 1000),
         pages: ageBounds.map((bound, n) => sum(histogram.subarray(bound, ageBounds[n + 1]))),
       },
-      workingSet: sum(histogram.subarray(0, Math.min(ages.scans, workingSetScans))),
+      workingSet: sum(histogram.subarray(0, Math.min(ages.seconds, workingSetSeconds))),
     };
   }
 
   #count(): PageCounts {
-    const { space, isZero, balloonedPages } = this.#parts;
-    let own = 0;
-    let shared = 0;
-    let stored = 0;
-    let zero = 0;
-    space.forEachPage((_, frame, entry) => {
-      if (frame === 0) stored++;
-      else if ((entry & entryFlags.E_COW) !== 0) shared++;
-      else own++;
-      if (frame !== 0 && isZero(frame)) zero++;
-    });
+    const { space, balloonedPages } = this.#parts;
+    if (this.#now >= this.#zeros.at + zerosNs) this.#zeros = { count: space.countZeros(), at: this.#now };
+    const counts = space.countPages();
     const ram = space.ram.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) / pageSize;
     const unplugged = space.sizeBytes / pageSize - ram;
-    const untouched = ram - own - shared - stored;
-    return { own, shared, stored, untouched, zero, ballooned: balloonedPages(), unplugged };
+    const untouched = ram - counts.own - counts.shared - counts.stored;
+    return { ...counts, untouched, zero: this.#zeros.count, ballooned: balloonedPages(), unplugged };
   }
 
   #heat(ages: PageAges, cells: number): HeatMap {
@@ -268,7 +353,7 @@ export class MachineMemory {
       if (frame === 0) return;
       const cell = Math.floor(placeOf(gfn) / pagesPerCell);
       present[cell]++;
-      heat[cell] += 0.5 ** (ages.ageOf(gfn) / halfLifeScans);
+      heat[cell] += 0.5 ** (ages.ageOf(gfn) / halfLifeSeconds);
     });
     return {
       pagesPerCell,
@@ -297,7 +382,9 @@ function checkSize(bytes: number, least: number, most: number): number {
   return bytes;
 }
 
-/** In scans: 0, 1, 2, 4, ... and no age beyond. */
+const goesOn = "memory: the machine goes on";
+
+/** In seconds: 0, 1, 2, 4, ... and no age beyond. */
 const ageBounds = [0, ...Array.from({ length: Math.log2(oldestAge + 1) }, (_, n) => 2 ** n)];
 
 const sum = (counts: Uint32Array): number => counts.reduce((total, count) => total + count, 0);

@@ -6,6 +6,7 @@ import { passesWithout } from "#jit";
 import { type AddressSpace, Arena, ArenaKernels, type PageKernels } from "#memory";
 import type { Vcpu } from "#vcpu";
 import type { EngineOptions, MachineConfig, MachineHost } from "./machine-host.ts";
+import type { FamilyFrames } from "./memory-pressure.ts";
 import { usesIo } from "./peripherals.ts";
 
 /** Frames besides the guest's memory, where the arena cannot grow. */
@@ -55,16 +56,55 @@ export function openRoom(config: MachineConfig, host: MachineHost, options: Room
   return new MachineRoom(arena, engine);
 }
 
+/** A machine as the others of its room see it. */
+export interface RoomMate {
+  frames(): number;
+  isPaused(): boolean;
+}
+
+/**
+ * Frames that are to be left in the arena, where several machines take them: whoever takes the last but these has others to free some, and
+ * below the least part of them no guest runs.
+ */
+const reserveFrames = 4096;
+const leastFrames = reserveFrames / 4;
+const enough: FamilyFrames = { short: 0, exhausted: false, givesWay: false };
+
 export class MachineRoom {
   readonly arena: Arena;
   readonly engine: TranslatingEngine;
   readonly kernels: PageKernels;
   #machines = 0;
+  readonly #mates = new Set<RoomMate>();
 
   constructor(arena: Arena, engine: TranslatingEngine) {
     this.arena = arena;
     this.engine = engine;
     this.kernels = new ArenaKernels(arena, engine.runtime);
+  }
+
+  /** From now on the machine counts when frames are short, until what this gives is disposed of. */
+  share(mate: RoomMate): Disposable {
+    this.#mates.add(mate);
+    return { [Symbol.dispose]: () => void this.#mates.delete(mate) };
+  }
+
+  /** Frames of all machines here, as one of them sees it. One alone has an arena that is large enough. */
+  family(mate: RoomMate): FamilyFrames {
+    if (this.#mates.size < 2) return enough;
+    // In the middle of a slice as well.
+    this.arena.alarmAt(leastFrames);
+    const { framesLeft } = this.arena;
+    if (framesLeft >= reserveFrames) return enough;
+    const others = [...this.#mates].filter((each) => each !== mate);
+    const running = others.filter((each) => !each.isPaused());
+    // One stands still first; the next one when half of what was left is gone all the same.
+    const left = reserveFrames / 2 ** (others.length - running.length);
+    return {
+      short: reserveFrames - framesLeft,
+      exhausted: framesLeft <= leastFrames,
+      givesWay: framesLeft < left && running.every((each) => each.frames() <= mate.frames()),
+    };
   }
 
   /** vCPUs for a machine whose memory is `space`, with `host` around them. Throws ArenaError where there is no place for them. */

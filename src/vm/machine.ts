@@ -5,7 +5,7 @@
  * when the next one is wanted. Others may live on the thread, too, those it was forked into among them (docs/forks.md). In virtual
  * time a slice ends exactly where the next alarm is due, so that what the guest sees depends on its instructions alone.
  */
-import { gfnOf, pageSize } from "#address";
+import { pageSize } from "#address";
 import { assertNever } from "#base";
 import {
   type Balloon,
@@ -18,7 +18,7 @@ import {
   type VcpuSignals,
 } from "#devices";
 import type { EngineHost, TranslatingEngine, VmExit } from "#engine";
-import { AddressSpace, FreeFrames, fileOf, type MemoryObject, type Memslot, OverlayPages } from "#memory";
+import { AddressSpace, FreeFrames, fileOf } from "#memory";
 import { Event, MsrFile, postInit, postNmi, postStartup, restoreVcpu, saveVcpu, takePosted, type Vcpu } from "#vcpu";
 import { bootMachine } from "./boot/index.ts";
 import { digestMachine, type MachineDigest } from "./digest.ts";
@@ -40,7 +40,7 @@ import type {
 import { MachineMemory } from "./machine-memory.ts";
 import { hotThresholdOf, type MachineRoom, openRoom } from "./machine-room.ts";
 import { checkResume, type MachineState, type Resume } from "./machine-state.ts";
-import { evictionSeedOf, newBacking } from "./memory-backing.ts";
+import { Backing, evictionSeedOf } from "./memory-backing.ts";
 import { type Peripherals, plugIn, usesIo } from "./peripherals.ts";
 import { PersistentMemory } from "./persistent-memory.ts";
 import { Profiler, type Sample } from "./profiler.ts";
@@ -57,6 +57,8 @@ import { VcpuThreads } from "./vcpu-threads.ts";
 
 /** Virtual time without an alarm in sight: the loop still looks up once in a while. */
 const longestVirtualSlice = 4_000_000;
+/** A machine that stands still for want of memory looks for it so often. */
+const pausedLookNs = 100e6;
 
 const lastInstruction = 2n ** 63n - 1n;
 
@@ -111,7 +113,8 @@ export class Machine implements RunnableMachine, Disposable {
   readonly #times = new TierTimes();
   readonly #profiler: Profiler | undefined;
   readonly #chaos: EvictionChaos | undefined;
-  #backing: MemoryObject | undefined;
+  readonly #backing: Backing;
+  #paused = false;
   readonly #io: IoThreads;
   readonly #peripherals: Peripherals;
   /** What there is to know of its memory. */
@@ -161,7 +164,10 @@ export class Machine implements RunnableMachine, Disposable {
     this.#space = parent
       ? parent.#space.fork()
       : new AddressSpace(arena, engine.runtime, [...ram, ...this.#persistent.slots]);
-    this.#mapMemory(ram, from instanceof Machine ? undefined : from);
+    this.#backing = new Backing(
+      { config, space: this.#space, slots: ram, kernels: this.#room.kernels, host, io: this.#io },
+      from instanceof Machine ? undefined : from?.memory(this.#room.kernels),
+    );
     this.#persistent.attach(this.#space);
     const evictionSeed = evictionSeedOf(config.engine);
     if (evictionSeed !== undefined) this.#chaos = new EvictionChaos(evictionSeed, this.#space);
@@ -170,14 +176,16 @@ export class Machine implements RunnableMachine, Disposable {
       arena,
       space: this.#space,
       freeFrames: host.discard && FreeFrames.of(arena, engine.runtime, host.discard),
-      isZero: (frame) => engine.runtime.is_zero(frame) !== 0,
       deviceSlots: () => this.#platform.mmioBus.slots,
+      room: this.#room,
+      host,
+      needBacking: () => this.#backing.need(),
+      evicted: () => this.#backing.evicted,
       balloonedPages: () => this.#peripherals.balloon?.actualPages ?? 0,
       ...(config.memoryMaxBytes !== undefined && {
         size: { memoryBytes: config.memoryBytes, plugged: () => this.#peripherals.plugged },
       }),
       now: () => host.now(),
-      notice: (line) => this.#reportOnce(line),
       ...(config.reclaim && { reclaim: config.reclaim }),
     });
     if (threaded) {
@@ -250,8 +258,9 @@ export class Machine implements RunnableMachine, Disposable {
     this.#io.close();
     this.#persistent[Symbol.dispose]();
     this.#profiler?.[Symbol.dispose]();
+    this.memory[Symbol.dispose]();
     this.#room.leave(this.#vcpus, this.#space);
-    this.#backing?.[Symbol.dispose]();
+    this.#backing[Symbol.dispose]();
   }
 
   /**
@@ -303,6 +312,7 @@ export class Machine implements RunnableMachine, Disposable {
     const compiledBefore = vcpu.u64("COMPILED");
     const started = this.#host.now();
     this.memory.look(started, false);
+    if (this.#standsStill()) return { nextNs: started + pausedLookNs };
     const exit = this.#runSlice(from, until);
     this.#clock.await();
     this.#exits[exit.reason] = (this.#exits[exit.reason] ?? 0) + 1;
@@ -343,7 +353,7 @@ export class Machine implements RunnableMachine, Disposable {
       tlbMisses: Number(this.#sum("TLB_MISSES")),
       exits: { ...this.#exits, ...this.#engine.leavesByName() },
       framesTouched: this.#space.framesTouched,
-      ...(this.#backing && { swap: { ...this.#space.swapped, backing: this.#backing.stats() } }),
+      ...(this.#backing.evicted && { swap: { ...this.#space.swapped, backing: this.#backing.evicted.stats() } }),
       ...(this.#peripherals.balloon && { balloon: balloonStats(this.#peripherals.balloon) }),
     };
   }
@@ -515,14 +525,14 @@ export class Machine implements RunnableMachine, Disposable {
     this.#peripherals.generation.begin(random);
   }
 
-  /** What the memslots are mapped onto: what was saved, and somewhere for what is evicted. */
-  #mapMemory(slots: readonly Memslot[], resume: Resume | undefined): void {
-    const { kernels } = this.#room;
-    const saved = resume?.memory(kernels);
-    const evicted = newBacking(this.#config, slots, kernels, this.#host, this.#io);
-    this.#backing = evicted;
-    const object = saved && evicted ? new OverlayPages(evicted, saved) : (saved ?? evicted);
-    if (object) for (const slot of slots) this.#space.map(slot, object, gfnOf(slot.gpa));
+  /** For want of memory; it does not while it has a turn. */
+  #standsStill(): boolean {
+    if (this.memory.isPaused !== this.#paused) {
+      this.#paused = !this.#paused;
+      if (this.#paused) this.#threads?.pause(this.#platform, this.#host);
+      else this.#threads?.goOn(this.#platform);
+    }
+    return this.#paused;
   }
 
   #resume(state: MachineState): void {

@@ -26,6 +26,7 @@ export class VcpuThreads {
   readonly #owner: VcpuThreadsOwner;
   /** What each has said of its state. */
   #texts: string[] = [];
+  #pauses = 0;
 
   /** `all` the machine's vCPUs; the first is the machine's thread's own. */
   constructor(all: readonly Vcpu[], owner: VcpuThreadsOwner) {
@@ -56,8 +57,19 @@ export class VcpuThreads {
     for (const vcpu of this.#others) answerCall(vcpu, (call) => this.#answer(platform, vcpu.id, call));
   }
 
-  /** Makes them stand still between two instructions, until `goOn`. What each thread keeps, of vCPU 1 on. */
+  /** Makes them stand still between two instructions, until `goOn` was called as often. What each thread keeps, of vCPU 1 on. */
   pause(platform: Platform, host: MachineHost): readonly VcpuThreadState[] {
+    if (this.#pauses++ === 0) this.#still(platform, host);
+    return this.#others.map(({ id }) => parseValue(this.#texts[id]) as unknown as VcpuThreadState);
+  }
+
+  goOn(platform: Platform): void {
+    if (--this.#pauses > 0) return;
+    pauseThreads(this.#all[0], false);
+    this.answer(platform);
+  }
+
+  #still(platform: Platform, host: MachineHost): void {
     this.#texts = this.#all.map(() => "");
     pauseThreads(this.#all[0], true);
     for (const vcpu of this.#others) {
@@ -68,12 +80,6 @@ export class VcpuThreads {
       this.answer(platform);
       host.wait(host.now() + pauseLookNs);
     }
-    return this.#others.map(({ id }) => parseValue(this.#texts[id]) as unknown as VcpuThreadState);
-  }
-
-  goOn(platform: Platform): void {
-    pauseThreads(this.#all[0], false);
-    this.answer(platform);
   }
 
   sum(field: "REGIONS" | "WASM_BYTES"): number {

@@ -1,6 +1,7 @@
 /** Commands for machines that run already, by their names. */
-import { address, command, count, flag, list, seconds, size, text } from "../schema.ts";
+import { address, command, count, flag, list, seconds, size, sizeOrNone, text } from "../schema.ts";
 import { maxMemoryBytes, minMemoryBytes } from "../vm-api.ts";
+import { leastLimitBytes } from "../vm-memory.ts";
 
 const name = { name: "NAME", help: "of a machine that `memvisor ps` shows", required: true } as const;
 
@@ -49,13 +50,18 @@ export const logsCommand = command({
 
 export const memCommand = command({
   name: "mem",
-  summary: "show what a machine's memory is used for, or its bytes",
-  argument: name,
+  summary: "show what a machine's memory is used for, or its bytes; without NAME what the host has for machines",
+  argument: { ...name, required: false },
   more: [{ name: "FILE", help: "mem, map, slots, dirty/LOG and so on: print it, or list a folder", required: false }],
   options: {
     json: flag("as JSON, everything that is known"),
     watch: { ...flag("show a heat map of its accesses, anew each second"), short: "w" },
     heat: text("FILE", "write the heat map as a picture (SVG)"),
+    limit: sizeOrNone(
+      leastLimitBytes,
+      2 ** 50,
+      "from now on the machine has no more than that in frames; without NAME all machines of yours together",
+    ),
     from: { ...address("of FILE, the first byte that is printed"), byDefault: "0" },
     bytes: count("N", 1, "of FILE, so many bytes"),
     resize: size(
@@ -66,6 +72,7 @@ export const memCommand = command({
     ),
   },
   notes: `memvisor mem NAME mem --from 0x100000 --bytes 64 | xxd shows memory. docs/memory-files.md says what the files are.
+What is over a limit is evicted; a machine stands still where that does not help (docs/overcommit.md).
 Accesses are watched from the first question on, and for a minute after the last one. docs/memory-watch.md says what
 the words mean.`,
 });

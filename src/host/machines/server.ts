@@ -86,6 +86,8 @@ export class MachineServer implements Disposable {
           pid: process.pid,
           startedAt: this.#startedAt,
           ready: this.#ready,
+          pressure: this.#vm.memory.pressure,
+          frameBytes: this.#vm.memory.held.frameBytes,
         } satisfies MachineInfo;
       case "stop":
         return this.#stop(request.timeoutMs);
@@ -98,6 +100,7 @@ export class MachineServer implements Disposable {
       case "snapshot":
         return this.#vm.snapshot(request.path, request.options);
       case "memory": {
+        if (request.question.about === "limit") return this.#vm.memory.limit(request.question.bytes);
         const data = request.hasData && { data: await collected(streamOf(packets)) };
         const answer = await this.#vm.memory.ask({ ...request.question, ...data } as MemoryQuestion);
         if (!(answer instanceof Uint8Array)) return answer;

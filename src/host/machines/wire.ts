@@ -7,7 +7,7 @@
  * packet of kind 1 from the client is the end of its input. docs/library.md has it in words.
  */
 import type { Socket } from "node:net";
-import type { MemoryQuestion, ProcessOptions, SnapshotOptions, VmErrorCode } from "#control";
+import type { MemoryQuestion, ProcessOptions, SnapshotOptions, VmErrorCode, VmPressure } from "#control";
 
 export const packet = { message: 0, stream: 1, errors: 2 } as const;
 
@@ -48,6 +48,10 @@ export interface MachineInfo {
   readonly cpus: number;
   /** Whether it takes commands. */
   readonly ready: boolean;
+  /** How its memory is off. */
+  readonly pressure: VmPressure;
+  /** In frames. */
+  readonly frameBytes: number;
 }
 
 export interface Packet {

@@ -23,6 +23,11 @@ export interface CompressedOptions {
   readonly coldAfter?: number;
 }
 
+interface Write {
+  readonly page: number;
+  readonly stamp: number;
+}
+
 /** Sizes of pieces: multiples of so many bytes, and a whole page. */
 const step = 128;
 /** A block that saves less than a quarter is not worth its decompression. */
@@ -43,8 +48,10 @@ export class CompressedPages extends KeptPages {
   /** Of each page that is warm: which write it was. */
   #stamps: Float64Array;
   /** Pages and stamps in the order of their writes; those that have another stamp by now do not count. */
-  #queue: { readonly page: number; readonly stamp: number }[] = [];
+  #queue: Write[] = [];
   #queueStart = 0;
+  /** Cold ones, fewer than a batch takes. */
+  #due: Write[] = [];
   #clock = 0;
   #warm = 0;
   #blockBytes = 0;
@@ -153,19 +160,19 @@ export class CompressedPages extends KeptPages {
   /** Makes a batch of the oldest pages, if they are cold and enough for one. */
   #cool(): void {
     if (this.#cold === undefined) return;
-    const pages: number[] = [];
-    let next = this.#queueStart;
-    for (; next < this.#queue.length && pages.length < this.#cold.batchPages; next++) {
-      const { page, stamp } = this.#queue[next];
-      if (this.#clock - stamp < this.#coldAfter) break;
-      if (page < this.pageCount && this.#places[page] > 0 && this.#stamps[page] === stamp) pages.push(page);
+    while (this.#clock - (this.#queue[this.#queueStart]?.stamp ?? this.#clock) >= this.#coldAfter) {
+      const write = this.#queue[this.#queueStart++];
+      if (this.#counts(write)) this.#due.push(write);
     }
-    if (pages.length < this.#cold.batchPages) return;
-    this.#queueStart = next;
-    if (next > this.#queue.length / 2) {
-      this.#queue = this.#queue.slice(next);
+    if (this.#queueStart > this.#queue.length / 2) {
+      this.#queue = this.#queue.slice(this.#queueStart);
       this.#queueStart = 0;
     }
+    const { batchPages } = this.#cold;
+    if (this.#due.length < batchPages) return;
+    this.#due = this.#due.filter((write) => this.#counts(write));
+    if (this.#due.length < batchPages) return;
+    const pages = this.#due.splice(0, batchPages).map(({ page }) => page);
     const bytes = new Uint8Array(pages.length * pageSize);
     for (const [n, page] of pages.entries())
       this.#loadWarm(this.#places[page] - 1, bytes.subarray(n * pageSize, (n + 1) * pageSize));
@@ -175,6 +182,11 @@ export class CompressedPages extends KeptPages {
       this.#giveWarm(this.#places[page] - 1);
       this.#places[page] = -1;
     }
+  }
+
+  /** The page is warm, and was not written since. */
+  #counts({ page, stamp }: Write): boolean {
+    return page < this.pageCount && this.#places[page] > 0 && this.#stamps[page] === stamp;
   }
 
   /** Pages of a batch that is no more. */

@@ -26,7 +26,14 @@ export function allotFrame(zeros: bool): u32 {
     store<u32>(L.PROCESS, frame + 4096, L.P_FRAME_NEXT);
   }
   store<u32>(L.PROCESS, used + 1, L.P_FRAMES_USED);
+  if (used >= load<u32>(L.PROCESS, L.P_FRAME_ALARM)) ringAll();
   return frame;
+}
+
+/** Frames are short: whoever runs comes to the machine's thread before it takes many more. */
+function ringAll(): void {
+  const end = load<u32>(L.PROCESS, L.P_VCPU_COUNT);
+  for (let n: u32 = 0; n < end; n++) atomic.or<u32>(load<u32>(L.PROCESS + (n << 2), L.P_VCPUS) + L.EVENTS, L.EVENT_HOST);
 }
 
 /** Puts a frame on the list of those that are free. */
