@@ -16,12 +16,15 @@ const harvestEveryMs = 100;
 const cpuGroups = ["integer", "memory", "vector", "fp", "x87"];
 const program = "/tmp/bench";
 
-export interface Cost {
+export interface Pairs {
   readonly pairs: number;
   /** Of time with over time without: the geometric mean, and where it lies with a probability of 95 %. */
   readonly ratio: number;
   readonly from: number;
   readonly to: number;
+}
+
+export interface Cost extends Pairs {
   readonly missesWith: number;
   readonly missesWithout: number;
 }
@@ -62,6 +65,11 @@ export async function costOf(
       logs.push(Math.log(first ? one / other : other / one));
     }
   }
+  return { ...pairsOf(logs), missesWith: misses.with, missesWithout: misses.without };
+}
+
+/** Of the logarithms of their ratios. */
+export function pairsOf(logs: readonly number[]): Pairs {
   const mean = logs.reduce((sum, each) => sum + each, 0) / logs.length;
   const variance = logs.reduce((sum, each) => sum + (each - mean) ** 2, 0) / (logs.length - 1);
   const error = 1.96 * Math.sqrt(variance / logs.length);
@@ -70,8 +78,6 @@ export async function costOf(
     ratio: Math.exp(mean),
     from: Math.exp(mean - error),
     to: Math.exp(mean + error),
-    missesWith: misses.with,
-    missesWithout: misses.without,
   };
 }
 
@@ -82,10 +88,13 @@ async function lookUntil(signal: AbortSignal, look: () => Promise<unknown>): Pro
   }
 }
 
-export function costText({ pairs, ratio, from, to, missesWith, missesWithout }: Cost): string {
+export function pairsText({ pairs, ratio, from, to }: Pairs): string {
   const percent = (value: number): string => `${(100 * (value - 1)).toFixed(1)} %`;
-  return `${percent(ratio)}, 95 %: ${percent(from)} to ${percent(to)}, ${pairs} pairs; TLB misses ${missesWith} for ${missesWithout}`;
+  return `${percent(ratio)}, 95 %: ${percent(from)} to ${percent(to)}, ${pairs} pairs`;
 }
+
+export const costText = (cost: Cost): string =>
+  `${pairsText(cost)}; TLB misses ${cost.missesWith} for ${cost.missesWithout}`;
 
 const allocatedMib = 400;
 const backWithinMs = 5000;

@@ -19,8 +19,12 @@ import { machineFiles } from "../tools/machine-setup.ts";
 import { qemu } from "./contenders.ts";
 import { measureForks } from "./forks.ts";
 import { measureBackings } from "./memory-backings.ts";
-import { costOf, costText, givenBack } from "./memory-watch.ts";
+import { costOf, costText, givenBack, pairsText } from "./memory-watch.ts";
+import { type Overcommitted, overcommitted, reclaimCost, reclaimed } from "./overcommit.ts";
 import { median, table } from "./table.ts";
+
+/** What is measured by itself. */
+const rowGroups = ["moving", "logs", "reclaim", "overcommit"] as const;
 
 const usage = `npm run bench:memory -- [options]
   --image NAME    a prepared image (default debian-12-cloud)
@@ -28,7 +32,8 @@ const usage = `npm run bench:memory -- [options]
   --rounds N      of each figure (default 5)
   --pairs N       of each CPU kernel, with and without a log (default 3)
   --forks N       forks that are alive at the same time (default 200)
-  --cpu NAME      the model that QEMU shows its guest (default qemu64)`;
+  --cpu NAME      the model that QEMU shows its guest (default qemu64)
+  --rows LIST     some of ${rowGroups.join(", ")} (default all)`;
 
 const { values } = parseArgs({
   options: {
@@ -38,6 +43,7 @@ const { values } = parseArgs({
     pairs: { type: "string", default: "3" },
     forks: { type: "string", default: "200" },
     cpu: { type: "string", default: "qemu64" },
+    rows: { type: "string", default: rowGroups.join(",") },
     help: { type: "boolean", short: "h" },
   },
 });
@@ -69,10 +75,19 @@ try {
 async function main(): Promise<void> {
   const { kernel, initrd } = machineFiles({ image: values.image });
   const files = { kernel, initrd: initrd as string };
+  const wanted = values.rows.split(",");
+  const unknown = wanted.find((row) => !rowGroups.some((each) => each === row));
+  if (unknown !== undefined) throw new Error(`--rows: ${unknown} is none of ${rowGroups.join(", ")}`);
+  if (wanted.includes("logs")) await measureWatching(files);
+  if (wanted.includes("reclaim")) await measureReclaim(files);
+  if (wanted.includes("overcommit")) await measureOvercommit(files);
+  if (wanted.includes("moving")) await measureMoving(files);
+}
+
+async function measureMoving(files: { kernel: string; initrd: string }): Promise<void> {
   const ours = await measureOurs(files);
   const forks = ours.forks;
   const theirs = await measureQemu(files);
-  await measureWatching(files);
   const starts = coldStarts();
   const size = (bytes: readonly number[]): string => `${(median(bytes) / 2 ** 20).toFixed(1)} MiB`;
   const ms = (times: readonly number[]): string => `${median(times).toFixed(0)} ms`;
@@ -133,6 +148,28 @@ async function measureWatching(files: { kernel: string; initrd: string }): Promi
       `of 400 MiB that the guest gave up, back at the host after 5 s: ${(100 * back).toFixed(0)} % (goal: 90 %)`,
     ].join("\n"),
   );
+}
+
+async function measureReclaim(files: { kernel: string; initrd: string }): Promise<void> {
+  say("reclaim: two minutes of a guest that does little");
+  const { frames, memory, promotions } = await reclaimed(files);
+  const cost = await reclaimCost(values.image, Number(values.pairs));
+  const percent = (part: number, digits = 0): string => `${(100 * part).toFixed(digits)} %`;
+  console.log(
+    [
+      `frames of a booted, half-idle guest that --reclaim saves: ${percent(frames)} (goal: 30 %), ${percent(memory)} with what is kept of them`,
+      `pages that came back in a minute, of those in use: ${percent(promotions, 2)} (goal: 0.2 %)`,
+      `CPU kernels while cold pages are taken: ${pairsText(cost)} (goal: 1 %)`,
+    ].join("\n"),
+  );
+}
+
+async function measureOvercommit(files: { kernel: string; initrd: string }): Promise<void> {
+  say("overcommit");
+  const text = ({ factor, right, wrong, back }: Overcommitted): string =>
+    `${factor.toFixed(2)} x, ${right} files right, ${wrong} wrong, ${back} pages came back`;
+  console.log(`four idle guests: ${text(await overcommitted(files, 2, false))} (goal: 2 x, 0 wrong)`);
+  console.log(`four busy guests: ${text(await overcommitted(files, 1.5, true))} (goal: 1.5 x, 0 wrong)`);
 }
 
 async function measureOurs(files: { kernel: string; initrd: string }) {
