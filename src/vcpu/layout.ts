@@ -135,6 +135,7 @@ const rows = [
   ["ASID", "u32", 1, "generation of code addresses of the present context (runtime/memory/generations.ts)"],
   ["GLOBAL_ASID", "u32", 1, "generation of code addresses in global pages; even, where ASID is odd"],
   ["LAST_ASID", "u32", 1, "the latest generation given to a context"],
+  ["WALK_GENERATION", "u32", 1, "of what is known of page walks (runtime/memory/walk.ts), besides the ASID"],
   ["CONTEXT_PCID", "u32", 8, "contexts left with their translations kept: their PCIDs,"],
   ["CONTEXT_ASID", "u32", 8, "and generations; 0 where there is none"],
   ["CONTEXT_NEXT", "u32", 1, "which of them is next to be overwritten"],
@@ -250,6 +251,8 @@ const knownPageHeader = 64;
 export const targetSlots = 16;
 
 const codeFilterLog2 = 15;
+/** Regions of 2 MiB whose walks are known: enough for 512 MiB. */
+const walkCacheEntries = 256;
 const fillLogEntries = 8192;
 
 /** Where each part of the area begins, one behind the other from the TLBs on; and where the last one ends. */
@@ -268,6 +271,7 @@ const { at: start, end: areaBytes } = starts({
   jumpCache: jumpCacheEntries << jumpCacheEntryLog2,
   fillLog: 4 * fillLogEntries,
   codeFilter: 2 ** codeFilterLog2 / 8,
+  walkCache: walkCacheEntries * 32,
   knownPageMasks: knownPageHeader + 6 * knownPageSlots * knownPageEntryBytes,
 });
 
@@ -289,6 +293,8 @@ export const area = {
   /** One bit for each hash of a page that something noted the code of. */
   codeFilter: start.codeFilter,
   codeFilterLog2,
+  /** See runtime/memory/walk.ts. */
+  walkCache: start.walkCache,
   /** A u32 for each TLB of data: a bit for each entry that may know something. */
   knownPageMasks: start.knownPageMasks,
   knownPages: start.knownPageMasks + knownPageHeader,
@@ -313,6 +319,8 @@ export function generateRuntimeLayout(): string {
     JUMP_CACHE_ENTRY_LOG2: jumpCacheEntryLog2,
     JUMP_CACHE_BYTES: jumpCacheEntries << jumpCacheEntryLog2,
     ...jumpCacheEntry,
+    WALK_CACHE: area.walkCache,
+    WALK_CACHE_ENTRIES: walkCacheEntries,
     FILL_LOG: area.fillLog,
     FILL_LOG_ENTRIES: area.fillLogEntries,
     LARGE_FILTER: area.largeFilter,

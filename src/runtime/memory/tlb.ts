@@ -12,7 +12,7 @@ import { canonical, raise, raiseNonCanonical } from "./faults";
 import { othersHold, severalThreads } from "./exclusive";
 import { frameOf, frameRecord, readOnly } from "./frames";
 import { copiesCode } from "./share";
-import { FETCH, MODIFY, WRITE, walk, walkedFlags, walkedGpa } from "./walk";
+import { FETCH, forgetWalks, MODIFY, WRITE, walk, walkedFlags, walkedGpa } from "./walk";
 import { access } from "./access";
 import { noteWriter } from "./blocks";
 import { enterContext, forgetCodePage, newGeneration, newGlobalGeneration } from "./generations";
@@ -132,6 +132,7 @@ export function tlb_switch(vp: u32, left: u32, pcid: u32, keep: bool): void {
 
 /** Forgets the page of `va`, global or not (INVLPG); a large page as a whole. */
 export function tlb_flush_page(vp: u32, va: u64): void {
+  forgetWalks(vp);
   // What is known of code in large pages is not found again page by page.
   if (mayBeLarge(vp + L.LARGE_CODE_FILTER, va) || (mayBeLarge(vp + L.LARGE_FILTER, va) && holdsLarge(vp, va))) return tlb_flush_all(vp);
   forgetPages(vp);

@@ -40,16 +40,119 @@ function setBits(space: u32, table: u64, index: u64, entry: u64, bits: u64): boo
 }
 
 /**
+ * Where the walk of a region of 2 MiB ends or goes on (SDM 3A, "Paging-Structure Caches"; APM 2 "Page-Directory Caching"): the large page, or
+ * the page table, and what the levels above allow. One entry for each hash of a region:
+ *
+ *   u32 region (va >> 21, 27 bits), u32 ASID, u32 WALK_GENERATION, u32 flags, u64 GPA of the page or the table
+ *
+ * Laws: it holds as long as the vCPU's ASID and WALK_GENERATION are those numbers, so whatever empties TLBs of the context, and every
+ * INVLPG, ends it. No fault is raised by what it says: then all levels are walked.
+ */
+// @ts-ignore: decorator
+@inline const WRITABLE: u32 = 1;
+// @ts-ignore: decorator
+@inline const USER: u32 = 2;
+// @ts-ignore: decorator
+@inline const NO_EXECUTE: u32 = 4;
+// @ts-ignore: decorator
+@inline const LARGE: u32 = 8;
+// @ts-ignore: decorator
+@inline const GLOBAL: u32 = 16;
+/** Of a large page: its D bit is set. */
+// @ts-ignore: decorator
+@inline const DIRTY: u32 = 32;
+
+// @ts-ignore: decorator
+@inline function regionOf(va: u64): u32 {
+  return <u32>(va >> 21) & 0x7ffffff;
+}
+
+// @ts-ignore: decorator
+@inline function cachedAt(vp: u32, va: u64): u32 {
+  return vp + L.WALK_CACHE + ((<u32>(va >> 21) & (L.WALK_CACHE_ENTRIES - 1)) << 5);
+}
+
+// @ts-ignore: decorator
+@inline function isCached(vp: u32, va: u64, at: u32): bool {
+  return load<u32>(at) == regionOf(va) && load<u32>(at, 4) == load<u32>(vp, L.ASID) && load<u32>(at, 8) == load<u32>(vp, L.WALK_GENERATION);
+}
+
+function remember(vp: u32, va: u64, flags: u32, gpa: u64): void {
+  const at = cachedAt(vp, va);
+  store<u32>(at, regionOf(va));
+  store<u32>(at, load<u32>(vp, L.ASID), 4);
+  store<u32>(at, load<u32>(vp, L.WALK_GENERATION), 8);
+  store<u32>(at, flags, 12);
+  store<u64>(at, gpa, 16);
+}
+
+/** INVLPG: what is known of any region of the present context is stale. */
+export function forgetWalks(vp: u32): void {
+  const generation = load<u32>(vp, L.WALK_GENERATION) + 1;
+  store<u32>(vp, generation, L.WALK_GENERATION);
+  // Numbers begin anew.
+  if (generation == 0) memory.fill(vp + L.WALK_CACHE, 0, L.WALK_CACHE_ENTRIES << 5);
+}
+
+/** Whether what the levels say together allows the access. */
+function allows(vp: u32, rights: u32, intent: u32, user: bool, mayTouchUser: bool): bool {
+  const writing = intent == WRITE || intent == MODIFY;
+  if (intent == FETCH && (rights & NO_EXECUTE) != 0) return false;
+  if (user) return (rights & USER) != 0 && (!writing || (rights & WRITABLE) != 0);
+  if (writing && (rights & WRITABLE) == 0 && (load<u64>(vp, L.CR0) & 0x10000) != 0) return false;
+  if ((rights & USER) == 0) return true;
+  return intent == FETCH ? (load<u64>(vp, L.CR4) & 0x100000) == 0 : mayTouchUser;
+}
+
+/**
  * Walks the guest's tables for `va`. `user`: the access counts as CPL 3. `mayTouchUser`: a supervisor may touch user pages.
  * Gives 1 with walkedGpa and walkedFlags, or 0 with the page fault raised.
  */
 export function walk(vp: u32, va: u64, intent: u32, user: bool, mayTouchUser: bool): u32 {
-  const cr0 = load<u64>(vp, L.CR0);
-  if ((cr0 & 0x80000000) == 0) {
+  if ((load<u64>(vp, L.CR0) & 0x80000000) == 0) {
     walkedGpa = va & 0xfffff000;
     walkedFlags = 4;
     return 1;
   }
+  const writing = intent == WRITE || intent == MODIFY;
+  const at = cachedAt(vp, va);
+  if (isCached(vp, va, at)) {
+    const flags = load<u32>(at, 12);
+    const gpa = load<u64>(at, 16);
+    if ((flags & LARGE) != 0) {
+      if ((!writing || (flags & DIRTY) != 0) && allows(vp, flags, intent, user, mayTouchUser)) {
+        walkedGpa = gpa | (va & 0x1ff000);
+        walkedFlags = ((flags & GLOBAL) != 0 ? 1 : 0) | 2 | (writing ? 4 : 0);
+        return 1;
+      }
+    } else if (walkTable(vp, va, intent, user, mayTouchUser, gpa, flags)) return 1;
+  }
+  return walkAll(vp, va, intent, user, mayTouchUser);
+}
+
+/** The walk's last step, from a page table on that is known; false where all levels have to be walked. */
+function walkTable(vp: u32, va: u64, intent: u32, user: bool, mayTouchUser: bool, table: u64, above: u32): bool {
+  const space = load<u32>(vp, L.SPACE);
+  const index = (va >> 12) & 511;
+  const at = tableEntry(space, table, index);
+  if (at == 0) return false;
+  const entry = load<u64>(at);
+  const nxe = (load<u64>(vp, L.EFER) & 0x800) != 0;
+  if ((entry & 1) == 0 || (entry & RESERVED) != 0 || (!nxe && entry >> 63 != 0)) return false;
+  const writing = intent == WRITE || intent == MODIFY;
+  if (!allows(vp, combined(above, entry), intent, user, mayTouchUser)) return false;
+  if (!setBits(space, table, index, entry, writing ? 0x60 : 0x20)) return false;
+  walkedGpa = entry & PHYSICAL_MASK;
+  walkedFlags = ((entry & 0x100) != 0 && (load<u64>(vp, L.CR4) & 0x80) != 0 ? 1 : 0) | (writing ? 4 : 0);
+  return true;
+}
+
+/** What the levels above and this entry allow together. */
+function combined(above: u32, entry: u64): u32 {
+  return (above & (<u32>(entry >> 1) & (WRITABLE | USER))) | (above & NO_EXECUTE) | (<u32>(entry >> 63) << 2);
+}
+
+function walkAll(vp: u32, va: u64, intent: u32, user: bool, mayTouchUser: bool): u32 {
   const writing = intent == WRITE || intent == MODIFY;
   const cr4 = load<u64>(vp, L.CR4);
   const nxe = (load<u64>(vp, L.EFER) & 0x800) != 0;
@@ -60,9 +163,7 @@ export function walk(vp: u32, va: u64, intent: u32, user: bool, mayTouchUser: bo
   for (;;) {
     let table = load<u64>(vp, L.CR3) & PHYSICAL_MASK;
     let shift: u64 = 39;
-    let writable = true;
-    let userPage = true;
-    let noExecute = false;
+    let rights: u32 = WRITABLE | USER;
     let entry: u64 = 0;
     let index: u64 = 0;
     let again = false;
@@ -72,9 +173,7 @@ export function walk(vp: u32, va: u64, intent: u32, user: bool, mayTouchUser: bo
       entry = at == 0 ? ABSENT : load<u64>(at);
       if ((entry & 1) == 0) return raisePageFault(vp, va, code);
       if ((entry & RESERVED) != 0 || (!nxe && entry >> 63 != 0)) return raisePageFault(vp, va, code | 9);
-      writable = writable && (entry & 2) != 0;
-      userPage = userPage && (entry & 4) != 0;
-      noExecute = noExecute || entry >> 63 != 0;
+      rights = combined(rights, entry);
       const leaf = shift == 12 || ((entry & 0x80) != 0 && shift <= 30);
       if (shift == 39 && (entry & 0x80) != 0) return raisePageFault(vp, va, code | 9);
       if (leaf) break;
@@ -84,25 +183,23 @@ export function walk(vp: u32, va: u64, intent: u32, user: bool, mayTouchUser: bo
         break;
       }
       table = entry & PHYSICAL_MASK;
+      if (shift == 21) remember(vp, va, rights, table);
       shift -= 9;
     }
     if (again) continue;
     if (shift != 12 && (entry & ((1 << shift) - 1) & 0xffffe000) != 0) return raisePageFault(vp, va, code | 9);
+    if (!allows(vp, rights, intent, user, mayTouchUser)) return raisePageFault(vp, va, code | 1);
 
-    let allowed: bool;
-    if (user) allowed = userPage && (!writing || writable);
-    else {
-      allowed = !writing || writable || (cr0 & 0x10000) == 0;
-      if (userPage && intent != FETCH && !mayTouchUser) allowed = false;
-      if (userPage && intent == FETCH && (cr4 & 0x100000) != 0) allowed = false;
-    }
-    if (intent == FETCH && noExecute) allowed = false;
-    if (!allowed) return raisePageFault(vp, va, code | 1);
-
-    if (!setBits(space, table, index, entry, writing ? 0x60 : 0x20)) continue;
+    const bits: u64 = writing ? 0x60 : 0x20;
+    if (!setBits(space, table, index, entry, bits)) continue;
     const within: u64 = (1 << shift) - 1;
+    const global: u32 = (entry & 0x100) != 0 && (cr4 & 0x80) != 0 ? 1 : 0;
     walkedGpa = (entry & PHYSICAL_MASK & ~within) | (va & within & 0xfffffffffffff000);
-    walkedFlags = ((entry & 0x100) != 0 && (cr4 & 0x80) != 0 ? 1 : 0) | (shift != 12 ? 2 : 0) | (writing ? 4 : 0);
+    walkedFlags = global | (shift != 12 ? 2 : 0) | (writing ? 4 : 0);
+    if (shift != 12) {
+      const dirty = ((entry | bits) & 0x40) != 0 ? DIRTY : 0;
+      remember(vp, va, rights | LARGE | (global != 0 ? GLOBAL : 0) | dirty, walkedGpa & ~0x1fffff);
+    }
     return 1;
   }
 }
