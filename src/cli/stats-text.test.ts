@@ -12,6 +12,7 @@ test("counters read as a table, the frequent exits first", () => {
     regions: 12,
     wasmBytes: 4096,
     tlbMisses: 99,
+    pageWalks: 33,
     exits: { halt: 3, budget: 1200, none: 0 },
     framesTouched: 512,
     peakRssBytes: 100 * 1024 * 1024,
@@ -24,6 +25,7 @@ guest instructions  1 234 567
 regions             12
 Wasm                4 096 bytes
 TLB misses          99
+  whole walks       33
 frames held         512 (2.0 MiB)
 peak RSS            100.0 MiB
 exits

@@ -16,6 +16,7 @@ export function statsText(stats: VmStats): string {
     ["regions", grouped(stats.regions)],
     ["Wasm", `${grouped(stats.wasmBytes)} bytes`],
     ["TLB misses", grouped(stats.tlbMisses)],
+    ["  whole walks", grouped(stats.pageWalks)],
     ["frames held", `${grouped(stats.framesTouched)} (${((stats.framesTouched * 4096) / mib).toFixed(1)} MiB)`],
   );
   if (stats.swap) {

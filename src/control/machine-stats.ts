@@ -7,6 +7,7 @@ export const noStats: MachineStats = {
   regions: 0,
   wasmBytes: 0,
   tlbMisses: 0,
+  pageWalks: 0,
   exits: {},
   framesTouched: 0,
 };
@@ -26,6 +27,7 @@ export function sumStats(a: MachineStats, b: MachineStats): MachineStats {
     regions: a.regions + b.regions,
     wasmBytes: a.wasmBytes + b.wasmBytes,
     tlbMisses: a.tlbMisses + b.tlbMisses,
+    pageWalks: a.pageWalks + b.pageWalks,
     exits,
     framesTouched: Math.max(a.framesTouched, b.framesTouched),
     ...(b.swap && { swap: b.swap }),

@@ -141,6 +141,7 @@ const rows = [
   ["CONTEXT_NEXT", "u32", 1, "which of them is next to be overwritten"],
   ["TLB_MISSES", "u64", 1, "statistics"],
   ["TLB_FLUSHES", "u64", 1, "statistics"],
+  ["WALKS", "u64", 1, "statistics: page walks through all levels"],
   ["COMPILED", "u64", 1, "statistics: instructions retired in compiled regions"],
   [
     "REGION_ENTRIES",

@@ -116,6 +116,8 @@ export interface MachineStats {
   readonly regions: number;
   readonly wasmBytes: number;
   readonly tlbMisses: number;
+  /** Of these and of others: those that began at the first level, since nothing was known of the region of 2 MiB. */
+  readonly pageWalks: number;
   /** By reason. */
   readonly exits: Readonly<Record<string, number>>;
   /** Frames that hold guest memory, 4 KiB each: what was touched, and not given back since. */

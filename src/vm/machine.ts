@@ -351,6 +351,7 @@ export class Machine implements RunnableMachine, Disposable {
       regions: this.#engine.regions.stats.regions + (this.#threads?.sum("REGIONS") ?? 0),
       wasmBytes: this.#engine.regions.stats.wasmBytes + (this.#threads?.sum("WASM_BYTES") ?? 0),
       tlbMisses: Number(this.#sum("TLB_MISSES")),
+      pageWalks: Number(this.#sum("WALKS")),
       exits: { ...this.#exits, ...this.#engine.leavesByName() },
       framesTouched: this.#space.framesTouched,
       ...(this.#backing.evicted && { swap: { ...this.#space.swapped, backing: this.#backing.evicted.stats() } }),
@@ -457,7 +458,7 @@ export class Machine implements RunnableMachine, Disposable {
   }
 
   /** Over all vCPUs. */
-  #sum(field: "ICOUNT" | "COMPILED" | "TLB_MISSES"): bigint {
+  #sum(field: "ICOUNT" | "COMPILED" | "TLB_MISSES" | "WALKS"): bigint {
     const first = this.#vcpus[0].u64(field);
     return this.#vcpus.length === 1 ? first : this.#vcpus.slice(1).reduce((sum, each) => sum + each.u64(field), first);
   }

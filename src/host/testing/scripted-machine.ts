@@ -70,6 +70,7 @@ class ScriptedMachine implements RunnableMachine {
       regions: 0,
       wasmBytes: 0,
       tlbMisses: 0,
+      pageWalks: 0,
       exits,
       framesTouched: 1,
     };

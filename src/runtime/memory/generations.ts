@@ -36,6 +36,7 @@ export function newGeneration(vp: u32): void {
   if (asid != LAST) return;
   // Numbers begin anew, and whatever was noted under one is forgotten: at once, or, with all translated code, before any of it runs.
   memory.fill(vp + L.JUMP_CACHE, 0, L.JUMP_CACHE_BYTES);
+  memory.fill(vp + L.WALK_CACHE, 0, L.WALK_CACHE_ENTRIES << 5);
   memory.fill(vp + L.CONTEXT_ASID, 0, CONTEXTS * 4);
   store<u32>(vp, L.FORGET_ENTRIES + 1, L.FORGET_COUNT);
   atomic.or<u32>(vp + L.EVENTS, L.EVENT_PARK);

@@ -153,6 +153,7 @@ function combined(above: u32, entry: u64): u32 {
 }
 
 function walkAll(vp: u32, va: u64, intent: u32, user: bool, mayTouchUser: bool): u32 {
+  store<u64>(vp, load<u64>(vp, L.WALKS) + 1, L.WALKS);
   const writing = intent == WRITE || intent == MODIFY;
   const cr4 = load<u64>(vp, L.CR4);
   const nxe = (load<u64>(vp, L.EFER) & 0x800) != 0;

@@ -10,6 +10,7 @@ const at = (wallMs: number, guestInstructions: number, exits: Record<string, num
   regions: 0,
   wasmBytes: 0,
   tlbMisses: 0,
+  pageWalks: 0,
   framesTouched: 0,
 });
 
