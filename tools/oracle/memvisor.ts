@@ -227,7 +227,7 @@ export class Memvisor implements Executor {
     words[(at.DIRECTION >> 2) + 1] = down ? -1 : 0;
     words[at.EVENTS >> 2] = (start.rflags & TF) !== 0 ? Event.debug : 0;
     // Generations go on: the jump cache holds what earlier cases left there.
-    for (const field of ["ASID", "LAST_ASID", "GLOBAL_ASID", "REGION_EPOCH", "FILL_COUNT"] as const)
+    for (const field of ["ASID", "LAST_ASID", "GLOBAL_ASID", "WALK_GENERATION", "REGION_EPOCH", "FILL_COUNT"] as const)
       words[at[field] >> 2] = vcpu.u32(field);
 
     const { fx } = start;
