@@ -48,7 +48,7 @@ import { pluggableRegion, ramSlots } from "./ram-slots.ts";
 import { SeededRandom } from "./random.ts";
 import { publishApic } from "./remote-apic.ts";
 import { SerialInput } from "./serial-input.ts";
-import { SliceSizer, sliceNs } from "./slice-sizer.ts";
+import { nextSliceNs, SliceSizer } from "./slice-sizer.ts";
 import { TierTimes } from "./tier-times.ts";
 import { Tracer } from "./tracer.ts";
 import { Turns } from "./turns.ts";
@@ -475,8 +475,9 @@ export class Machine implements RunnableMachine, Disposable {
       this.#clock.await(this.#clock.now() + Number(slice));
       return from + slice;
     }
-    this.#clock.await(this.#clock.now() + Math.min(untilAlarm, sliceNs));
-    return from + this.#sizer.instructions(untilAlarm);
+    const ns = nextSliceNs(untilAlarm, this.#engine.regions.isAwaited);
+    this.#clock.await(this.#clock.now() + ns);
+    return from + this.#sizer.instructions(ns);
   }
 
   #measure(instructions: number, compiled: number, ns: number): void {

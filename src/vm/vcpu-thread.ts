@@ -27,7 +27,7 @@ import { DeviceCaller, deviceCall, ThreadStopped, textBytes, threadsPause, threa
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
 import type { EngineOptions } from "./machine-host.ts";
 import { publishApic, RemoteApic } from "./remote-apic.ts";
-import { SliceSizer, sliceNs } from "./slice-sizer.ts";
+import { nextSliceNs, SliceSizer } from "./slice-sizer.ts";
 
 /** What the thread keeps of its vCPU besides the vCPU's record. */
 export interface VcpuThreadState {
@@ -165,10 +165,11 @@ class VcpuThread {
     const vcpu = this.#vcpu;
     this.#clock.ringDue();
     const untilAlarm = this.#clock.next() - this.#clock.now();
-    this.#clock.await(this.#clock.now() + Math.min(untilAlarm, sliceNs));
+    const ns = nextSliceNs(untilAlarm, this.#engine.regions.isAwaited);
+    this.#clock.await(this.#clock.now() + ns);
     const from = vcpu.u64("ICOUNT");
     const started = this.#host.now();
-    const exit = this.#engine.run(vcpu, from + this.#sizer.instructions(untilAlarm));
+    const exit = this.#engine.run(vcpu, from + this.#sizer.instructions(ns));
     this.#clock.await();
     this.#sizer.measure(Number(vcpu.u64("ICOUNT") - from), this.#host.now() - started);
     vcpu.setU32("REGIONS", this.#engine.regions.stats.regions);

@@ -285,6 +285,19 @@ for (const [what, leave, released] of [
   );
 }
 
+test("what is hot waits for more of that, but not where a loop is all that runs", () => {
+  const regionsAfter = (runs: number, instructions: bigint): number[] => {
+    // inc eax; jmp -4
+    const g = guest(hex("ff c0 eb fc"), compiled);
+    return Array.from({ length: runs }, (_, n) => {
+      expect(g.run(instructions * BigInt(n + 1))).toEqual({ reason: "budget" });
+      return g.engine.regions.stats.regions;
+    });
+  };
+  expect(regionsAfter(3, 200_000n)).toEqual([0, 0, 1]);
+  expect(regionsAfter(5, 1000n)).toEqual([0, 0, 0, 0, 1]);
+});
+
 test("compiled code goes on in other regions without the interpreter, and ends with its budget and its events", () => {
   const g = guest(
     hex(`

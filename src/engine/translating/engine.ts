@@ -106,6 +106,8 @@ export class TranslatingEngine implements Engine {
   readonly #regions: RegionCompiler;
   readonly #emitter: RemoteEmitter | undefined;
   #running: Vcpu | undefined;
+  /** Instructions of the last run. */
+  #ran = 0;
   readonly stats = {
     lifted: 0,
     liftedInstructions: 0,
@@ -244,8 +246,9 @@ export class TranslatingEngine implements Engine {
   run(vcpu: Vcpu, icount: bigint): VmExit {
     this.#enter(vcpu);
     vcpu.setU64("ICOUNT_LIMIT", this.#chaos ? this.#disturb(vcpu, this.#chaos, icount) : icount);
-    this.#timed("compileNs", () => this.#regions.compile());
+    this.#timed("compileNs", () => this.#regions.compile(this.#ran));
     this.#begin(vcpu);
+    const from = vcpu.u64("ICOUNT");
     try {
       return this.#run(vcpu);
     } catch (error) {
@@ -253,6 +256,7 @@ export class TranslatingEngine implements Engine {
       this.runtime.abandon();
       throw error;
     } finally {
+      this.#ran = Number(vcpu.u64("ICOUNT") - from);
       this.#pause(vcpu);
     }
   }

@@ -22,8 +22,10 @@ import { Mode, type Vcpu } from "#vcpu";
 import type { WasmRuntime } from "./runtime.ts";
 
 const batchSize = 32;
-/** Runs for which a region may wait for others to be compiled with. */
+/** Runs for which a region may wait for others to be compiled with, */
 const mostWaits = 4;
+/** but not after one of so many instructions in which no other became hot: a loop is all that runs. */
+const quietRun = 100_000;
 /** Batches that another thread may have to emit at a time. */
 const mostRequests = 8;
 /** Entries of a block whose region was forgotten until it gets another one. */
@@ -63,6 +65,8 @@ export class RegionCompiler {
   #queue: Region[] = [];
   /** Runs since the last batch, with something in the queue. */
   #waited = 0;
+  /** Length of the queue before the last run. */
+  #waiting = 0;
   #nextPlace = 1;
   readonly #freePlaces: number[] = [];
   /** Arena offset of the records of regions that span pages. */
@@ -122,12 +126,21 @@ export class RegionCompiler {
     });
   }
 
-  /** Compiles what waits, once that is enough for a module or has waited for some runs. */
-  compile(): void {
+  /** What is hot is not compiled yet: short runs bring it sooner. */
+  get isAwaited(): boolean {
+    return this.#queue.length > 0 || this.#requested.size > 0;
+  }
+
+  /** Compiles what waits, once that is enough for a module or has waited for some runs; the last one had `ran` instructions. */
+  compile(ran: number): void {
     if (this.#requested.size > 0) this.#takeReplies();
+    const grown = this.#queue.length > this.#waiting;
+    this.#waiting = this.#queue.length;
     if (this.#queue.length === 0) return;
-    if (this.#queue.length < batchSize && ++this.#waited < mostWaits) return;
+    const enough = this.#queue.length >= batchSize || (!grown && ran >= quietRun);
+    if (!enough && ++this.#waited < mostWaits) return;
     this.#waited = 0;
+    this.#waiting = 0;
     while (this.#queue.length > 0 && this.#requested.size < mostRequests) {
       const codes = this.#nextBatch();
       if (codes.length > 0 && !this.#requestBatch(codes)) this.#compileHere(codes);
