@@ -278,12 +278,11 @@ export class Share implements ShareHost {
       let stats = fstatSync(fd, { bigint: true });
       if ((Number(stats.mode) & constants.S_IFMT) !== S_IFREG) throw new ShareError("EEXIST");
       if (existed === undefined || existed.ino !== stats.ino) {
-        const isHis = Number(stats.uid) === owner.uid && Number(stats.gid) === owner.gid;
-        const isSo = (Number(stats.mode) & 0o7777) === safeMode(S_IFREG, mode);
-        const foreign = this.#options.asRoot && !isHis;
-        if (foreign) fchownSync(fd, owner.uid, owner.gid);
-        if (!isSo) fchmodSync(fd, safeMode(S_IFREG, mode));
-        if (foreign || !isSo) stats = fstatSync(fd, { bigint: true });
+        const toGive = this.#isForeign(stats, owner);
+        const toChange = permissions(stats) !== safeMode(S_IFREG, mode);
+        if (toGive) fchownSync(fd, owner.uid, owner.gid);
+        if (toChange) fchmodSync(fd, safeMode(S_IFREG, mode));
+        if (toGive || toChange) stats = fstatSync(fd, { bigint: true });
       } else if (flags.truncate) {
         ftruncateSync(fd, 0);
         stats = fstatSync(fd, { bigint: true });
@@ -420,10 +419,17 @@ export class Share implements ShareHost {
   /** What was just made under this name, with the owner and mode that it is to have. */
   #made(directory: Inode, name: string, owner: Owner, mode?: number): Entry {
     const { inode, stats } = this.#inodes.find(directory, name);
-    if (this.#options.asRoot) this.#setOwner(inode, owner);
-    const wanted = mode === undefined ? undefined : safeMode(inode.type, mode);
-    if (wanted !== undefined && (Number(stats.mode) & 0o7777) !== wanted) chmodSync(this.#inodes.pathOf(inode), wanted);
-    return this.#entry(inode, this.#inodes.stat(inode));
+    const wanted = mode === undefined ? permissions(stats) : safeMode(inode.type, mode);
+    const toGive = this.#isForeign(stats, owner);
+    const toChange = permissions(stats) !== wanted;
+    if (toGive) this.#setOwner(inode, owner);
+    if (toChange) chmodSync(this.#inodes.pathOf(inode), wanted);
+    return this.#entry(inode, toGive || toChange ? this.#inodes.stat(inode) : stats);
+  }
+
+  /** Whether what we made is to be given to its owner. */
+  #isForeign({ uid, gid }: BigIntStats, owner: Owner): boolean {
+    return this.#options.asRoot && (Number(uid) !== owner.uid || Number(gid) !== owner.gid);
   }
 
   #setOwner(inode: Inode, { uid, gid }: Owner): void {
@@ -506,6 +512,7 @@ function hostFlags(flags: OpenFlags): number {
   return access | O_NONBLOCK | (flags.append ? O_APPEND : 0) | (flags.sync ? O_SYNC : 0);
 }
 
+const permissions = ({ mode }: BigIntStats): number => Number(mode) & 0o7777;
 const safeMode = (type: number, mode: number): number => (type === S_IFDIR ? mode : mode & ~0o6000);
 
 function checkedOffset(offset: number): number {
