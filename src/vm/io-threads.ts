@@ -47,7 +47,7 @@ export class IoThreads {
     try {
       return this.#host.nearService?.(request);
     } catch (error) {
-      throw new BootError(error instanceof Error ? error.message : String(error));
+      throw bootError(error);
     }
   }
 
@@ -82,8 +82,16 @@ export class IoThreads {
       });
     }
     this.#waitUntilOpen();
-    const arena = new Uint8Array(memory.buffer);
-    for (const line of this.#near) line.open(arena);
+    this.#openNear(new Uint8Array(memory.buffer));
+  }
+
+  #openNear(arena: Uint8Array): void {
+    try {
+      for (const line of this.#near) line.open(arena);
+    } catch (error) {
+      this.close();
+      throw bootError(error);
+    }
   }
 
   /** Hands out what has come. Throws `IoError` when a service failed. */
@@ -132,4 +140,8 @@ export class IoThreads {
 function ring(words: Int32Array): void {
   Atomics.add(words, ioWords.bell, 1);
   Atomics.notify(words, ioWords.bell);
+}
+
+function bootError(error: unknown): BootError {
+  return new BootError(error instanceof Error ? error.message : String(error));
 }

@@ -19,6 +19,7 @@ export interface Beside {
 export interface NearService {
   /** The one on a thread. */
   readonly beside: IoRequest;
+  /** Throws an Error for a person. */
   open(port: ServicePort, beside: Beside): IoService;
 }
 
@@ -41,7 +42,7 @@ export class NearLine implements IoLine {
     line.onRoom = () => this.#sendUnsent();
   }
 
-  /** To be called once. `arena`: as in `ServicePort`. */
+  /** To be called once. `arena`: as in `ServicePort`. Throws what the service says. */
   open(arena: Uint8Array): void {
     const port: ServicePort = {
       arena,

@@ -16,13 +16,13 @@ export const openShare: OpenService = (config, port) => shareService(shareOf(con
 export function nearShare(config: unknown): NearService | undefined {
   if (process.platform !== "linux") return undefined;
   const share = shareOf(config);
-  if (!isNear(share.path, mounts())) {
-    share.close();
-    return undefined;
-  }
+  const near = isNear(share.path, mounts());
+  // It is opened when the machine is, which may come to nothing before.
+  share.close();
+  if (!near) return undefined;
   return {
     beside: { service: "files", config: undefined, ringBytes: shareLineBytes },
-    open: (port, beside) => shareService(share, port, beside),
+    open: (port, beside) => shareService(shareOf(config), port, beside),
   };
 }
 
