@@ -298,6 +298,32 @@ test("what is hot waits for more of that, but not where a loop is all that runs"
   expect(regionsAfter(5, 1000n)).toEqual([0, 0, 0, 0, 1]);
 });
 
+test("a vCPU in the place of another one has generations of its own", () => {
+  const { engine, vcpu } = guest(hex("0f 0b"));
+  const generations = (of: typeof vcpu): number[] => [of.u32("ASID"), of.u32("GLOBAL_ASID")];
+  const [asid, global] = generations(vcpu);
+  engine.removeVcpu(vcpu);
+  const next = engine.createVcpu(0, vcpu.u32("SPACE"));
+  expect(next.vp).toBe(vcpu.vp);
+  const [nextAsid, nextGlobal] = generations(next);
+  expect(nextAsid).toBeGreaterThan(asid);
+  expect(nextGlobal).toBeGreaterThan(global);
+  // Odd ones are of a context, even ones of all.
+  expect([nextAsid & 1, nextGlobal & 1]).toEqual([1, 0]);
+});
+
+test("code that was changed a few times is compiled as soon as before", () => {
+  const g = guest(hex("b8 01000000 0f 0b"), compiled); // mov eax, 1; ud2
+  for (let changes = 0; changes < 8; changes++) {
+    g.memory.write(gpa(codeBase + 1), Uint8Array.of(changes));
+    for (let runs = 0; runs < 12; runs++) {
+      g.vcpu.setU64("RIP", BigInt(codeBase));
+      g.run();
+    }
+    expect(g.engine.regions.stats.regions).toBe(changes + 1);
+  }
+});
+
 test("compiled code goes on in other regions without the interpreter, and ends with its budget and its events", () => {
   const g = guest(
     hex(`
