@@ -4,6 +4,7 @@
  * A WebAssembly.Memory is private and anonymous memory: what was discarded of it reads as zeros.
  */
 import type { Discard } from "#memory";
+import { nodeFfi } from "./node-ffi.ts";
 
 const MADV_DONTNEED = 4;
 const MADV_HUGEPAGE = 14;
@@ -29,7 +30,7 @@ export const discard: Discard | undefined =
 
 function bindMadvise(): Madvise | undefined {
   try {
-    const ffi = quietly(() => process.getBuiltinModule("node:ffi"));
+    const ffi = nodeFfi();
     const call = ffi?.dlopen(null, { madvise: { arguments: ["u64", "u64", "i32"], return: "i32" } }).functions.madvise;
     if (ffi === undefined || call === undefined) return undefined;
     return (memory, at, bytes, advice) =>
@@ -37,16 +38,5 @@ function bindMadvise(): Madvise | undefined {
   } catch {
     // A process without permission for foreign functions, or a libc without madvise.
     return undefined;
-  }
-}
-
-/** Without the warning that a module of Node's is experimental, which is no news to who runs a machine. */
-function quietly<T>(load: () => T): T {
-  const { emitWarning } = process;
-  process.emitWarning = () => {};
-  try {
-    return load();
-  } finally {
-    process.emitWarning = emitWarning;
   }
 }

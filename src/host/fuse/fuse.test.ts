@@ -74,7 +74,7 @@ test.skipIf(!canMount())("cp, cmp, dd, du and stat see guest memory as a sparse 
   await using m = await mounted();
   m.memory.write(gpa(40 * mib + 4090), new TextEncoder().encode("over two pages"));
   expect(await sh(m.at, "ls vm; ls vm/tiny; ls vm/tiny/slots")).toBe(
-    "tiny\nages\ndirty\nmap\nmem\nslots\nstats\nstats.json\n0x0\n0xe0000000\n0xfec00000\n0xfee00000\n",
+    "tiny\nages\ndirty\nmap\nmem\npressure\nslots\nstats\nstats.json\n0x0\n0xe0000000\n0xfec00000\n0xfee00000\n",
   );
   expect(await sh(m.vm, "stat -c '%s %A %b' mem")).toBe(`${64 * mib} -rw------- ${m.memory.framesTouched * 8}\n`);
   expect(await sh(m.vm, "du -k mem | cut -f1")).toBe(`${m.memory.framesTouched * 4}\n`);

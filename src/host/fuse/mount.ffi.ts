@@ -5,6 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { VmError } from "#control";
+import { nodeFfi } from "../node-ffi.ts";
 
 const flags = { MS_NOSUID: 2, MS_NODEV: 4, MS_NOEXEC: 8 } as const;
 const MNT_FORCE = 1;
@@ -35,18 +36,17 @@ type Libc = NonNullable<ReturnType<typeof load>>;
 function bind(): Libc {
   const libc = process.platform === "linux" ? load() : undefined;
   if (libc) return libc;
-  throw new VmError(
-    "machine",
-    "files about memory cannot be mounted here: that takes Linux and Node 26 with node:ffi; `memvisor mem NAME FILE` reads them without",
-  );
+  throw cannot("that takes Linux and Node 26 with node:ffi");
+}
+
+function cannot(why: string): VmError {
+  const without = "`memvisor mem NAME FILE` reads them without";
+  return new VmError("machine", `files about memory cannot be mounted here: ${why}; ${without}`);
 }
 
 function load() {
-  const { emitWarning } = process;
-  // That the module is experimental is no news to who mounts.
-  process.emitWarning = () => {};
   try {
-    const ffi = process.getBuiltinModule("node:ffi");
+    const ffi = nodeFfi();
     if (ffi === undefined) return undefined;
     const { functions } = ffi.dlopen(null, {
       mount: { arguments: ["string", "string", "string", "u64", "string"], return: "i32" },
@@ -61,10 +61,8 @@ function load() {
       addressOf: (bytes: ArrayBuffer): bigint => ffi.getRawPointer(bytes),
     };
   } catch {
-    // A process without permission for foreign functions, or a libc without these.
+    // A libc without these.
     return undefined;
-  } finally {
-    process.emitWarning = emitWarning;
   }
 }
 
@@ -95,11 +93,8 @@ function openDevice(): number {
     return openSync("/dev/fuse", "r+");
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const why =
-      code === "ENOENT" ? "there is no /dev/fuse: load the module fuse" : `/dev/fuse cannot be opened (${code})`;
-    throw new VmError(
-      "machine",
-      `files about memory cannot be mounted here: ${why}; \`memvisor mem NAME FILE\` reads them without`,
+    throw cannot(
+      code === "ENOENT" ? "there is no /dev/fuse (the kernel's module fuse)" : `/dev/fuse cannot be opened (${code})`,
     );
   }
 }
@@ -107,10 +102,10 @@ function openDevice(): number {
 function mountByHelper(libc: Libc, folder: string, subtype: string): FuseMount {
   const pair = new ArrayBuffer(8);
   if (libc.socketpair(AF_UNIX, SOCK_STREAM, 0, libc.addressOf(pair)) !== 0)
-    throw new VmError("machine", `no socket for fusermount3: error ${libc.errno()}`);
+    throw cannot(`there is no socket for fusermount3, error ${libc.errno()}`);
   const [ours = -1, theirs = -1] = new Int32Array(pair);
+  const options = `fsname=${subtype},subtype=${subtype},nosuid,nodev,noexec,default_permissions`;
   try {
-    const options = `fsname=${subtype},subtype=${subtype},nosuid,nodev,noexec,default_permissions`;
     const helper = runHelper(["-o", options, "--", folder], theirs);
     const descriptor = receiveDescriptor(libc, ours);
     return {
@@ -123,24 +118,26 @@ function mountByHelper(libc: Libc, folder: string, subtype: string): FuseMount {
     };
   } finally {
     closeSync(ours);
-    closeSync(theirs);
   }
 }
 
-/** Which one did it. */
+/** Which one did it. Closes the socket: nobody has this end any more. */
 function runHelper(words: readonly string[], socket: number): string {
   const said: string[] = [];
-  for (const helper of helpers) {
-    // The socket is the child's descriptor 3.
-    const { error, status, stderr } = spawnSync(helper, words, {
-      stdio: ["ignore", "ignore", "pipe", socket],
-      env: { ...process.env, [socketVariable]: "3" },
-    });
-    if (status === 0) return helper;
-    if (!error) said.push(stderr.toString().trim());
+  try {
+    for (const helper of helpers) {
+      // The socket is the child's descriptor 3.
+      const { error, status, stderr } = spawnSync(helper, words, {
+        stdio: ["ignore", "ignore", "pipe", socket],
+        env: { ...process.env, [socketVariable]: "3" },
+      });
+      if (status === 0) return helper;
+      if (!error) said.push(stderr.toString().trim());
+    }
+  } finally {
+    closeSync(socket);
   }
-  const why = said[0] ?? "there is no fusermount3: install the package fuse3, or be root";
-  throw new VmError("machine", `files about memory cannot be mounted here: ${why}`);
+  throw cannot(said[0] ?? "there is no fusermount3: install the package fuse3, or be root");
 }
 
 /**
@@ -158,6 +155,6 @@ function receiveDescriptor(libc: Libc, socket: number): number {
   new BigUint64Array(message).set([0n, 0n, libc.addressOf(vector), 1n, libc.addressOf(control), 24n, 0n]);
   const got = libc.recvmsg(socket, libc.addressOf(message), 0);
   const controlBytes = new BigUint64Array(message)[5] ?? 0n;
-  if (got < 0n || controlBytes < 20n) throw new VmError("machine", "fusermount3 passed no descriptor of /dev/fuse");
+  if (got <= 0n || controlBytes < 20n) throw cannot("fusermount3 passed no descriptor of /dev/fuse");
   return new Int32Array(control)[4] ?? -1;
 }

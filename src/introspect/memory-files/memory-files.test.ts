@@ -143,10 +143,24 @@ test("what is no RAM is a hole that cannot be written to, and what is wrong is t
   await expect(files.make("slots/x")).rejects.toMatchObject({ code: "EPERM" });
 });
 
+test("memory that is not plugged in is a hole that cannot be written to, until it is", async () => {
+  const { memory, files } = setting({ memoryMaxBytes: 192 * mib });
+  const slot = memory.memslots.find(({ pluggable }) => pluggable);
+  const at = slot?.gpa ?? gpa(0);
+  expect(at).toBeGreaterThan(0);
+  const write = (): Promise<void> => files.write("mem", Uint8Array.of(6), at + 5);
+  await expect(write()).rejects.toMatchObject({ code: "ENXIO" });
+  expect((await files.read("mem", { offset: at, bytes: 8 })).join("")).toBe("00000000");
+  memory.plug(at, 4 * mib);
+  await write();
+  expect((await files.read("mem", { offset: at, bytes: 8 })).join("")).toBe("00000600");
+});
+
 test("statistics are lines of a name and a value, and JSON", async () => {
   const { memory, files } = setting();
   const lines = (await files.readText("stats")).split("\n");
   expect(lines).toContain(`pages.own ${memory.framesTouched}`);
   expect(JSON.parse(await files.readText("stats.json"))).toMatchObject({ pages: { own: memory.framesTouched } });
+  expect(await files.readText("pressure")).toBe("level none\n");
   expect((await files.readText("ages")).split("\n")[0]).toBe(`0 ${memory.framesTouched}`);
 });

@@ -5,7 +5,7 @@
  *     map            its ranges, RAM and devices
  *     slots/0x…/     each range by itself: `range`, `kind`, `object`, and `mem` where it is RAM
  *     dirty/         logs of the pages that are stored to, a file each, made and removed by who reads them
- *     stats, stats.json, ages
+ *     stats, stats.json, ages, pressure
  *
  * A text is made when it is opened. docs/memory-files.md says how people use them.
  */
@@ -36,6 +36,7 @@ export function memoryTree(ask: AskMemory): MemoryFolder {
     stats: textFile(async () => textOf(valueLines(await stats()))),
     "stats.json": textFile(async () => `${JSON.stringify(await stats(), undefined, 2)}\n`),
     ages: textFile(async () => textOf(ageLines(await stats()))),
+    pressure: textFile(async () => textOf(valueLines((await stats()).pressure))),
   });
 }
 
