@@ -56,6 +56,8 @@ export interface VirtioDevice<S extends DeviceState = DeviceState> extends State
   readonly queueSizes: readonly number[];
   /** MSI-X messages it can send; without a word one a queue, and one for the configuration. */
   readonly vectors?: number;
+  /** Chains that it is given in a turn, for the machine to look around after them; without a word a queue's size. */
+  readonly turnChains?: number;
   /** Bytes of a chain, both parts together; 64 MiB without a word. A longer one breaks the rules. */
   readonly maxChainBytes?: number;
   /**

@@ -141,7 +141,7 @@ export class VirtioPci implements MmioDevice, Stateful<TransportState> {
         broken: (why) => this.#needsReset(`queue ${n}: ${why}`),
         again: () => this.#kickAgain(n),
       },
-      this.device.maxChainBytes,
+      this.device,
     );
   }
 

@@ -5,7 +5,7 @@
  *                                                                               u16 avail_event
  *
  * Laws: a head is in flight at most once, so that no more chains are out than the queue has descriptors. In a turn, from one
- * `beginTurn` to the next, at most `size` chains are given. A driver that breaks a rule breaks the queue: it gives nothing
+ * `beginTurn` to the next, at most `size` chains are given, or as many as the device wants. A driver that breaks a rule breaks the queue: it gives nothing
  * more, and `broken` is told why. Chains of before a reset are ignored.
  * A restored queue gives the chains that were in flight once more, before all others.
  */
@@ -13,7 +13,7 @@ import { type Gpa, gpa } from "#address";
 import type { DeviceMemory } from "#memory";
 import { copyState, restoreState, type Stateful } from "../state.ts";
 import { type DescriptorTable, GuestChain } from "./chain.ts";
-import type { Chain, Virtqueue } from "./device.ts";
+import type { Chain, VirtioDevice, Virtqueue } from "./device.ts";
 import { VIRTIO_F_EVENT_IDX, VIRTIO_F_INDIRECT_DESC } from "./features.ts";
 import { newQueueState, type QueueState } from "./persist.ts";
 
@@ -27,12 +27,15 @@ export interface QueueHost {
   again(): void;
 }
 
+/** The device's own. */
+type QueueLimits = Pick<VirtioDevice, "turnChains" | "maxChainBytes">;
+
 export class SplitQueue implements Virtqueue, Stateful<QueueState> {
   readonly state: QueueState;
   readonly maxSize: number;
   readonly #memory: DeviceMemory;
   readonly #host: QueueHost;
-  readonly #maxChainBytes: number | undefined;
+  readonly #limits: QueueLimits;
   #live = false;
   #era = 0;
   #left = 0;
@@ -44,8 +47,8 @@ export class SplitQueue implements Virtqueue, Stateful<QueueState> {
   /** Heads to be given once more. */
   #replay: number[] = [];
 
-  constructor(memory: DeviceMemory, maxSize: number, host: QueueHost, maxChainBytes?: number) {
-    this.#maxChainBytes = maxChainBytes;
+  constructor(memory: DeviceMemory, maxSize: number, host: QueueHost, limits: QueueLimits = {}) {
+    this.#limits = limits;
     this.#memory = memory;
     this.#host = host;
     this.maxSize = maxSize;
@@ -94,7 +97,7 @@ export class SplitQueue implements Virtqueue, Stateful<QueueState> {
   }
 
   beginTurn(): void {
-    this.#left = this.state.size;
+    this.#left = Math.min(this.state.size, this.#limits.turnChains ?? Number.POSITIVE_INFINITY);
   }
 
   get hasWork(): boolean {
@@ -178,7 +181,7 @@ export class SplitQueue implements Virtqueue, Stateful<QueueState> {
   }
 
   #chain(head: number): Chain | undefined {
-    const chain = new GuestChain(this.#memory, head, this.#era, this.#maxChainBytes);
+    const chain = new GuestChain(this.#memory, head, this.#era, this.#limits.maxChainBytes);
     const wrong = chain.collect(this.#table, this.#indirect);
     return wrong === undefined ? chain : this.#break(wrong);
   }

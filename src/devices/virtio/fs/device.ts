@@ -41,6 +41,8 @@ const queueSizes = [32, 512];
 /** Requests in flight for which an answer is waited for on the spot, and the largest of them. */
 const mostAwaited = 2;
 const quickBytes = 16 << 10;
+/** Requests of one turn: where the service is near, each may take as long as the host takes for it. */
+const turnChains = 32;
 /** Of one turn's requests, what is read and written on the spot: the rest is done while the guest goes on. */
 const spotBytes = 1280 << 10;
 /** How long a save waits for the host, in small naps. */
@@ -61,6 +63,7 @@ export class VirtioFs implements VirtioDevice<FsState> {
   readonly classCode = 0x01_80_00;
   readonly features = 0n;
   readonly queueSizes = queueSizes;
+  readonly turnChains = turnChains;
   /** To be brought back by `start`. */
   #session: Uint8Array | undefined;
   #saved = newFsState();

@@ -150,7 +150,7 @@ const lentFiles = (expected: number): SharedFiles => ({
 });
 
 /** A device whose service is on this thread; `serve` lets it take so many messages. With `near`, the one beside a near share. */
-function setUp({ near = false } = {}) {
+function setUp({ near = false, turnChains = 32 } = {}) {
   const toService: Uint8Array<ArrayBuffer>[] = [];
   const line: IoLine = {
     greeting: new Uint8Array(0),
@@ -181,7 +181,7 @@ function setUp({ near = false } = {}) {
   const beside = { service: "files", config: undefined };
   const nearLine = new NearLine({ beside, open: (port, next) => shareService(share, port, next) }, line);
   const device = new VirtioFs("mine", lazily, near ? nearLine : line);
-  const t = new TestDriver(device);
+  const t = new TestDriver(Object.assign(device, { turnChains }));
   memory = t.memory;
   const port: ServicePort = {
     arena: t.memory.bytes,
@@ -331,6 +331,16 @@ test("a near share has answered when the kick returns", () => {
   t.kick(1);
   const [begun, found] = t.used(1);
   expect([begun?.written, found?.written, calls.lookup, waiting(), t.memory.pinned]).toEqual([80, 144, 1, 0, 0]);
+});
+
+test("a near share answers some requests, and others after the machine has looked around", () => {
+  const { t, calls } = setUp({ near: true, turnChains: 3 });
+  t.add(1, [init], [80]);
+  for (let n = 0; n < 4; n++) t.add(1, [request(opcode.lookup, new TextEncoder().encode("x\0"))], [200]);
+  t.kick(1);
+  expect([t.used(1).length, calls.lookup]).toEqual([3, 2]);
+  t.clock.advanceTo(t.clock.now());
+  expect([t.used(1).length, calls.lookup]).toEqual([2, 4]);
 });
 
 test("what takes long is done beside a near share, with the file, which is open until then", () => {
