@@ -37,7 +37,7 @@ export const threadTranslations = {
   T_BLOCK_NEXT: 0x1080000,
   T_SCRATCH: 0x1090000,
   T_REGIONS: 0x10b0000,
-  T_BLOCKS: 0x1100000,
+  T_BLOCKS: 0x1140000,
   T_BYTES: 0x4000000,
 } as const;
 
@@ -219,7 +219,7 @@ export const regionRecord = {
   R_BYTES: 128,
 } as const;
 /** Such records of each thread. */
-export const regionRecords = 2560;
+export const regionRecords = 4096;
 
 export function generateArenaLayout(): string {
   const all = {
