@@ -24,11 +24,15 @@ import { mountFiles } from "./index.ts";
 const mib = 2 ** 20;
 const page = 4096;
 
+/** Containers have root without the right to mount. */
+const CAP_SYS_ADMIN = 21n;
+
 function canMount(): boolean {
   if (process.platform !== "linux" || process.getuid?.() !== 0) return false;
   try {
     accessSync("/dev/fuse", constants.R_OK | constants.W_OK);
-    return true;
+    const capabilities = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
+    return ((BigInt(`0x${capabilities}`) >> CAP_SYS_ADMIN) & 1n) === 1n;
   } catch {
     return false;
   }
