@@ -16,6 +16,7 @@ import { median } from "../bench/table.ts";
 import { bundledLibrary } from "./build-bundle.ts";
 import { virtualMachine } from "./machine-setup.ts";
 import { soakBackings } from "./soak/backings.ts";
+import { soakCanaries } from "./soak/canaries.ts";
 import { judgeByCopy, judgeKnownStores } from "./soak/dirty-log.ts";
 
 const { VirtualMachine, openImage } = await bundledLibrary();
@@ -29,6 +30,7 @@ const usage = `npm run soak:memory -- [options]
   --stores N      of a guest whose stores are known, against the dirty log (default 100000000)
   --boots N       boots, with one vCPU and with two on threads, of which a copy is kept by the dirty log (default 1)
   --seed N        of the instants (default 1)
+  --canaries N    look for N canaries of a guest in all that leaves its process instead, encrypted and not
   --backings      run stress-ng in a guest on each memory backing instead, its pages evicted at random
   --seconds N     how long on each (default 20)`;
 
@@ -43,6 +45,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     backings: { type: "boolean" },
     seconds: { type: "string", default: "20" },
+    canaries: { type: "string" },
     /** Of this tool itself: restores the file named and saves it again, until it is killed. */
     saver: { type: "string" },
     help: { type: "boolean", short: "h" },
@@ -82,27 +85,39 @@ const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 if (values.help) console.log(usage);
 else if (values.saver !== undefined) await saveForEver(values.saver);
-else process.exitCode = (await (values.backings ? onBackings() : soak())) === 0 ? 0 : 1;
+else process.exitCode = (await chosen()) === 0 ? 0 : 1;
 
-async function onBackings(): Promise<number> {
-  const { image, cpus, seed, seconds } = values;
+function chosen(): Promise<number> {
+  if (values.canaries !== undefined) return inFolder((folder) => ofCanaries(Number(values.canaries), folder));
+  return values.backings ? inFolder(onBackings) : soak();
+}
+
+async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "memvisor-soak-"));
   try {
-    return await soakBackings({
-      ...{ image, folder, say },
-      ...{ cpus: Number(cpus), seed: Number(seed), seconds: Number(seconds) },
-    });
+    return await work(folder);
   } finally {
     await rm(folder, { recursive: true });
   }
+}
+
+function ofCanaries(count: number, folder: string): Promise<number> {
+  return soakCanaries({ image: values.image, count, folder, say });
+}
+
+function onBackings(folder: string): Promise<number> {
+  const { image, cpus, seed, seconds } = values;
+  return soakBackings({
+    ...{ image, folder, say },
+    ...{ cpus: Number(cpus), seed: Number(seed), seconds: Number(seconds) },
+  });
 }
 
 /** How many went wrong. */
 async function soak(): Promise<number> {
   const logged = (await knownStores()) + bootCopies();
   if (Number(values.times) === 0 && Number(values.kills) === 0) return logged;
-  const folder = await mkdtemp(join(tmpdir(), "memvisor-soak-"));
-  try {
+  return inFolder(async (folder) => {
     await using vm = await bootImage(folder);
     await vm.spawn("sh", ["-c", writer]);
     // Until there are some.
@@ -110,9 +125,7 @@ async function soak(): Promise<number> {
     const wrong = await snapshots(vm, folder);
     const torn = await kills(vm, folder);
     return logged + wrong + torn;
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  });
 }
 
 async function knownStores(): Promise<number> {

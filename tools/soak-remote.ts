@@ -7,12 +7,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { VirtualMachine } from "#host";
+import { freePort } from "./soak/canaries.ts";
 
 const usage = `npm run soak:remote -- [options]
   --kills N       how often one of the two servers is killed (default 100)
@@ -194,15 +194,6 @@ async function scan(folder: string): Promise<number> {
     .reduce((a, b) => a + b, 0);
   say(`${count} canaries in what the servers keep`);
   return count;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  return typeof address === "object" && address !== null ? address.port : 0;
 }
 
 if (values.help) console.log(usage);

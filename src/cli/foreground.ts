@@ -20,6 +20,7 @@ export interface ForegroundValues {
   readonly reboot?: boolean;
   readonly consoleLog?: string;
   readonly snapshot?: string;
+  readonly key?: string;
   readonly stats?: boolean;
   readonly profile?: string;
 }
@@ -61,7 +62,7 @@ async function converse(vm: VirtualMachine, values: ForegroundValues): Promise<n
     vm.resize(process.stdout.rows, process.stdout.columns);
     // The shell has shown its prompt to somebody else.
     if (vm.resumed) void vm.console.write(Uint8Array.of(carriageReturn));
-    attach(vm, terminal, values.snapshot ?? defaultSnapshot);
+    attach(vm, terminal, values);
     await vm.exited;
   } else {
     void passInput(vm);
@@ -70,12 +71,12 @@ async function converse(vm: VirtualMachine, values: ForegroundValues): Promise<n
   return reportEnd(await vm.exited, values);
 }
 
-function attach(vm: VirtualMachine, terminal: Terminal, snapshot: string): void {
+function attach(vm: VirtualMachine, terminal: Terminal, values: ForegroundValues): void {
   const keys = new EscapeKeys();
   terminal.onInput((bytes) => {
     for (const part of keys.feed(bytes)) {
       if (part === "quit") void vm.stop();
-      else if (part === "save") void saveAtTerminal(vm, snapshot);
+      else if (part === "save") void saveAtTerminal(vm, values);
       else if (part === "help") process.stdout.write(`\r\n${keysHelp.replaceAll("\n", "\r\n")}\r\n`);
       else void vm.console.write(part);
     }
@@ -83,19 +84,20 @@ function attach(vm: VirtualMachine, terminal: Terminal, snapshot: string): void 
   terminal.onResize(({ rows, columns }) => vm.resize(rows, columns));
 }
 
-async function saveAtTerminal(vm: VirtualMachine, path: string): Promise<void> {
+async function saveAtTerminal(vm: VirtualMachine, values: ForegroundValues): Promise<void> {
+  const { snapshot: path = defaultSnapshot, key } = values;
   const say = (text: string): void => void process.stdout.write(`\r\nmemvisor: ${text}\r\n`);
   try {
-    const { sizeBytes } = await vm.snapshot(path);
+    const { sizeBytes } = await vm.snapshot(path, key === undefined ? {} : { key });
     say(`saved to ${path}, ${(sizeBytes / 2 ** 20).toFixed(0)} MiB: memvisor restore ${path}`);
   } catch (error) {
     say(`not saved: ${(error as Error).message}`);
   }
 }
 
-async function save(vm: VirtualMachine, path: string): Promise<void> {
+async function save(vm: VirtualMachine, path: string, key: string | undefined): Promise<void> {
   try {
-    await vm.snapshot(path);
+    await vm.snapshot(path, key === undefined ? {} : { key });
   } catch (error) {
     if (!(error instanceof VmError) || error.code === "ended") throw error;
     throw new Failure(`--snapshot ${error.message}`, exitStatus.failure);
@@ -118,7 +120,7 @@ async function execute(vm: VirtualMachine, command: string, values: ForegroundVa
       onStdout: (bytes) => sendTo(process.stdout, bytes),
       onStderr: (bytes) => sendTo(process.stderr, bytes),
     });
-    if (values.snapshot !== undefined) await save(vm, values.snapshot);
+    if (values.snapshot !== undefined) await save(vm, values.snapshot, values.key);
     return status;
   } catch (error) {
     if (!(error instanceof VmError)) throw error;

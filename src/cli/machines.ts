@@ -50,9 +50,13 @@ export async function logs(name: string, { follow }: ValuesOf<typeof logsCommand
 export async function snapshot(
   name: string,
   path: string,
-  { base, live }: Partial<ValuesOf<typeof snapshotCommand>> = {},
+  { base, live, key }: Partial<ValuesOf<typeof snapshotCommand>> = {},
 ): Promise<number> {
-  const options = { ...(base !== undefined && { base: resolve(base) }), ...(live && { live }) };
+  const options = {
+    ...(base !== undefined && { base: resolve(base) }),
+    ...(live && { live }),
+    ...(key !== undefined && { key: resolve(key) }),
+  };
   await withMachineFailures(() => new RemoteMachine(name).snapshot(resolve(path), options));
   return exitStatus.success;
 }

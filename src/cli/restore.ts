@@ -5,7 +5,7 @@ import { VirtualMachine } from "#host";
 import { attend } from "./named.ts";
 
 export function restore(path: string, values: ValuesOf<typeof restoreCommand>): Promise<number> {
-  const { reboot, timeout, interpreter, profile, memoryBacking } = values;
+  const { reboot, timeout, interpreter, profile, memoryBacking, key } = values;
   const options = {
     ...(reboot !== undefined && { reboot }),
     ...(timeout !== undefined && { timeoutMs: timeout }),
@@ -14,6 +14,7 @@ export function restore(path: string, values: ValuesOf<typeof restoreCommand>): 
     ...(values.reclaim && { reclaim: true }),
     ...(values.memoryLimit !== undefined && { memoryLimitBytes: values.memoryLimit }),
     ...(profile !== undefined && { profile: true }),
+    ...(key !== undefined && { key }),
   };
   return attend(values, basename(path), () => VirtualMachine.restore(path, options));
 }

@@ -8,7 +8,7 @@
  */
 import { allocateByteRing, printValue } from "#base";
 import { streamRingBytes } from "#devices";
-import { backingWords, parseBacking } from "#memory/backing";
+import { backingWords, isEncrypted, parseBacking } from "#memory/backing";
 import type { MachineOutcome, ReportKind } from "#vm";
 import {
   execute,
@@ -261,9 +261,25 @@ export class MachineHandle implements AsyncDisposable {
   async snapshot(path: string, options: SnapshotOptions = {}): Promise<SnapshotSummary> {
     if (this.#options.pmem !== undefined)
       throw new VmError("order", "a machine with persistent memory cannot be saved: its file would change without it");
+    this.#checkKey(options.key);
     const owner = printValue(rememberedOf(this.#options));
     const order = { type: "snapshot", path, owner, ...options } as const;
     return this.#held(() => this.#orders.give(order) as Promise<SnapshotSummary>);
+  }
+
+  #checkKey(key: string | undefined): void {
+    const { memoryBacking, disks } = this.#options;
+    const backing = memoryBacking === undefined ? undefined : parseBacking(memoryBacking);
+    if (key === undefined && isEncrypted(backing))
+      throw new VmError(
+        "order",
+        "the machine's memory is encrypted: a snapshot of it needs a key (--key FILE, or the option key)",
+      );
+    if (key !== undefined && disks !== undefined && disks.length > 0)
+      throw new VmError(
+        "order",
+        "a snapshot with disks cannot be encrypted: what the guest wrote to them would not be",
+      );
   }
 
   /** As `snapshot`, at the moment when the guest's agent is ready for the first command, which waits for it. */
@@ -442,12 +458,13 @@ export class MachineHandle implements AsyncDisposable {
 /** As Array.isArray, which takes no read-only list for one. */
 const isList = (value: readonly string[] | ExecOptions): value is readonly string[] => Array.isArray(value);
 
-function filesOf({ kernel, setupHeader, initrd, snapshot, learn }: VmOptions): BootFiles {
+function filesOf({ kernel, setupHeader, initrd, snapshot, key, learn }: VmOptions): BootFiles {
   return {
     ...(kernel !== undefined && { kernel }),
     ...(setupHeader !== undefined && { setupHeader }),
     ...(initrd !== undefined && { initrd }),
     ...(snapshot !== undefined && { snapshot }),
+    ...(key !== undefined && { key }),
     ...(learn && { learn }),
   };
 }

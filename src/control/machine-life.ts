@@ -105,7 +105,8 @@ export class MachineLife {
       const machine = snapshot
         ? newMachine(this.#start.config, this.#host, snapshot.resume)
         : await bootFrom(this.#start, thread, (config) => newMachine(config, this.#host));
-      if (snapshot && this.#start.files.learn) {
+      // Warmth has code of the guest in plaintext.
+      if (snapshot && this.#start.files.learn && this.#start.files.key === undefined) {
         this.#warmth = await WarmthFile.of(thread, snapshot.pages);
         this.#warmth?.give(machine);
       }
@@ -263,7 +264,7 @@ function awakening({ config }: MachineStart, thread: ThreadHost): Awakening {
 
 function openSnapshot({ files }: MachineStart, thread: ThreadHost): Snapshot {
   if (thread.openFile === undefined) throw new SnapshotError("there are no snapshots here");
-  return readSnapshot(thread.openFile(files.snapshot as string));
+  return readSnapshot(thread.openFile(files.snapshot as string, files.key));
 }
 
 /** A machine of the files named. What was read of them is given back at once: it is in the guest's memory now. */

@@ -8,7 +8,7 @@ import { VmError } from "./vm-api.ts";
 export type Order =
   /**
    * Writes a snapshot to `path`, of what differs from `base` where there is one; `live`: the machine runs on meanwhile; `owner`: words
-   * for whoever restores it, as `printValue` writes them.
+   * for whoever restores it, as `printValue` writes them; `key`: a file with a secret, by which it is encrypted.
    */
   | {
       readonly type: "snapshot";
@@ -16,6 +16,7 @@ export type Order =
       readonly owner: string;
       readonly base?: string;
       readonly live?: boolean;
+      readonly key?: string;
     }
   /** Those who were sent to the thread before with this number go on as this machine does. */
   | { readonly type: "fork"; readonly number: number }

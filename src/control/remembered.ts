@@ -13,6 +13,7 @@ const passing = [
   "profile",
   "snapshot",
   "learn",
+  "key",
   "interpreterOnly",
   "hotThreshold",
   "chaosSeed",

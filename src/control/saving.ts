@@ -86,16 +86,16 @@ export class Saving {
   }
 }
 
-function newFile(machine: SavedMachine | undefined, { createFile }: ThreadHost, { path }: SaveOrder): NewFile {
+function newFile(machine: SavedMachine | undefined, { createFile }: ThreadHost, { path, key }: SaveOrder): NewFile {
   if (machine?.snapshot === undefined || createFile === undefined) throw new Error("this machine cannot be saved");
-  return createFile(path);
+  return createFile(path, key);
 }
 
-function baseOf(thread: ThreadHost, file: NewFile, { path, base }: SaveOrder): SnapshotBase | undefined {
+function baseOf(thread: ThreadHost, file: NewFile, { path, base, key }: SaveOrder): SnapshotBase | undefined {
   if (base === undefined) return undefined;
   const name = file.nameOf(base);
   if (name === file.nameOf(path))
     throw new SnapshotError(`${path}: a snapshot cannot be its own base: give it another name`);
   if (thread.openFile === undefined) throw new SnapshotError("there are no snapshots here");
-  return { name, pages: readSnapshot(thread.openFile(base)).pages };
+  return { name, pages: readSnapshot(thread.openFile(base, key)).pages };
 }

@@ -40,9 +40,9 @@ export interface ThreadHost {
   /** A file's bytes, in memory of their own: it is given back when they are in the guest's. */
   readFile(path: string): Promise<Uint8Array<ArrayBuffer>>;
   /** A file to be read piece by piece. Throws an Error that says what is wrong with it. */
-  openFile?(path: string): SnapshotSource;
+  openFile?(path: string, key?: string): SnapshotSource;
   /** A file that appears under its name when it is whole. Throws an Error that says why there can be none. */
-  createFile?(path: string): NewFile;
+  createFile?(path: string, key?: string): NewFile;
   /** As in `MachineHost`. */
   openPages?(name: string, access: "read" | "write", create: boolean): PageFile;
   /** Starts a thread that calls `runTicker`. */

@@ -53,6 +53,8 @@ export interface BootFiles {
   readonly initrd?: FileSource;
   /** A file that the machine goes on from; a reset boots the kernel. */
   readonly snapshot?: string;
+  /** A file with the secret that the snapshot was encrypted with. */
+  readonly key?: string;
   /** Keep beside the snapshot what this machine wants first: the next ones have it at once. */
   readonly learn?: boolean;
 }

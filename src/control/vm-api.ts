@@ -81,6 +81,8 @@ export interface RestoreOptions extends EngineOptions {
   readonly reboot?: boolean;
   readonly profile?: boolean;
   readonly timeoutMs?: number;
+  /** A file whose first line is the secret that the snapshot, and those it is based on, were encrypted with. */
+  readonly key?: string;
 }
 
 export interface SnapshotOptions {
@@ -88,6 +90,8 @@ export interface SnapshotOptions {
   readonly base?: string;
   /** The guest runs on while its memory is written; the snapshot shows it as it is at the end. */
   readonly live?: boolean;
+  /** A file whose first line is a secret: what is written is encrypted, and restored by who has it. */
+  readonly key?: string;
 }
 
 export interface SnapshotSummary {

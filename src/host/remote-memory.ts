@@ -4,8 +4,8 @@ import { connect } from "node:net";
 import type { OpenService } from "#devices";
 import type { RemoteBacking } from "#memory";
 import { idBytes, type LinkHost, RemoteMemoryService } from "#memory/remote";
-import { readSecret } from "./page-server/secret.ts";
 import { sign } from "./page-server/sign.ts";
+import { readSecret } from "./secret.ts";
 
 export const openRemoteMemory: OpenService = async (config, port) => {
   const { servers, secretFile } = config as RemoteBacking;

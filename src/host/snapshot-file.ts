@@ -3,34 +3,67 @@ import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync
 import { dirname, relative, resolve } from "node:path";
 import type { NewFile } from "#control";
 import { SnapshotError, type SnapshotSource } from "#snapshot";
+import { isSealed, openedBytes, type RawFile, SealedFile, sealHeaderBytes } from "./sealed-file.ts";
+import { readSecret, SecretError } from "./secret.ts";
 
 export interface SnapshotFile extends SnapshotSource, Disposable {}
 
-/** For a machine it stays open as long as its thread lives: pages are read when the guest touches them. */
-export function openFile(path: string): SnapshotFile {
+/**
+ * For a machine it stays open as long as its thread lives: pages are read when the guest touches them. `key`: a file with the secret of one
+ * that is encrypted, and of those that it is based on.
+ */
+export function openFile(path: string, key?: string): SnapshotFile {
   const fd = attempt(path, () => openSync(path, "r"));
-  return {
-    [Symbol.dispose]: () => closeSync(fd),
-    name: path,
-    sizeBytes: fstatSync(fd).size,
-    read: (offset, target) => attempt(path, () => readFully(fd, offset, target)),
-    open: (name) => openFile(resolve(dirname(path), name)),
-  };
+  const { size } = fstatSync(fd);
+  const file: RawFile = { name: path, read: (offset, target) => attempt(path, () => readFully(fd, offset, target)) };
+  try {
+    const sealed = openSealed(file, key);
+    return {
+      [Symbol.dispose]: () => closeSync(fd),
+      name: path,
+      sizeBytes: sealed ? openedBytes(size) : size,
+      read: (offset, target) => (sealed ?? file).read(offset, target),
+      open: (name) => openFile(resolve(dirname(path), name), key),
+    };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
 }
 
-/** Written beside `path`, and renamed to it when it is on the disk. */
-export function createFile(path: string): NewFile {
+function openSealed(file: RawFile, key: string | undefined): SealedFile | undefined {
+  const start = new Uint8Array(sealHeaderBytes);
+  file.read(0, start);
+  if (!isSealed(start)) return undefined;
+  if (key === undefined)
+    throw new SnapshotError(
+      `${file.name}: it is encrypted: name the file with its key (--key FILE, or the option key)`,
+    );
+  return SealedFile.open(file, secretOf(key));
+}
+
+/** Written beside `path`, and renamed to it when it is on the disk. `key`: a file with a secret; then it is encrypted. */
+export function createFile(path: string, key?: string): NewFile {
+  const secret = key === undefined ? undefined : secretOf(key);
   const aside = `${path}.${process.pid}.partial`;
-  const fd = attempt(path, () => openSync(aside, "w"));
-  return {
-    descriptor: fd,
-    nameOf: (other) => relative(dirname(resolve(path)), resolve(other)),
-    writeAt: (offset, bytes) => {
+  const fd = attempt(path, () => openSync(aside, "w+", secret === undefined ? 0o666 : 0o600));
+  const file = {
+    name: path,
+    read: (offset: number, target: Uint8Array) => attempt(path, () => readFully(fd, offset, target)),
+    writeAt: (offset: number, bytes: Uint8Array) => {
       for (let done = 0; done < bytes.length; )
         done += attempt(path, () => writeSync(fd, bytes, done, bytes.length - done, offset + done));
     },
+  };
+  const sealed = secret === undefined ? undefined : SealedFile.create(file, secret);
+  return {
+    // Who writes to that writes plaintext.
+    ...(sealed === undefined && { descriptor: fd }),
+    nameOf: (other) => relative(dirname(resolve(path)), resolve(other)),
+    writeAt: (offset, bytes) => (sealed ?? file).writeAt(offset, bytes),
     finish: () => {
       attempt(path, () => {
+        sealed?.finish();
         fsyncSync(fd);
         closeSync(fd);
         renameSync(aside, path);
@@ -66,6 +99,14 @@ function syncFolder(path: string): void {
   }
 }
 
+function secretOf(key: string): string {
+  try {
+    return readSecret(key);
+  } catch (error) {
+    throw error instanceof SecretError ? new SnapshotError(`the key ${error.message}`) : error;
+  }
+}
+
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file or folder",
   EACCES: "it may not be opened",
@@ -77,6 +118,7 @@ function attempt<T>(path: string, act: () => T): T {
   try {
     return act();
   } catch (error) {
+    if (error instanceof SnapshotError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
     throw new SnapshotError(`${path}: ${reasons[code ?? ""] ?? message}`);
   }

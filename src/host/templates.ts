@@ -10,6 +10,7 @@ import { mkdir, readdir, readFile, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { printValue } from "#base";
 import { rememberedOf, VmError, type VmOptions, warmthPath } from "#control";
+import { isEncrypted, parseBacking } from "#memory/backing";
 import { packageVersion, runtimeFile } from "./package-files.ts";
 import { VirtualMachine } from "./virtual-machine.ts";
 
@@ -25,7 +26,8 @@ export function canBeTemplate(options: VmOptions): boolean {
     (each) => each !== undefined,
   );
   const keeps = options.disks?.some((disk) => disk.overlay !== true && !disk.readOnly) ?? false;
-  return !watched && !outside && !keeps && !profile && !interpreterOnly && clock !== "virtual";
+  const encrypted = isEncrypted(parseBacking(options.memoryBacking ?? ""));
+  return !encrypted && !watched && !outside && !keeps && !profile && !interpreterOnly && clock !== "virtual";
 }
 
 /** As `VirtualMachine.start`, but from the template in `folder`; where there is none, the machine makes it. */

@@ -64,7 +64,7 @@ export class VirtualMachine extends MachineHandle {
    * they run. Throws `VmError` for what is no snapshot, or damaged.
    */
   static async restore(path: string, options: RestoreOptions = {}): Promise<VirtualMachine> {
-    return VirtualMachine.start(recallOptions(ownerOf(resolve(path)), path, options));
+    return VirtualMachine.start(recallOptions(ownerOf(resolve(path), options.key), path, options));
   }
 
   /**
@@ -98,7 +98,7 @@ export class VirtualMachine extends MachineHandle {
     const path = join(folder, "snapshot");
     const forks: VirtualMachine[] = [];
     try {
-      await this.snapshot(path);
+      await this.snapshot(path, options.key === undefined ? {} : { key: options.key });
       for (let n = 0; n < count; n++) forks.push(await VirtualMachine.restore(path, options));
     } catch (error) {
       await Promise.all(forks.map((fork) => fork.stop()));
@@ -113,9 +113,9 @@ export class VirtualMachine extends MachineHandle {
   }
 }
 
-function ownerOf(path: string): SnapshotOwner {
+function ownerOf(path: string, key: string | undefined): SnapshotOwner {
   try {
-    using file = openFile(path);
+    using file = openFile(path, key);
     return readOwner(file);
   } catch (error) {
     throw error instanceof SnapshotError ? new VmError("snapshot", error.message) : error;

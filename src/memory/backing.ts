@@ -31,6 +31,12 @@ export function fileOf(backing: MemoryBacking | undefined): string | undefined {
   return "inner" in backing ? fileOf(backing.inner) : undefined;
 }
 
+/** Whether no plaintext of the guest's memory is to be anywhere but in its frames. */
+export function isEncrypted(backing: MemoryBacking | undefined): boolean {
+  if (backing === undefined) return false;
+  return backing.kind === "encrypted" || ("inner" in backing && isEncrypted(backing.inner));
+}
+
 /** Undefined for what is none. */
 export function parseBacking(text: string): MemoryBacking | undefined {
   const colon = text.indexOf(":");

@@ -14,6 +14,10 @@ export const restoreCommand = command({
       "FILE",
       "when the command of --exec has ended: write the machine to FILE; also where Ctrl-A s saves to",
     ),
+    key: text(
+      "FILE",
+      "the snapshots that are read and written are encrypted with the secret in the first line of FILE",
+    ),
     reboot: negatedFlag("end at a reset of the guest instead of starting it again"),
     timeout: seconds("end the machine after S seconds"),
     stats: flag("print counters to standard error at the end"),

@@ -79,6 +79,7 @@ export const runCommand = command({
       "FILE",
       "when the command of --exec has ended: write the machine to FILE; also where Ctrl-A s saves to",
     ),
+    key: text("FILE", "encrypt the snapshot with the secret in the first line of FILE"),
     clock: choice(["wall", "virtual"], "guest time follows the host's clock, or counts instructions"),
     reboot: negatedFlag("end at a reset of the guest instead of starting it again"),
     timeout: seconds("end the machine after S seconds"),

@@ -1,4 +1,4 @@
-/** The secret that page servers and their machines know: the first line of a file, so that it is in no list of processes. */
+/** A secret, that of page servers and their machines or of a snapshot: the first line of a file, so that it is in no list of processes. */
 import { readFileSync } from "node:fs";
 
 /** The message says what is wrong with the file. */
