@@ -37,7 +37,14 @@ export type {
 export { words } from "./thread-protocol.ts";
 export { warmthPath } from "./warmth.ts";
 export { recallOptions, rememberedOf } from "./remembered.ts";
-export type { IoStart, Newcomer, NewFile, ThreadHost, VcpuStart } from "./thread-machine-host.ts";
+export {
+  type IoStart,
+  type Newcomer,
+  type NewFile,
+  ringBells,
+  type ThreadHost,
+  type VcpuStart,
+} from "./thread-machine-host.ts";
 export { runTicker, type TickerStart } from "./ticker.ts";
 export type { GuestPort } from "./guest-ports.ts";
 export { VmMemory, type VmPressure } from "./vm-memory.ts";

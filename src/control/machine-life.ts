@@ -49,6 +49,8 @@ const shareNs = 6e6;
 
 /** What a life has of its thread. */
 export interface LifeContext {
+  /** The shared words on whose bell the thread sleeps: those of its first machine. */
+  readonly bell: SharedArrayBuffer;
   readonly thread: ThreadHost;
   readonly newMachine: NewMachine;
   /** One more machine takes its turns from now on. */
@@ -79,6 +81,7 @@ export class MachineLife {
     this.#begun = context.thread.now();
     this.#host = new ThreadMachineHost(
       start,
+      context.bell,
       context.thread,
       post,
       () => post({ type: "stats", stats: this.#stats() }),

@@ -12,7 +12,7 @@ import { type MachineStart, words } from "./thread-protocol.ts";
 export async function runMachineThread(start: MachineStart, thread: ThreadHost, newMachine: NewMachine): Promise<void> {
   const bell = new Int32Array(start.words);
   const lives: MachineLife[] = [];
-  const context: LifeContext = { thread, newMachine, add: (life) => void lives.push(life) };
+  const context: LifeContext = { bell: start.words, thread, newMachine, add: (life) => void lives.push(life) };
   lives.push(new MachineLife(start, context));
   while (lives.length > 0) {
     const rung = Atomics.load(bell, words.bell);

@@ -39,9 +39,14 @@ export function recallOptions({ owner, disks }: SnapshotOwner, snapshot: string,
   return { ...options, ...(saved && { disks: saved }), ...changes, snapshot };
 }
 
-/** Options for a machine that goes on as one with `options` does, at its side. */
+/**
+ * Options for a machine that goes on as one with `options` does, at its side. Where it has disks a reset ends it: what it writes to is nowhere
+ * but in the overlay of its one life.
+ */
 export function forkedOptions(options: VmOptions, changes: RestoreOptions): VmOptions {
-  return { ...(rememberedOf(options) as Partial<VmOptions>), ...changes };
+  const { kernel, ...kept } = rememberedOf(options) as Partial<VmOptions>;
+  const boots = (options.disks?.length ?? 0) === 0 && kernel !== undefined;
+  return { ...kept, ...(boots && { kernel }), ...changes };
 }
 
 /** Whether a machine with these changes cannot run on the engine of the one that it goes on as. */

@@ -9,7 +9,7 @@ import { type IoRequest, type IoThreadSetup, type NearService, type SharedFiles,
 import type { EmitterSetup } from "#jit";
 import { type Discard, type MemoryServices, type PageFile, pressures } from "#memory";
 import type { SnapshotSink, SnapshotSource } from "#snapshot";
-import type { HostPressure, MachineHost, MemoryPressure, ReportKind, VcpuThreadSetup } from "#vm";
+import type { HostPressure, MachineHost, MemoryPressure, ReportKind, TemporaryFile, VcpuThreadSetup } from "#vm";
 import { type Order, OrderDesk } from "./orders.ts";
 import { PanicWatch } from "./panic-watch.ts";
 import {
@@ -45,6 +45,8 @@ export interface ThreadHost {
   createFile?(path: string, key?: string): NewFile;
   /** As in `MachineHost`. */
   openPages?(name: string, access: "read" | "write", create: boolean): PageFile;
+  /** As in `MachineHost`. */
+  temporaryFile?(): TemporaryFile;
   /** Starts a thread that calls `runTicker`. */
   startTicker(start: TickerStart): void;
   /** As in `MachineHost`. */
@@ -91,8 +93,17 @@ export interface VcpuStart {
 /** All that an I/O thread is given. */
 export interface IoStart {
   readonly setup: IoThreadSetup;
-  /** The machine's shared words (thread-protocol.ts). */
-  readonly words: SharedArrayBuffer;
+  /** Shared words whose bells it rings (thread-protocol.ts): the machine's, and those that its thread sleeps on. */
+  readonly bells: readonly SharedArrayBuffer[];
+}
+
+/** Tells the machine of an I/O thread that there is something for it. */
+export function ringBells({ bells }: IoStart): void {
+  for (const each of bells) {
+    const shared = new Int32Array(each);
+    Atomics.add(shared, words.bell, 1);
+    Atomics.notify(shared, words.bell);
+  }
 }
 
 export class ThreadMachineHost implements MachineHost {
@@ -109,6 +120,7 @@ export class ThreadMachineHost implements MachineHost {
   readonly discard: Discard | undefined;
   readonly startEmitter: ((setup: EmitterSetup) => void) | undefined;
   readonly openPages: MachineHost["openPages"];
+  readonly temporaryFile: MachineHost["temporaryFile"];
   readonly #thread: ThreadHost;
   readonly #post: (message: MachineMessage) => void;
   readonly #words: Int32Array;
@@ -117,8 +129,10 @@ export class ThreadMachineHost implements MachineHost {
   readonly #reports = new Map<ReportKind, string[]>();
   #bellSeen = 0;
 
+  /** `bell`: the shared words that the thread sleeps on when none of its machines has anything to do. */
   constructor(
     start: MachineStart,
+    bell: SharedArrayBuffer,
     thread: ThreadHost,
     post: (message: MachineMessage) => void,
     sendStats: () => void,
@@ -137,9 +151,10 @@ export class ThreadMachineHost implements MachineHost {
     this.#sendStats = sendStats;
     if (thread.nearService) this.nearService = (request) => thread.nearService?.(request);
     if (thread.openPages) this.openPages = (...file) => thread.openPages?.(...file) as PageFile;
+    if (thread.temporaryFile) this.temporaryFile = () => thread.temporaryFile?.() as TemporaryFile;
     if (thread.memory) this.memory = thread.memory;
     if (thread.startEmitter) this.startEmitter = (setup) => thread.startEmitter?.(setup);
-    if (thread.startIo) this.startIo = (setup) => thread.startIo?.({ setup, words: start.words });
+    if (thread.startIo) this.startIo = (setup) => thread.startIo?.({ setup, bells: [...new Set([start.words, bell])] });
     if (thread.startVcpu) this.startVcpu = (setup) => thread.startVcpu?.({ setup, words: start.words });
   }
 

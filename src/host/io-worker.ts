@@ -5,7 +5,7 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
-import { type IoStart, words } from "#control";
+import { type IoStart, ringBells } from "#control";
 import { networkService, type OpenService, runIoThread } from "#devices";
 import { farService } from "#memory/backing";
 
@@ -18,22 +18,18 @@ const services: Readonly<Record<string, () => Promise<OpenService>>> = {
   share: async () => (await import("./share/index.ts")).openShare,
 };
 
-const { setup, words: shared } = workerData as IoStart;
-const machineWords = new Int32Array(shared);
+const start = workerData as IoStart;
 // The thread lives as long as it listens: what it sleeps on does not count.
 const listener = (): void => {};
 parentPort?.on("message", listener);
 
-await runIoThread(setup, {
+await runIoThread(start.setup, {
   open: async (service) => {
     const load = services[service];
     if (load === undefined) throw new Error(`${service}: this host has no such service`);
     return load();
   },
-  ringMachine: () => {
-    Atomics.add(machineWords, words.bell, 1);
-    Atomics.notify(machineWords, words.bell);
-  },
+  ringMachine: () => ringBells(start),
   otherEvents: () => setImmediate(),
 });
 parentPort?.off("message", listener);

@@ -10,7 +10,7 @@ import { nodeDiskHost } from "./disk-files.ts";
 import { memoryServices } from "./guest-memory.ts";
 import { buildOf, hostModule, interpreterOf, runtimeFile } from "./package-files.ts";
 import { sharedFiles } from "./shared-files.ts";
-import { createFile, openFile } from "./snapshot-file.ts";
+import { createFile, openFile, temporaryFile } from "./snapshot-file.ts";
 import type { Beside } from "./worker-thread.ts";
 
 /** Nanoseconds of a clock that all threads share: each thread's `performance.now()` begins at another moment. */
@@ -43,6 +43,7 @@ export function nodeThread(port: MessagePort): ThreadHost {
     keepInLargePages,
     createFile,
     openPages,
+    temporaryFile,
     takeNewcomers: newcomersAt(port),
     startTicker: (workerData) => void new Worker(hostModule("ticker-worker"), { workerData, name: "memvisor ticker" }),
     ...(hasX86MemoryOrder && { startVcpu }),

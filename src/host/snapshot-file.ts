@@ -1,8 +1,10 @@
 /** Snapshots as files of this host. */
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
-import { dirname, relative, resolve } from "node:path";
+import { tmpdir } from "node:os";
+import { dirname, join, relative, resolve } from "node:path";
 import type { NewFile } from "#control";
 import { SnapshotError, type SnapshotSource } from "#snapshot";
+import type { TemporaryFile } from "#vm";
 import { isSealed, openedBytes, type RawFile, SealedFile, sealHeaderBytes } from "./sealed-file.ts";
 import { readSecret, SecretError } from "./secret.ts";
 
@@ -77,6 +79,20 @@ export function createFile(path: string, key?: string): NewFile {
         // It was closed: the renaming failed.
       }
       rmSync(aside, { force: true });
+    },
+  };
+}
+
+/** A file for what disks hold at a moment. */
+export function temporaryFile(): TemporaryFile {
+  const name = join(tmpdir(), `memvisor-${process.pid}-${Math.random().toString(36).slice(2)}.frozen`);
+  const descriptor = attempt(name, () => openSync(name, "wx+", 0o600));
+  return {
+    name,
+    descriptor,
+    [Symbol.dispose]: () => {
+      closeSync(descriptor);
+      rmSync(name, { force: true });
     },
   };
 }

@@ -4,7 +4,7 @@ import { hex } from "../../test/guest-code.ts";
 import { kernelBase, type TinyMachine, tinyMachine } from "../../test/tiny-machine.ts";
 import { rewritingProgram } from "../../test/tiny-programs.ts";
 import { programs, twoVcpus } from "../../test/two-vcpus.ts";
-import { ForkError } from "./machine.ts";
+import { ForkError } from "./forking.ts";
 
 const ways = [
   ["interpreted", { interpreterOnly: true }],

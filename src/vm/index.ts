@@ -1,5 +1,6 @@
 export type { PmemConfig } from "./persistent-memory.ts";
-export { ForkError, Machine, type MachineParts } from "./machine.ts";
+export { Machine, type MachineParts } from "./machine.ts";
+export { ForkError } from "./forking.ts";
 export { runVcpuThread, type VcpuThreadHost, type VcpuThreadSetup } from "./vcpu-thread.ts";
 export type { MachineState, Resume } from "./machine-state.ts";
 export type { MachineDigest } from "./digest.ts";
@@ -14,6 +15,7 @@ export type {
   PassName,
   ReportKind,
   RunnableMachine,
+  TemporaryFile,
   TierStats,
   TraceEvent,
   TraceOptions,

@@ -190,6 +190,8 @@ export interface MachineHost {
    * shared with others that read. Throws an Error that says what is wrong. Absent where there are no files.
    */
   openPages?(name: string, access: "read" | "write", create: boolean): PageFile;
+  /** A file for a moment. Absent where there are none. */
+  temporaryFile?(): TemporaryFile;
   /** What kinds of memory backings need. */
   readonly memory?: MemoryServices;
   /** Bytes that the guest is asked to do without. */
@@ -232,6 +234,13 @@ export interface MachineHost {
   nearService?(request: IoRequest): NearService | undefined;
   /** Files that an I/O thread has open. Absent where threads have none in common. */
   readonly sharedFiles?: SharedFiles | undefined;
+}
+
+/** A file that is gone when it is disposed of, but for who has it open. */
+export interface TemporaryFile extends Disposable {
+  readonly name: string;
+  /** By which the host's threads write to it. */
+  readonly descriptor: number;
 }
 
 export type ReportKind = "trace" | "digest" | "notice";

@@ -18,7 +18,7 @@ import {
   type VcpuSignals,
 } from "#devices";
 import type { EngineHost, TranslatingEngine, VmExit } from "#engine";
-import { AddressSpace, FreeFrames, fileOf } from "#memory";
+import { AddressSpace, FreeFrames } from "#memory";
 import { Event, MsrFile, postInit, postNmi, postStartup, restoreVcpu, saveVcpu, takePosted, type Vcpu } from "#vcpu";
 import { bootMachine } from "./boot/index.ts";
 import { digestMachine, type MachineDigest } from "./digest.ts";
@@ -26,6 +26,7 @@ import { DigestLog } from "./digest-log.ts";
 import { engineHostOf } from "./engine-host.ts";
 import { EvictionChaos } from "./eviction-chaos.ts";
 import { StoppedWaiting } from "./far-line.ts";
+import { checkFork, forkedConfig, freezeDisks } from "./forking.ts";
 import { IoThreads } from "./io-threads.ts";
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
 import type {
@@ -41,7 +42,7 @@ import { MachineMemory } from "./machine-memory.ts";
 import { hotThresholdOf, type MachineRoom, openRoom } from "./machine-room.ts";
 import { checkResume, type MachineState, type Resume } from "./machine-state.ts";
 import { Backing, evictionSeedOf } from "./memory-backing.ts";
-import { type Peripherals, plugIn, usesIo } from "./peripherals.ts";
+import { type Peripherals, plugIn } from "./peripherals.ts";
 import { PersistentMemory } from "./persistent-memory.ts";
 import { Profiler, type Sample } from "./profiler.ts";
 import { pluggableRegion, ramSlots } from "./ram-slots.ts";
@@ -65,14 +66,15 @@ const lastInstruction = 2n ** 63n - 1n;
 /** The next turn may be at once. */
 const busy: Turn = { nextNs: 0 };
 
-/** A machine that shares what a fork cannot share. */
-export class ForkError extends Error {
-  override name = "ForkError";
-}
-
 /** Records of what each vCPU has, among the platform's. */
 const lapicName = (cpu: number): string => `lapic${cpu}`;
 const kvmClockName = (cpu: number): string => (cpu === 0 ? "kvm-clock" : `kvm-clock${cpu}`);
+
+/** Another machine to go on as, on its thread and in its room, and its state. */
+interface Sibling {
+  readonly machine: Machine;
+  readonly state: MachineState;
+}
 
 /** A machine's insides. */
 export interface MachineParts {
@@ -129,9 +131,10 @@ export class Machine implements RunnableMachine, Disposable {
    * Boots, or goes on `from` what was saved, or as that other machine does, in its room. Throws BootError when the kernel, initrd or
    * command line cannot be booted in this much memory, StateError when what was saved is no machine like this one.
    */
-  constructor(config: MachineConfig, host: MachineHost, from?: Resume | Machine) {
-    const parent = from instanceof Machine ? from : undefined;
-    const state = from instanceof Machine ? from.#save([]) : from?.state;
+  constructor(config: MachineConfig, host: MachineHost, from?: Resume | Sibling) {
+    const parent = from && "machine" in from ? from.machine : undefined;
+    const resume = from && "memory" in from ? from : undefined;
+    const state = from?.state;
     if (state) checkResume(state, config);
     this.#config = config;
     this.#host = host;
@@ -166,7 +169,7 @@ export class Machine implements RunnableMachine, Disposable {
       : new AddressSpace(arena, engine.runtime, [...ram, ...this.#persistent.slots]);
     this.#backing = new Backing(
       { config, space: this.#space, slots: ram, kernels: this.#room.kernels, host, io: this.#io },
-      from instanceof Machine ? undefined : from?.memory(this.#room.kernels),
+      resume?.memory(this.#room.kernels),
     );
     this.#persistent.attach(this.#space);
     const evictionSeed = evictionSeedOf(config.engine);
@@ -222,7 +225,13 @@ export class Machine implements RunnableMachine, Disposable {
     else this.#boot();
     for (const { vp } of this.#vcpus) engine.runtime.update_mode(vp);
     if (config.profile) this.#profiler = new Profiler(host, this.#localVcpus, () => this.#engine.stats);
-    this.#io.start(arena.memory, this.#vcpus[0]);
+    try {
+      this.#io.start(arena.memory, this.#vcpus[0]);
+    } catch (error) {
+      // Others may live on in the room.
+      this[Symbol.dispose]();
+      throw error;
+    }
     const setup = {
       memory: arena.memory,
       space: this.#space.header,
@@ -268,13 +277,12 @@ export class Machine implements RunnableMachine, Disposable {
    * writes, frames. Throws ForkError, which says why, where this one has what cannot be shared. Requires: as `whileStill`.
    */
   fork(host: MachineHost): Machine {
-    const { trace, profile, memoryBacking } = this.#config;
-    if (this.#threads) throw new ForkError("its vCPUs have threads of their own");
-    if (usesIo(this.#config)) throw new ForkError("it has disks, shares or a network");
-    if (this.#config.pmem) throw new ForkError("it has persistent memory");
-    if (fileOf(memoryBacking) !== undefined) throw new ForkError("its memory backing is a file, which is its alone");
-    if (trace || profile) throw new ForkError("it is traced or profiled");
-    return new Machine(this.#config, host, this);
+    checkFork(this.#config, this.#threads !== undefined);
+    return this.whileStill((state) => {
+      const { config, file } = forkedConfig(this.#config, host, (offset, into) => this.freezeDisks(offset, into).disks);
+      using _ = file;
+      return new Machine(config, host, { machine: this, state });
+    });
   }
 
   #turn(until: bigint): Turn {
@@ -383,14 +391,7 @@ export class Machine implements RunnableMachine, Disposable {
    * `IoError` where a disk cannot be saved.
    */
   freezeDisks(offset: number, hostFile: number | undefined): { disks: SavedDisk[]; end: number } {
-    const disks: SavedDisk[] = [];
-    let at = offset;
-    for (const disk of this.#peripherals.disks) {
-      const { saved, end } = disk.freeze(at, hostFile);
-      disks.push(saved);
-      at = end;
-    }
-    return { disks, end: at };
+    return freezeDisks(this.#peripherals.disks, offset, hostFile);
   }
 
   #save(others: readonly VcpuThreadState[]): MachineState {

@@ -82,6 +82,7 @@ export async function soakCanaries({ image, count, folder, say }: CanaryOptions)
       memoryLimitBytes: 32 << 20,
     });
     await vm.exec(plant, { timeoutMs: 300_000 });
+    say(`${backing}: planted`);
     const before = await sum(vm);
     for (let n = 0; ((await vm.stats()).swap?.out ?? 0) < count; n++) {
       if (n > 600) throw new Error(`${backing}: the pages are not evicted`);
@@ -102,6 +103,7 @@ export async function soakCanaries({ image, count, folder, say }: CanaryOptions)
       const finder = new Finder();
       await finder.seeFile(join(own, name));
       forms.set(form, finder.found.size);
+      say(`${own.slice(folder.length + 1)}: ${form}: ${finder.found.size}`);
     };
     const options = encrypted ? { key } : {};
     await withCanaries(`${encrypted ? "encrypted:" : ""}file:${join(own, "backing")}`, async (vm, before) => {
