@@ -3,6 +3,8 @@
  *
  * Laws: a device reads and writes only its record (and the time); arrays in it keep their identity and length,
  * so views on them stay good; whatever can be computed from the record (lines, alarms) is set anew by `restore`.
+ * A field may be added whose value at power-on means what was so before there was the field: older and newer builds then read each other's
+ * records. Whatever else changes gets another name.
  */
 
 export type DeviceState = { [field: string]: number | bigint | Uint8Array };
@@ -27,10 +29,13 @@ export function copyState<S extends DeviceState>(state: S): S {
   return copy as S;
 }
 
-/** Copies `saved` into `state` in place. */
+/**
+ * Copies `saved` into `state` in place; what it has not stays as it is, what only it has is left. Requires: `state` is that of power-on
+ * where `saved` may be another build's.
+ */
 export function restoreState<S extends DeviceState>(state: S, saved: DeviceState): void {
-  const fields = Object.keys(state);
-  if (Object.keys(saved).length !== fields.length) throw new StateError("a device's record has other fields");
+  const fields = Object.keys(state).filter((field) => Object.hasOwn(saved, field));
+  if (fields.length === 0 && Object.keys(state).length > 0) throw new StateError("a device's record has other fields");
   for (const field of fields) checkField(field, state[field], saved[field]);
   const into: DeviceState = state;
   for (const field of fields) {
