@@ -23,6 +23,10 @@ export interface EngineHost {
   writePort(port: number, size: 1 | 2 | 4, value: number): void;
   /** Gives a guest frame that only its memory object has a frame. */
   fillFrame?(gfn: number): void;
+  /** Whether such a frame is there without waiting; else its page is asked for. Asked of vCPUs with ASYNC_FAULTS. */
+  comesAtOnce?(gfn: number): boolean;
+  /** A token for the guest, which does not wait for that page; 0: it has its frame. */
+  deferFault?(gfn: number): number;
   /** Undefined raises #GP. */
   readMsr(index: number): bigint | undefined;
   /** False raises #GP. */

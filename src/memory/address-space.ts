@@ -264,6 +264,14 @@ export class AddressSpace implements DeviceMemory {
     if ((this.#entry(gfn) & (E_PRESENT | E_BACKED)) === E_BACKED) this.fault(gfn);
   }
 
+  /** Whether `bringIn` would not wait; else the page has been asked for, where there was room to. */
+  begin(gfn: Gfn): boolean {
+    const { E_PRESENT, E_BACKED } = entryFlags;
+    if ((this.#entry(gfn) & (E_PRESENT | E_BACKED)) !== E_BACKED) return true;
+    const { object, page } = this.#place(gfn);
+    return object.begin?.(page) ?? true;
+  }
+
   read(gpa: Gpa, target: Uint8Array): boolean {
     if (!this.isRam(gpa, target.length)) return false;
     this.#pieces(gpa, target.length, (entry, gfn, offset, done, length) => {

@@ -7,6 +7,7 @@
  */
 import * as L from "./layout";
 import { accessAs, commitAs, linear_rip, raise, WRITE } from "./memory";
+import { isDefused } from "./memory/away";
 import { fetchBreakpoints } from "./system/breakpoints";
 import {
   CS_INDEX, Descriptor, dpl, fetchDescriptor, isCode, isConforming, isNull, isPresent, markDescriptor, setNull, setSegment, SS_INDEX,
@@ -164,9 +165,10 @@ function noteDebug(vp: u32, causes: u32): void {
 
 /**
  * Delivers the exception of FAULT_VECTOR, FAULT_ERROR and FAULT_ADDRESS at RIP, which is the instruction that raised it.
- * 0; or nonzero with LEAVE = shutdown after a triple fault.
+ * 0; or nonzero with LEAVE = shutdown after a triple fault. Of a page that has come meanwhile there is nothing to deliver.
  */
 export function deliver_fault(vp: u32): u32 {
+  if (isDefused(vp)) return 0;
   const stepping = load<u32>(vp, L.STEPPING);
   store<u32>(vp, 1, L.STEPPING);
   const result = deliverRaised(vp, 0);

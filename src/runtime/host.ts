@@ -14,6 +14,14 @@ export declare function frameInvalidated(frame: u32): void;
 // @ts-ignore: decorator
 @external("host", "fillFrame")
 export declare function fillFrame(space: u32, gfn: u32): void;
+/** Nonzero where a guest frame that has no frame would get one without waiting; else its page is asked for. */
+// @ts-ignore: decorator
+@external("host", "comesAtOnce")
+export declare function comesAtOnce(space: u32, gfn: u32): u32;
+/** A token for a guest that would not wait for a page; 0: it has waited. */
+// @ts-ignore: decorator
+@external("host", "deferFault")
+export declare function deferFault(space: u32, gfn: u32): u32;
 /** There is no frame to give, and no going on without: does not come back. */
 // @ts-ignore: decorator
 @external("host", "noMemory")

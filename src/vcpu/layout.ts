@@ -162,6 +162,7 @@ const rows = [
   ],
   ["RESUME", "u32", 1, "1: IRET has set RF, so the next instruction meets no breakpoint"],
   ["STEP_TRAP", "u32", 1, "1: the instruction that runs alone ends in #DB, unless it goes through a gate or SYSCALL"],
+  ["ASYNC_FAULTS", "u32", 1, "1: user code does not wait for pages that are far away (runtime/memory/away.ts)"],
   // What threads tell each other; each of these is written by atomic operations, or while its vCPU is parked.
   ["RUNNING", "u32", 1, "1: translated code may run on some thread now (runtime/memory/exclusive.ts)"],
   [

@@ -16,8 +16,20 @@ export interface MsrDevice {
 export interface MsrOptions {
   readonly lapic: MsrDevice;
   readonly kvmClock: MsrDevice;
+  /** Told of the registers of asynchronous page faults, where there are any. */
+  readonly asyncFaults?: AsyncFaultRegisters | undefined;
   /** Told of each access to a register that this machine has never heard of. */
   readonly unknown: (index: number, write: boolean) => void;
+}
+
+/** Who acts on MSR_KVM_ASYNC_PF_EN, _INT and _ACK. */
+export interface AsyncFaultRegisters {
+  /** EN or INT was written. */
+  configure(control: bigint, vector: bigint): void;
+  /** They are what was saved. */
+  resume(control: bigint, vector: bigint): void;
+  /** ACK was written. */
+  tell(): void;
 }
 
 /** Values by index, of the registers that hold one. */
@@ -78,6 +90,10 @@ function describe(): ReadonlyMap<number, StoredMsr> {
     [MSR.LS_CFG, holds(0n)],
     [MSR.IC_CFG, holds(0n)],
     [MSR.DC_CFG, holds(0n)],
+    // Asynchronous page faults: four control bits below an address of 64 bytes.
+    [MSR.KVM_ASYNC_PF_EN, holds(0n, physical & ~0x30n)],
+    [MSR.KVM_ASYNC_PF_INT, holds(0n, 0xffn)],
+    [MSR.KVM_ASYNC_PF_ACK, ignoresWrites(0n)],
     // LFENCE waits for what comes before it.
     [MSR.DE_CFG, holds(2n)],
   ]);
@@ -149,10 +165,13 @@ export class MsrFile {
       this.#notFound(index, true);
       return false;
     }
+    if (index === MSR.KVM_ASYNC_PF_ACK) this.#options.asyncFaults?.tell();
     if (row.lenient === true) return true;
     const old = this.#values.get(index) ?? row.reset;
     if (((old ^ value) & ~row.writable) !== 0n || row.valid?.(value) === false) return false;
     this.#values.set(index, value);
+    if (index === MSR.KVM_ASYNC_PF_EN || index === MSR.KVM_ASYNC_PF_INT)
+      this.#options.asyncFaults?.configure(...this.#asyncFaultControl());
     return true;
   }
 
@@ -164,6 +183,11 @@ export class MsrFile {
   restore(state: MsrState): void {
     this.reset();
     for (const [index, value] of state.values) if (stored.has(index)) this.#values.set(index, value);
+    this.#options.asyncFaults?.resume(...this.#asyncFaultControl());
+  }
+
+  #asyncFaultControl(): [control: bigint, vector: bigint] {
+    return [this.#values.get(MSR.KVM_ASYNC_PF_EN) ?? 0n, this.#values.get(MSR.KVM_ASYNC_PF_INT) ?? 0n];
   }
 
   #deviceOf(index: number): MsrDevice | undefined {

@@ -6,6 +6,8 @@ import { restoreVcpu, saveVcpu } from "./persist.ts";
 /** Made anew, or meaningless between two instructions. A field that is in neither list is forgotten by snapshots. */
 const notKept = [
   ...["TEMP", "VTEMP", "ZERO", "BOUNCE", "FP_SCRATCH", "FP_TRAP", "MMIO_DATA", "MSR_DATA", "CPUID_RESULT"],
+  // From the MSR that it follows.
+  "ASYNC_FAULTS",
   // The arithmetic flags are kept as bits.
   ...["CC_KIND", "CC_A", "CC_B", "CC_C"],
   ...["MODE", "TLB_BASE", "SPACE", "ICOUNT_LIMIT", "RUN_END", "RUN_FLAGS", "STEPPING", "CURRENT_BLOCK"],

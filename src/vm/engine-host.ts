@@ -7,6 +7,7 @@ import type { EngineHost } from "#engine";
 import type { AddressSpace } from "#memory";
 import type { MsrFile, Vcpu } from "#vcpu";
 import { cpuid } from "#x86";
+import type { AsyncFaults } from "./async-faults.ts";
 import { tscFrequencyHz } from "./machine-clock.ts";
 
 /** The machine's parts. Some are there later than the engine: none is looked at before a vCPU runs. */
@@ -18,6 +19,7 @@ export interface Surroundings {
   readonly vcpu: Vcpu;
   readonly lapic: Lapic;
   readonly msrs: MsrFile;
+  readonly asyncFaults: AsyncFaults | undefined;
   readTsc(): bigint;
   fillRandom(target: Uint8Array): void;
   /** Takes what other threads have sent to the vCPU. */
@@ -30,6 +32,8 @@ export function engineHostOf(around: Surroundings): EngineHost {
   const random = new Uint8Array(8);
   return {
     fillFrame: (gfn) => around.space.fault(gfn),
+    comesAtOnce: (gfn) => around.space.begin(gfn),
+    deferFault: (gfn) => around.asyncFaults?.defer(gfn) ?? 0,
     readMmio: (address, size) => around.platform.mmioBus.read(address as Gpa, size),
     writeMmio: (address, size, value) => around.platform.mmioBus.write(address as Gpa, size, value),
     readPort: (port, size) => around.platform.portBus.read(port, size),

@@ -132,6 +132,8 @@ export interface SwapStats {
   /** Pages evicted, and brought back, since the machine began. */
   readonly out: number;
   readonly in: number;
+  /** Of these, page faults that the guest did not wait for. */
+  readonly deferred: number;
   readonly backing: MemoryObjectStats;
 }
 

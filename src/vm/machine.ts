@@ -18,8 +18,9 @@ import {
   type VcpuSignals,
 } from "#devices";
 import type { EngineHost, TranslatingEngine, VmExit } from "#engine";
-import { AddressSpace, FreeFrames } from "#memory";
+import { AddressSpace, FreeFrames, remoteOf } from "#memory";
 import { Event, MsrFile, postInit, postNmi, postStartup, restoreVcpu, saveVcpu, takePosted, type Vcpu } from "#vcpu";
+import { AsyncFaults } from "./async-faults.ts";
 import { bootMachine } from "./boot/index.ts";
 import { digestMachine, type MachineDigest } from "./digest.ts";
 import { DigestLog } from "./digest-log.ts";
@@ -122,6 +123,8 @@ export class Machine implements RunnableMachine, Disposable {
   /** What there is to know of its memory. */
   readonly memory: MachineMemory;
   readonly #persistent: PersistentMemory;
+  /** Undefined in virtual time. */
+  readonly #asyncFaults: AsyncFaults | undefined;
   #exits: Record<string, number> = {};
   readonly #digests: DigestLog;
   /** Between two turns, where time is to be told. */
@@ -208,6 +211,8 @@ export class Machine implements RunnableMachine, Disposable {
     this.#clock = new MachineClock(this.#timeSource(), () => this.#turns.vcpu.raiseEvent(Event.host));
     this.#serialInput = host.serialInput.map((source, n) => new SerialInput(source, () => this.#platform.serial[n]));
     this.#platform = this.#buildPlatform();
+    // When a page comes from afar is not repeatable.
+    if (!this.#virtual) this.#asyncFaults = this.#buildAsyncFaults();
     this.#msrs = this.#localVcpus.map((vcpu) => this.#buildMsrs(vcpu));
     host.streams?.reset();
     this.#peripherals = plugIn(this.#platform, config, {
@@ -311,6 +316,7 @@ export class Machine implements RunnableMachine, Disposable {
     for (const input of this.#serialInput) input.feed();
     this.#host.streams?.poll();
     if (!this.#pollIo()) return busy;
+    this.#asyncFaults?.poll();
     this.#peripherals.balloon?.setTarget(Math.floor((this.#host.balloonBytes ?? 0) / pageSize));
     this.#threads?.answer(this.#platform);
     this.#chaos?.strike();
@@ -362,7 +368,13 @@ export class Machine implements RunnableMachine, Disposable {
       pageWalks: Number(this.#sum("WALKS")),
       exits: { ...this.#exits, ...this.#engine.leavesByName() },
       framesTouched: this.#space.framesTouched,
-      ...(this.#backing.evicted && { swap: { ...this.#space.swapped, backing: this.#backing.evicted.stats() } }),
+      ...(this.#backing.evicted && {
+        swap: {
+          ...this.#space.swapped,
+          deferred: this.#asyncFaults?.deferred ?? 0,
+          backing: this.#backing.evicted.stats(),
+        },
+      }),
       ...(this.#peripherals.balloon && { balloon: balloonStats(this.#peripherals.balloon) }),
     };
   }
@@ -541,8 +553,8 @@ export class Machine implements RunnableMachine, Disposable {
   #resume(state: MachineState): void {
     for (const [cpu, vcpu] of this.#vcpus.entries()) restoreVcpu(vcpu, state.vcpus[cpu]);
     this.#clock.skipTo(state.timeNs);
-    for (const [cpu, msrs] of this.#msrs.entries()) msrs.restore(state.msrs[cpu]);
     this.#platform.restore(state.devices);
+    for (const [cpu, msrs] of this.#msrs.entries()) msrs.restore(state.msrs[cpu]);
     if (state.turns) this.#turns.restore(state.turns);
     if (this.#seeded && state.random !== undefined) this.#seeded.state = state.random;
     this.#digests.goOnFrom(this.#sum("ICOUNT"));
@@ -616,12 +628,22 @@ export class Machine implements RunnableMachine, Disposable {
     return BigInt(Math.floor(this.#clock.now()));
   }
 
+  /** Of the first vCPU, which this thread runs in any case. */
+  #buildAsyncFaults(): AsyncFaults {
+    const isFar = remoteOf(this.#config.memoryBacking) !== undefined;
+    return new AsyncFaults(this.#space, {
+      enable: (on) => this.#vcpus[0].setU32("ASYNC_FAULTS", on && isFar ? 1 : 0),
+      interrupt: (vector) => void this.#platform.lapics[0].accept(deliveryMode.fixed, vector, false),
+    });
+  }
+
   #buildMsrs(vcpu: Vcpu): MsrFile {
     const kvmClock = new KvmClock(this.#space, tscFrequencyHz, () => this.#wallClock() - this.#clock.now() / 1e6);
     this.#platform.register(kvmClockName(vcpu.id), kvmClock);
     return new MsrFile({
       lapic: this.#platform.lapics[vcpu.id],
       kvmClock,
+      ...(vcpu.id === 0 && { asyncFaults: this.#asyncFaults }),
       unknown: (index, write) =>
         this.#reportOnce(`${write ? "write to" : "read of"} unknown MSR 0x${index.toString(16)}`),
     });
@@ -645,6 +667,9 @@ export class Machine implements RunnableMachine, Disposable {
       },
       get msrs() {
         return machine.#msrs[machine.#turns.current];
+      },
+      get asyncFaults() {
+        return machine.#asyncFaults;
       },
       readTsc: () => this.#readTsc(),
       fillRandom: (target) => this.#fillRandom(target),

@@ -79,8 +79,15 @@ export const cpuidFeatures = {
   },
   /** Linux 6.12.117 and later believe a processor untouched by TSA only with bit 7 as well. */
   "80000021.ecx": { TSA_SQ_NO: 1, TSA_L1_NO: 2, TSA_NO_7: 7 },
-  /** KVM: the clock by both pairs of MSRs, no port delays, and a TSC that all processors share. */
-  "40000001.eax": { CLOCKSOURCE: 0, NOP_IO_DELAY: 1, CLOCKSOURCE2: 3, CLOCKSOURCE_STABLE: 24 },
+  /** KVM: the clock by both pairs of MSRs, no port delays, asynchronous page faults by interrupt, and a TSC that all processors share. */
+  "40000001.eax": {
+    CLOCKSOURCE: 0,
+    NOP_IO_DELAY: 1,
+    CLOCKSOURCE2: 3,
+    ASYNC_PF: 4,
+    ASYNC_PF_INT: 14,
+    CLOCKSOURCE_STABLE: 24,
+  },
 } as const;
 
 const maskOf = (name: keyof typeof cpuidFeatures): number => bits(...Object.values<number>(cpuidFeatures[name]));

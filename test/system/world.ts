@@ -63,9 +63,15 @@ export class World {
   readonly #engine: TranslatingEngine;
   readonly #space: AddressSpace;
 
-  constructor() {
+  /** `around`: what the world's host does otherwise. */
+  constructor(around: Partial<EngineHost> = {}) {
     const arena = new Arena();
-    this.#engine = new TranslatingEngine({ arena, runtimeWasm: runtimeWasm(), host: this.#host(), exact: true });
+    this.#engine = new TranslatingEngine({
+      arena,
+      runtimeWasm: runtimeWasm(),
+      host: { ...this.#host(), ...around },
+      exact: true,
+    });
     this.#space = new AddressSpace(arena, this.#engine.runtime, [{ gpa: gpa(0), sizeBytes: 4 << 20 }]);
     this.vcpu = this.#engine.createVcpu(0, this.#space.header);
     this.#buildTables();

@@ -137,7 +137,9 @@ export class TranslatingEngine implements Engine {
       options,
       {
         host: () => this.#host,
-        fillFrame: (space, gfn) => (this.#hostOfSpace.get(space) ?? this.#host).fillFrame?.(gfn),
+        fillFrame: (space, gfn) => this.#hostOf(space).fillFrame?.(gfn),
+        comesAtOnce: (space, gfn) => this.#hostOf(space).comesAtOnce?.(gfn) ?? true,
+        deferFault: (space, gfn) => this.#hostOf(space).deferFault?.(gfn) ?? 0,
         frameInvalidated: (frame) => this.#regions.forgetFrame(frame),
         answer: (value) => this.#current().setU64("MSR_DATA", value),
         answerCpuid: (values) => {
@@ -663,6 +665,10 @@ export class TranslatingEngine implements Engine {
     if (this.#catchFaults) this.#caught = fault(vcpu);
     else if (this.runtime.deliver_fault(vcpu.vp) !== 0) vcpu.raiseEvent(Event.host);
     return 0;
+  }
+
+  #hostOf(space: number): EngineHost {
+    return this.#hostOfSpace.get(space) ?? this.#host;
   }
 
   #takeCaught(): VmExit | undefined {

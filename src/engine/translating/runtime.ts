@@ -65,8 +65,10 @@ export interface WasmRuntime {
 export interface HostCalls {
   /** The machine whose vCPU runs. */
   host(): EngineHost;
-  /** As EngineHost.fillFrame, of the machine with that address space. */
+  /** As of EngineHost, of the machine with that address space. */
   fillFrame(space: number, gfn: number): void;
+  comesAtOnce(space: number, gfn: number): boolean;
+  deferFault(space: number, gfn: number): number;
   frameInvalidated(frame: number): void;
   /** Writes a 64-bit result where the runtime looks for it. */
   answer(value: bigint): void;
@@ -113,6 +115,8 @@ export function instantiateRuntime(
       mmioWrite: (high: number, low: number, bytes: number, value: number) =>
         calls.host().writeMmio(gpaOf(high, low), size(bytes), value >>> 0),
       fillFrame: (space: number, gfn: number) => calls.fillFrame(space >>> 0, gfn >>> 0),
+      comesAtOnce: (space: number, gfn: number) => (calls.comesAtOnce(space >>> 0, gfn >>> 0) ? 1 : 0),
+      deferFault: (space: number, gfn: number) => calls.deferFault(space >>> 0, gfn >>> 0),
       noMemory: () => {
         throw new ArenaError("there is no memory left in the arena of this machine and its forks");
       },

@@ -44,6 +44,10 @@ export class EncryptedPages extends KeptPages {
     return this.#versions[page] !== 0;
   }
 
+  begin(page: number): boolean {
+    return this.#inner.begin?.(page) ?? true;
+  }
+
   protected load(page: number, target: Uint8Array): void {
     const sealed = this.#sealed;
     this.#inner.read(page, sealed);

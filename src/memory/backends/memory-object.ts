@@ -39,7 +39,7 @@ export interface MemoryObject extends Disposable {
   watch(listener: (event: MemoryEvent) => void): Disposable;
   /**
    * Of objects that are far away: asks for a page before it is needed. True: `read` does not wait for it; false: it is on its way, and the
-   * event "ready" may follow.
+   * event "ready" may follow, or there was no room to ask now.
    */
   begin?(page: number): boolean;
 }

@@ -31,6 +31,10 @@ export class OverlayPages extends KeptPages {
     return { ...super.stats(), lower: this.#lower.stats() };
   }
 
+  begin(page: number): boolean {
+    return !this.#upper.has(page) || (this.#upper.begin?.(page) ?? true);
+  }
+
   protected load(page: number, target: Uint8Array): void {
     if (this.#upper.has(page)) this.#upper.read(page, target);
     else this.#lower.read(page, target);

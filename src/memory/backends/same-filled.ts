@@ -34,6 +34,10 @@ export class SameFilledPages extends KeptPages {
     return this.#words.has(page) || this.#inner.has(page);
   }
 
+  begin(page: number): boolean {
+    return this.#words.has(page) || (this.#inner.begin?.(page) ?? true);
+  }
+
   protected load(page: number, target: Uint8Array): void {
     const word = this.#words.get(page);
     if (word === undefined) this.#inner.read(page, target);

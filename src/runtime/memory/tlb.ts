@@ -11,6 +11,7 @@ import * as L from "../layout";
 import { canonical, raise, raiseNonCanonical } from "./faults";
 import { othersHold, severalThreads } from "./exclusive";
 import { frameOf, frameRecord, readOnly } from "./frames";
+import { isAway } from "./away";
 import { copiesCode } from "./share";
 import { FETCH, forgetWalks, MODIFY, WRITE, walk, walkedFlags, walkedGpa } from "./walk";
 import { access } from "./access";
@@ -157,6 +158,7 @@ export function fillFor(vp: u32, va: u64, intent: u32, mode: u32): u32 {
   const gfn = walkedGpa >> 12;
   const writing = intent == WRITE || intent == MODIFY;
   if (writing && copiesCode(space, gfn)) return 0;
+  if (isAway(vp, gfn)) return 0;
   const frame = frameOf(space, gfn, writing ? L.E_ACCESSED | L.E_DIRTY : L.E_ACCESSED);
   if (frame == 0) return 0;
   if ((writing && readOnly(space, gfn)) || watchesPage(vp, va)) return 0;
@@ -182,6 +184,7 @@ export function fetch(vp: u32, va: u64): u32 {
     return 0;
   }
   if (walk(vp, va, FETCH, user, false) == 0) return 0;
+  if (isAway(vp, walkedGpa >> 12)) return 0;
   const frame = frameOf(load<u32>(vp, L.SPACE), walkedGpa >> 12, L.E_ACCESSED);
   if (frame == 0) return 0;
   fill(vp, entry, va, frame, L.LARGE_CODE_FILTER);
