@@ -15,7 +15,11 @@ import { ImageError, type StreamedEntry, streamTar, type TarMember, writeTar } f
 
 /** `path` and all below it, under `name`. */
 export async function* packPath(path: string, name: string): AsyncGenerator<Uint8Array> {
-  yield* writeTar(membersOf(path, name));
+  try {
+    yield* writeTar(membersOf(path, name));
+  } catch (error) {
+    throw asVmError(error, `${path} cannot be read`);
+  }
 }
 
 async function* membersOf(path: string, name: string): AsyncGenerator<TarMember> {
@@ -47,7 +51,7 @@ export async function unpackTo(archive: AsyncIterable<Uint8Array>, target: strin
     await place.finish();
     await readToEnd(pieces);
   } catch (error) {
-    throw asVmError(error, target);
+    throw asVmError(error, `${target} cannot be written`);
   } finally {
     await pieces.return?.();
   }
@@ -64,10 +68,11 @@ async function readToEnd(pieces: AsyncIterator<Uint8Array>): Promise<void> {
   }
 }
 
-function asVmError(error: unknown, target: string): unknown {
+/** `what`: what could not be done, where the host says why. */
+function asVmError(error: unknown, what: string): unknown {
   if (error instanceof ImageError) return new VmError("file", `the guest sent no archive of files: ${error.message}`);
   const ofHost = error instanceof Error && "syscall" in error;
-  return ofHost ? new VmError("file", `${target} cannot be written: ${error.message}`) : error;
+  return ofHost ? new VmError("file", `${what}: ${error.message}`) : error;
 }
 
 class Unpacking {

@@ -13,8 +13,8 @@ export async function execute(
 ): Promise<ExecResult> {
   const { timeoutMs, signal, maxOutputBytes = defaultMaxOutputBytes } = options;
   const stop = new AbortController();
-  let why: VmError | undefined;
-  const giveUp = (error: VmError): void => {
+  let why: Error | undefined;
+  const giveUp = (error: Error): void => {
     why ??= error;
     stop.abort();
   };
@@ -50,9 +50,10 @@ async function follow(
   process: GuestProcess,
   options: ExecOptions,
   limit: number,
-  giveUp: (error: VmError) => void,
+  giveUp: (error: Error) => void,
 ): Promise<ExecResult> {
-  void feed(process, options.stdin);
+  // Half of an input is another one: the command is not to take its end for the end.
+  void feed(process, options.stdin).catch(giveUp);
   const tooMuch = (): void =>
     giveUp(
       new VmError(
@@ -102,7 +103,7 @@ function join(parts: readonly Uint8Array[], size: number): Uint8Array {
   return bytes;
 }
 
-/** The command's input from whatever it was given as. A source that fails is a source that ends. */
+/** The command's input from whatever it was given as. Rejected when the source fails. */
 async function feed(process: GuestProcess, stdin: ExecOptions["stdin"]): Promise<void> {
   if (stdin === undefined) return;
   if (typeof stdin === "string") await process.write(new TextEncoder().encode(stdin));
@@ -116,15 +117,11 @@ async function feedFrom(process: GuestProcess, source: AsyncIterator<Uint8Array>
     () => "over" as const,
     () => "over" as const,
   );
-  try {
-    for (;;) {
-      // A source that has nothing to say, as a person at a keyboard, does not hold up the end of the command.
-      const next = await Promise.race([source.next(), over]);
-      if (next === "over" || next.done) break;
-      await process.write(next.value);
-    }
-  } catch {
-    // The command sees the end of its input.
+  for (;;) {
+    // A source that has nothing to say, as a person at a keyboard, does not hold up the end of the command.
+    const next = await Promise.race([source.next(), over]);
+    if (next === "over" || next.done) break;
+    await process.write(next.value);
   }
   source.return?.().catch(() => {});
 }

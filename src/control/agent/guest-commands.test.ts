@@ -175,6 +175,14 @@ test.skipIf(!runs)("input that nobody reads does not hold up the command's end",
   expect(status).toBe(6);
 });
 
+test.skipIf(!runs)("a command whose input breaks off is killed, and the call says why", async () => {
+  async function* broken() {
+    yield bytesOf(1000);
+    throw new Error("the source broke");
+  }
+  await expect(sh(agent(), "cat >/dev/null; echo done", { stdin: broken() })).rejects.toThrow("the source broke");
+});
+
 test("bytes that are no frames end all commands with an error, and nothing is held", async () => {
   const { commands, say, sayBytes } = scripted();
   const waiting = execute(commands, ["true"], here);

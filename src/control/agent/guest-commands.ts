@@ -298,6 +298,8 @@ function startError(name: string, step: number, error: number): VmError {
     const noFolder = error === 2 ? "it is not there" : why;
     return new VmError("exec", `${name} cannot be started in its working directory: ${noFolder}`);
   }
+  if (step === 0 && error === 22)
+    return new VmError("exec", `${name} has too many arguments or variables: 32,767 at most`);
   if (step === 3) return new VmError("exec", `${name} cannot be started as that user: ${why}`);
   if (step === 2 && error === 2) return new VmError("not-found", `there is no command "${name}" in the guest`);
   return new VmError("exec", `${name} cannot be started: ${why}`);

@@ -113,6 +113,7 @@ export class RemoteMachine {
     const connection = await this.#connect();
     await connection.send(request);
     let over = false;
+    let broken: unknown;
     const feed = async (): Promise<void> => {
       if (!streams.stdin) return;
       for await (const bytes of streams.stdin) {
@@ -122,7 +123,10 @@ export class RemoteMachine {
       await connection.endStream();
     };
     // An archive can be sent at once; a command's input waits in the machine.
-    void feed().catch(() => connection.close());
+    void feed().catch((error: unknown) => {
+      broken = error;
+      connection.close();
+    });
     try {
       for await (const { kind, payload } of connection.packets()) {
         if (kind === packet.stream) await streams.onStdout?.(payload);
@@ -137,7 +141,7 @@ export class RemoteMachine {
       over = true;
       connection.close();
     }
-    throw this.#lost();
+    throw broken ?? this.#lost();
   }
 
   async #connect(): Promise<Connection> {
