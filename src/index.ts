@@ -11,6 +11,7 @@ export {
   defaultMemoryBytes,
   type ExecOptions,
   type ExecResult,
+  type ForwardedPort,
   type GuestPort,
   type GuestStream,
   type GuestProcess,

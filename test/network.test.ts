@@ -87,6 +87,17 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
     expect(sha256(new Uint8Array(await response.arrayBuffer()))).toBe(sum);
   });
 
+  test("a port is published while the machine runs, and given back", { timeout: timeoutMs }, async () => {
+    await shell("mkdir -p /tmp/small && echo small >/tmp/small/file && httpd -p 81 -h /tmp/small");
+    const hostPort = await freePort();
+    const port = await vm.forwardPort(`${hostPort}:81`);
+    expect(await (await fetch(`http://127.0.0.1:${hostPort}/file`)).text()).toBe("small\n");
+    await expect(vm.forwardPort(`${publishedPort}:81`)).rejects.toThrow("another program has it");
+    await expect(vm.forwardPort("81")).rejects.toMatchObject({ code: "option" });
+    await port.close();
+    await expect(fetch(`http://127.0.0.1:${hostPort}/file`)).rejects.toThrow("fetch failed");
+  });
+
   test.skipIf(server === undefined)(
     "a thousand connections to the guest are open at once, and each gets its answer",
     {

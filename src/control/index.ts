@@ -1,6 +1,7 @@
 export type {
   ExecOptions,
   ExecResult,
+  ForwardedPort,
   ProcessOptions,
   RestoreOptions,
   SerialPort,

@@ -9,6 +9,7 @@
 import { allocateByteRing, printValue } from "#base";
 import { streamRingBytes } from "#devices";
 import { backingWords, isEncrypted, parseBacking } from "#memory/backing";
+import { parsePublish } from "#net/rules";
 import type { MachineOutcome, ReportKind } from "#vm";
 import {
   execute,
@@ -23,7 +24,7 @@ import {
 } from "./agent/index.ts";
 import { type GuestPort, GuestPorts, portsProblem } from "./guest-ports.ts";
 import { GuestStreams } from "./guest-streams.ts";
-import { networkOptions } from "./network-options.ts";
+import { checked, networkOptions } from "./network-options.ts";
 import { OrderBook } from "./orders.ts";
 import { pmemProblem } from "./pmem.ts";
 import { changesEngine, forkedOptions, rememberedOf } from "./remembered.ts";
@@ -48,6 +49,7 @@ import {
   defaultMemoryBytes,
   type ExecOptions,
   type ExecResult,
+  type ForwardedPort,
   maxCpus,
   maxDisks,
   maxMemoryBytes,
@@ -252,6 +254,22 @@ export class MachineHandle implements AsyncDisposable {
       this.#statsWaiters.push(resolve);
       this.#request(requests.stats);
     });
+  }
+
+  /**
+   * Leads a port of this host to one of the guest's: `8080:80`, as the option `publish` has it, until it is closed or the machine ends. The
+   * machine has a `network`. A snapshot does not remember it.
+   */
+  async forwardPort(publish: string): Promise<ForwardedPort> {
+    if (this.#options.network === undefined)
+      throw new VmError("option", "the machine has no network: start it with network: {}");
+    const rule = checked(() => parsePublish(publish));
+    await this.#orders.give({ type: "port", rule, open: true });
+    const close = async (): Promise<void> => {
+      // With the machine its ports are gone.
+      if (!this.#over) await this.#orders.give({ type: "port", rule, open: false });
+    };
+    return { close, [Symbol.asyncDispose]: close };
   }
 
   /**

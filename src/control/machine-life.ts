@@ -4,8 +4,9 @@
  * Law: exactly one "refused" or "ended" is posted, and it is the last message.
  */
 import { assertNever } from "#base";
-import { StateError } from "#devices";
+import { type Net, StateError } from "#devices";
 import { ArenaError, MemoryObjectError } from "#memory";
+import { type PublishRule, publishText } from "#net/rules";
 import { readSnapshot, type Snapshot, SnapshotError } from "#snapshot";
 import {
   BootError,
@@ -30,6 +31,8 @@ import { type WarmMachine, WarmthFile } from "./warmth.ts";
 
 /** A machine that can be written down, and that others can go on from. */
 export interface ThreadMachine extends RunnableMachine, SavedMachine, WarmMachine {
+  /** Where there is a network. */
+  readonly net?: Pick<Net, "port"> | undefined;
   readonly memory?: Pick<MachineMemory, "answer">;
   /** Throws ForkError where it has what cannot be shared. */
   fork?(host: MachineHost): ThreadMachine;
@@ -67,6 +70,8 @@ export class MachineLife {
   #past: MachineStats = noStats;
   #machine: ThreadMachine | undefined;
   #warmth: WarmthFile | undefined;
+  /** Published while the machine runs, by their rules in words. */
+  readonly #ports = new Map<string, PublishRule>();
   /** Under way while the machine runs. */
   #saving: Saving | undefined;
   #first = true;
@@ -156,6 +161,7 @@ export class MachineLife {
   #begin(machine: ThreadMachine, resumed: boolean): void {
     this.#machine = machine;
     this.#nextNs = 0;
+    for (const rule of this.#ports.values()) machine.net?.port(rule, true, () => {});
     if (resumed) this.#post({ type: "started", resumed, awakening: awakening(this.#start, this.#context.thread) });
     else this.#post({ type: "started", resumed });
   }
@@ -207,6 +213,8 @@ export class MachineLife {
         return this.#fork(order.number);
       case "memory":
         return this.#memory(order.question);
+      case "port":
+        return this.#port(order.rule, order.open);
       default:
         return assertNever(order);
     }
@@ -218,6 +226,20 @@ export class MachineLife {
     if (this.#saving) throw new Error("the machine is being saved already: wait until that is done");
     const later = new Later();
     this.#saving = new Saving(this.#machine, thread, order, later);
+    return later;
+  }
+
+  #port(rule: PublishRule, open: boolean): Later {
+    const net = this.#machine?.net;
+    if (net === undefined) throw new Error("the machine has no network");
+    const later = new Later();
+    net.port(rule, open, (error) => {
+      if (error !== undefined) return later.fail(error);
+      // A guest that resets finds its ports again.
+      if (open) this.#ports.set(publishText(rule), rule);
+      else this.#ports.delete(publishText(rule));
+      later.give(null);
+    });
     return later;
   }
 

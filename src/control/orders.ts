@@ -2,6 +2,7 @@
  * What an owner asks of a running machine beyond a bit: messages to its thread, each answered once, in the order they came.
  */
 import { allocateMessageRing, MessageReceiver, MessageSender, parseValue, printValue, type Value } from "#base";
+import type { PublishRule } from "#net/rules";
 import type { MemoryQuestion } from "#vm";
 import { VmError } from "./vm-api.ts";
 
@@ -20,6 +21,8 @@ export type Order =
     }
   /** Those who were sent to the thread before with this number go on as this machine does. */
   | { readonly type: "fork"; readonly number: number }
+  /** A port of the host that leads to one of the guest's from now on, or not any more (`open` false). */
+  | { readonly type: "port"; readonly rule: PublishRule; readonly open: boolean }
   /** Answered by what the machine's memory says (vm/machine-memory.ts). */
   | { readonly type: "memory"; readonly question: MemoryQuestion };
 

@@ -71,6 +71,12 @@ export interface VmNetwork {
   readonly mac?: string;
 }
 
+/** A port of the host that leads to the guest. */
+export interface ForwardedPort extends AsyncDisposable {
+  /** No more connections are taken; those that are open go on. */
+  close(): Promise<void>;
+}
+
 /** How a machine goes on from a snapshot; all else is as it was. */
 export interface RestoreOptions extends EngineOptions {
   readonly memoryBacking?: string;

@@ -22,6 +22,7 @@ if (parentPort) {
     learnWarmth: (of, before) => learnWarmth(machine, of, before),
     fork: (host) => onThread(machine.fork(host)),
     memory: machine.memory,
+    net: machine.net,
     turn: () => machine.turn(),
     stats: () => machine.stats(),
     profile: () => printProfile?.(machine),

@@ -258,6 +258,16 @@ describe("published ports", () => {
     expect([sent.to, Buffer.from(sent.bytes).toString()]).toEqual(["127.0.0.1:9999", "answer"]);
   });
 
+  it("come and go while the network runs", async () => {
+    const guest = new TestGuest();
+    await guest.network.start({ publish: [parsePublish("8080:80")] });
+    await guest.network.publish(parsePublish("8081:81"));
+    await expect(guest.network.publish(parsePublish("8080:81"))).rejects.toThrow("port 8080 is in use");
+    expect([...guest.sockets.listeners.keys()]).toEqual(["127.0.0.1:8080", "127.0.0.1:8081"]);
+    guest.network.unpublish(parsePublish("8081:81"));
+    expect([...guest.sockets.listeners.keys()]).toEqual(["127.0.0.1:8080"]);
+  });
+
   it("that are taken say so", async () => {
     const guest = new TestGuest();
     const publish = [parsePublish("8080:80"), parsePublish("8080:81")];

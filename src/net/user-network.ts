@@ -85,7 +85,8 @@ export class UserNetwork {
   readonly #dns: DnsForwarder;
   readonly #tcp: TcpNat;
   readonly #udp: UdpNat;
-  readonly #listeners: HostListener[] = [];
+  /** Published ports, by their rules in words. */
+  readonly #listeners = new Map<string, HostListener>();
   readonly counts: NetworkCounts = { framesIn: 0, framesOut: 0, dropped: 0 };
   #policy: Policy;
 
@@ -129,11 +130,22 @@ export class UserNetwork {
   async start({ publish = [], allow = [] }: Omit<NetworkOptions, "mac">): Promise<void> {
     this.#policy = this.#policyOf(await resolveAllow(allow, (name) => this.#host.sockets.resolve(name)));
     try {
-      for (const rule of publish) this.#listeners.push(await this.#publish(rule));
+      for (const rule of publish) await this.publish(rule);
     } catch (error) {
       this.close();
       throw error;
     }
+  }
+
+  /** Leads a port of the host to one of the guest's. Rejected with `NetworkError` where the host does not have it to give. */
+  async publish(rule: PublishRule): Promise<void> {
+    this.#listeners.set(publishText(rule), await this.#listen(rule));
+  }
+
+  /** The port is the host's again; its connections go on. */
+  unpublish(rule: PublishRule): void {
+    this.#listeners.get(publishText(rule))?.close();
+    this.#listeners.delete(publishText(rule));
   }
 
   /** A frame of the guest's. Its bytes are not used after the call. */
@@ -180,7 +192,8 @@ export class UserNetwork {
 
   close(): void {
     this.reset();
-    for (const each of this.#listeners.splice(0)) each.close();
+    for (const each of this.#listeners.values()) each.close();
+    this.#listeners.clear();
   }
 
   /** One line: what is open. */
@@ -201,7 +214,7 @@ export class UserNetwork {
     return new Policy({ gateway: userNetwork.gateway, subnet, allow, ownAddresses });
   }
 
-  async #publish(rule: PublishRule): Promise<HostListener> {
+  async #listen(rule: PublishRule): Promise<HostListener> {
     const { sockets } = this.#host;
     const at = { address: address(rule.hostAddress), port: rule.hostPort };
     if (parseIpv4(rule.hostAddress) === undefined)

@@ -12,6 +12,7 @@ import {
   deliveryMode,
   IoError,
   KvmClock,
+  type Net,
   Platform,
   type SavedDisk,
   type SerialHost,
@@ -437,6 +438,11 @@ export class Machine implements RunnableMachine, Disposable {
       if (frame === 0) absent ^= runtime.digest_page(gfn, this.#space.peek(gfn));
     });
     return digestMachine(this.#vcpus, this.#space.header, absent, this.#platform.digestInput(), runtime);
+  }
+
+  /** The network card, where there is one. */
+  get net(): Net | undefined {
+    return this.#peripherals.net;
   }
 
   /** What is there to look at, for debuggers and tests; nobody changes it. */

@@ -63,6 +63,7 @@ export interface Peripherals {
   readonly balloon: Balloon | undefined;
   readonly disks: readonly Blk[];
   readonly generation: GenerationId;
+  readonly net: Net | undefined;
   readonly plugged: PluggedMemory | undefined;
 }
 
@@ -83,6 +84,7 @@ export function plugIn(platform: Platform, config: PeripheralConfig, host: Perip
   return {
     balloon: all.find((device) => device instanceof Balloon),
     disks: all.filter((device) => device instanceof Blk),
+    net: all.find((device) => device instanceof Net),
     plugged: all.find((device) => device instanceof PluggedMemory),
     generation: new GenerationId(host.memory, platform.gsi(generationGsi)),
   };

@@ -13,6 +13,7 @@ async function run(given: MachineWorkerStart): Promise<void> {
       const machine = new Machine(config, host);
       return {
         memory: machine.memory,
+        net: machine.net,
         turn: () => machine.turn(),
         stats: () => machine.stats(),
         profile: () => (config.profile ? printProfile(machine) : undefined),

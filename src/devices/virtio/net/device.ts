@@ -13,6 +13,7 @@
 import { littleEndian } from "#base";
 import type { Mac } from "#net";
 import { type LinkAbilities, maxFrameBytes } from "#net/link";
+import type { PublishRule } from "#net/rules";
 import type { Alarm, DeviceClock } from "../../bus.ts";
 import type { IoLine } from "../../io/index.ts";
 import { copyState, restoreState } from "../../state.ts";
@@ -20,7 +21,16 @@ import type { Chain, VirtioDevice, VirtioDriver, Virtqueue } from "../device.ts"
 import { headerBytes, writeHeader } from "./header.ts";
 import { type NetState, newNetState } from "./persist.ts";
 import { noteConnection } from "./recent.ts";
-import { askMessage, frameHeadBytes, readFrameHead, startMessage, stopMessage, toService } from "./wire.ts";
+import {
+  askMessage,
+  frameHeadBytes,
+  portMessage,
+  readFrameHead,
+  readPortAnswer,
+  startMessage,
+  stopMessage,
+  toService,
+} from "./wire.ts";
 
 const VIRTIO_NET_F_CSUM = 1n << 0n;
 const VIRTIO_NET_F_GUEST_CSUM = 1n << 1n;
@@ -128,6 +138,16 @@ export class Net implements VirtioDevice<NetState> {
     this.#restored = true;
   }
 
+  /** Publishes a port of the host, or gives it back. `done` hears the answer once: what was wrong, if anything was. */
+  port(rule: PublishRule, open: boolean, done: (error: string | undefined) => void): void {
+    const id = this.#nextPortOrder++;
+    this.#portOrders.set(id, done);
+    this.#tell(portMessage({ id, rule, open }));
+  }
+
+  readonly #portOrders = new Map<number, (error: string | undefined) => void>();
+  #nextPortOrder = 1;
+
   /** Not to be lost: while the line is full it waits for room. */
   #tell(message: Uint8Array): void {
     this.#untold.push(message);
@@ -187,6 +207,12 @@ export class Net implements VirtioDevice<NetState> {
 
   /** False while the guest has no room for it. */
   #receive(message: Uint8Array): boolean {
+    const answer = readPortAnswer(message);
+    if (answer !== undefined) {
+      this.#portOrders.get(answer.id)?.(answer.error);
+      this.#portOrders.delete(answer.id);
+      return true;
+    }
     const receive = this.#driver?.queues[queue.receive];
     if (receive === undefined || message[0] !== this.#state.era) return true;
     if (!this.#deliver(receive, message)) return false;

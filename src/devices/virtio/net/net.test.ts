@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { parseMac } from "#net";
+import { parsePublish } from "#net/rules";
 import type { IoLine } from "../../io/index.ts";
 import { ManualClock } from "../../manual-clock.ts";
 import { VIRTIO_F_VERSION_1 } from "../features.ts";
@@ -7,7 +8,7 @@ import { TestDriver } from "../test-driver.ts";
 import { Net } from "./device.ts";
 import { readHeader, writeHeader } from "./header.ts";
 import { recentConnections } from "./recent.ts";
-import { frameHead, readStart, toService } from "./wire.ts";
+import { frameHead, portAnswer, readPortOrder, readStart, toService } from "./wire.ts";
 
 /** The network's end of the line, in the test's hands. */
 class FakeLine implements IoLine {
@@ -68,6 +69,23 @@ test("the service hears what the driver takes", () => {
   expect(line.sent.map((message) => readStart(message))).toEqual([
     { abilities: { partialChecksum: true, largeSegments: true }, era: 0 },
   ]);
+});
+
+test("ports are asked for and answered beside the frames, with and without a driver", () => {
+  const { line, device } = driverOf(undefined, false);
+  const heard: (string | undefined)[] = [];
+  const rule = parsePublish("8080:80");
+  device.port(rule, true, (error) => void heard.push(error));
+  device.port(rule, true, (error) => void heard.push(error));
+  const orders = line.sent.map((message) => readPortOrder(message));
+  expect(orders.map(({ rule, open }) => [rule, open])).toEqual([
+    [rule, true],
+    [rule, true],
+  ]);
+  line.waiting.push(Uint8Array.from(portAnswer({ id: orders[1].id, error: "it is taken" })));
+  line.waiting.push(Uint8Array.from(portAnswer({ id: orders[0].id })));
+  line.resume();
+  expect(heard).toEqual(["it is taken", undefined]);
 });
 
 test("frames of the driver go to the service with their headers, and their buffers come back", () => {

@@ -4,7 +4,7 @@ import { cardAddress, type NetworkOptions } from "#net/rules";
 import type { OpenService, ServicePort } from "../../io/index.ts";
 import { headerBytes, readHeader } from "./header.ts";
 import { recentConnections } from "./recent.ts";
-import { frameHead, readStart, toService } from "./wire.ts";
+import { frameHead, type PortOrder, portAnswer, readPortOrder, readStart, toService } from "./wire.ts";
 
 export interface NetworkServiceHost {
   readonly sockets: HostSockets;
@@ -36,6 +36,15 @@ export function networkOpener(
         network.flush();
       });
     };
+    const carryOut = async ({ id, rule, open }: PortOrder): Promise<void> => {
+      try {
+        if (open) await network.publish(rule);
+        else network.unpublish(rule);
+        port.send(portAnswer({ id }));
+      } catch (error) {
+        port.send(portAnswer({ id, error: error instanceof Error ? error.message : String(error) }));
+      }
+    };
     return {
       receive: (message) => {
         switch (message[0]) {
@@ -48,6 +57,9 @@ export function networkOpener(
             break;
           case toService.ask:
             network.ask(recentConnections(message.subarray(1)));
+            break;
+          case toService.port:
+            void carryOut(readPortOrder(message));
             break;
           case toService.frame: {
             const frame = message.subarray(1 + headerBytes);
