@@ -6,7 +6,7 @@
  */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, stat } from "node:fs/promises";
+import { mkdtemp, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ import { type Overcommitted, overcommitted, reclaimCost, reclaimed } from "./ove
 import { median, table } from "./table.ts";
 
 /** What is measured by itself. */
-const rowGroups = ["moving", "logs", "reclaim", "overcommit"] as const;
+const rowGroups = ["moving", "starts", "logs", "reclaim", "overcommit"] as const;
 
 const usage = `npm run bench:memory -- [options]
   --image NAME    a prepared image (default debian-12-cloud)
@@ -53,6 +53,7 @@ if (values.help) {
 }
 
 const { VirtualMachine } = await bundledLibrary();
+type VirtualMachine = Awaited<ReturnType<(typeof VirtualMachine)["start"]>>;
 
 interface Figures {
   /** Milliseconds. */
@@ -82,13 +83,13 @@ async function main(): Promise<void> {
   if (wanted.includes("reclaim")) await measureReclaim(files);
   if (wanted.includes("overcommit")) await measureOvercommit(files);
   if (wanted.includes("moving")) await measureMoving(files);
+  if (wanted.includes("starts")) measureStarts();
 }
 
 async function measureMoving(files: { kernel: string; initrd: string }): Promise<void> {
   const ours = await measureOurs(files);
   const forks = ours.forks;
   const theirs = await measureQemu(files);
-  const starts = coldStarts();
   const size = (bytes: readonly number[]): string => `${(median(bytes) / 2 ** 20).toFixed(1)} MiB`;
   const ms = (times: readonly number[]): string => `${median(times).toFixed(0)} ms`;
   const ratio = (a: readonly number[], b: readonly number[]): string => (median(a) / median(b)).toFixed(2);
@@ -110,19 +111,19 @@ async function measureMoving(files: { kernel: string; initrd: string }): Promise
         ratio(ours.restore, theirs.restore),
         "",
       ],
+      ["the same, by a thread that waited for it, learnt", ms(ours.ready), "", "", "100 ms"],
       ["restore, to the first exec", ms(ours.exec), "", "", ""],
       ["the same, the second that learns", ms(ours.warm), "", "", ""],
       ["save live, until it is on the disk", ms(ours.live), "", "", ""],
       ["save live, the guest still", ms(ours.pause), "", "", ""],
       ["an exec of true, of a thousand", `${median(ours.execs).toFixed(1)} ms`, "", "", ""],
       ["fork", `${median(forks.forkMs).toFixed(1)} ms`, "", "", "10 ms"],
+      ["fork, with a disk and a network", ms(ours.forkWithDisk), "", "", ""],
       ["memory of an idle fork", size([forks.idleBytes]), "", "", "5 MiB"],
       ["forks that answered an exec", `${forks.answered} of ${forks.count}`, "", "", "200"],
       ["all of these execs at once, each", `${(forks.allMs / forks.count).toFixed(0)} ms`, "", "", ""],
       ["and of processor time", `${(forks.allCpuMs / forks.count).toFixed(0)} ms`, "", "", ""],
       ["idle forks together, of a processor", `${(100 * forks.idleLoad).toFixed(0)} %`, "", "", ""],
-      ["command to its end: run --exec true, from a template", ms(starts.template), "", "", "300 ms"],
-      ["command to its end: run --cold --exec true", ms(starts.cold), "", "", ""],
     ]),
   );
   console.log(
@@ -130,6 +131,17 @@ async function measureMoving(files: { kernel: string; initrd: string }): Promise
       ["evicted pages of that guest", "out, a page", "in, a page", "kept of its size"],
       ...measureBackings(join(folder, "ours"), join(folder, "pages")),
       ["(goal, compressed)", "", "20 us", ""],
+    ]),
+  );
+}
+
+function measureStarts(): void {
+  const { template, cold } = coldStarts();
+  console.log(
+    table([
+      ["a command to its end", "", "goal"],
+      ["run --exec true, from a template", `${median(template).toFixed(0)} ms`, "300 ms"],
+      ["run --cold --exec true", `${median(cold).toFixed(0)} ms`, ""],
     ]),
   );
 }
@@ -177,12 +189,14 @@ async function measureOurs(files: { kernel: string; initrd: string }) {
     save: [],
     restore: [],
     sizeBytes: [],
+    ready: [],
     exec: [],
     warm: [],
     live: [],
     pause: [],
     execs: [],
-  } as Record<keyof Figures | "exec" | "warm" | "live" | "pause" | "execs", number[]>;
+    forkWithDisk: [],
+  } as Record<keyof Figures | "ready" | "exec" | "warm" | "live" | "pause" | "execs" | "forkWithDisk", number[]>;
   await using vm = await VirtualMachine.start({ ...files, memoryBytes: memoryMib << 20 });
   await vm.exec("true");
   const path = join(folder, "ours");
@@ -190,13 +204,14 @@ async function measureOurs(files: { kernel: string; initrd: string }) {
     say(`memvisor, round ${round}`);
     const saved = await timed(result.save, () => vm.snapshot(path));
     result.sizeBytes.push(saved.sizeBytes);
-    await timed(result.restore, async () => {
-      const copy = await VirtualMachine.restore(path);
+    const toAnswer = async (learn: boolean): Promise<VirtualMachine> => {
+      const copy = await VirtualMachine.restore(path, { learn });
       const answered = new Promise<void>((resolve) => void copy.console.onOutput(() => resolve()));
       await copy.console.write(Uint8Array.of(0x0d));
       await answered;
       return copy;
-    }).then((copy) => copy.stop());
+    };
+    await timed(result.restore, () => toAnswer(false)).then((copy) => copy.stop());
     await timed(result.exec, async () => {
       const copy = await VirtualMachine.restore(path);
       await copy.exec("true");
@@ -210,11 +225,27 @@ async function measureOurs(files: { kernel: string; initrd: string }) {
         return copy;
       }).then((copy) => copy.stop());
     }
+    VirtualMachine.prepare();
+    await sleep(1000);
+    await timed(result.ready, () => toAnswer(true)).then((copy) => copy.stop());
     result.pause.push((await timed(result.live, () => vm.snapshot(join(folder, "live"), { live: true }))).pauseMs);
   }
   for (let n = 0; n < 1000; n++) await timed(result.execs, () => vm.exec("/bin/true", []));
+  await measureForkWithDisk(files, result.forkWithDisk);
   say(`memvisor, ${values.forks} forks`);
   return { ...result, forks: await measureForks(vm, Number(values.forks)) };
+}
+
+async function measureForkWithDisk(files: { kernel: string; initrd: string }, times: number[]): Promise<void> {
+  const file = join(folder, "disk");
+  await writeFile(file, "");
+  await truncate(file, 16 << 20);
+  await using vm = await VirtualMachine.start({ ...files, disks: [{ file, overlay: true }], network: {} });
+  await vm.exec("true");
+  for (let round = 0; round < rounds; round++) {
+    const [fork] = await timed(times, () => vm.fork());
+    await fork.stop();
+  }
 }
 
 async function timed<T>(times: number[], work: () => Promise<T>): Promise<T> {

@@ -65,7 +65,7 @@ export async function soakCanaries({ image, count, folder, say }: CanaryOptions)
   const { VirtualMachine } = await bundledLibrary();
   const plant = `awk 'BEGIN { for (n = 0; n < ${count}; n++) printf "%-4096s", "canary-" n "-yranac" }' >/tmp/canaries`;
   const sum = async (vm: VirtualMachine): Promise<string> =>
-    (await vm.exec("md5sum </tmp/canaries", { timeoutMs: 300_000 })).stdout.text();
+    (await vm.exec("md5sum </tmp/canaries", { timeoutMs: 1_800_000 })).stdout.text();
   const key = join(folder, "key");
   await writeFile(key, "a secret of this soak\n");
   let wrong = 0;
@@ -81,11 +81,11 @@ export async function soakCanaries({ image, count, folder, say }: CanaryOptions)
       memoryBacking: backing,
       memoryLimitBytes: 32 << 20,
     });
-    await vm.exec(plant, { timeoutMs: 300_000 });
+    await vm.exec(plant, { timeoutMs: 1_800_000 });
     say(`${backing}: planted`);
     const before = await sum(vm);
     for (let n = 0; ((await vm.stats()).swap?.out ?? 0) < count; n++) {
-      if (n > 600) throw new Error(`${backing}: the pages are not evicted`);
+      if (n > 6000) throw new Error(`${backing}: the pages are not evicted`);
       await pause(100);
     }
     await use(vm, before);
@@ -114,7 +114,7 @@ export async function soakCanaries({ image, count, folder, say }: CanaryOptions)
       await vm.snapshot(join(own, "live"), { ...options, live: true });
       await scan("a live snapshot", "live");
       // All of them are other pages than those of the base.
-      await vm.exec("cp /tmp/canaries /tmp/c && mv /tmp/c /tmp/canaries", { timeoutMs: 300_000 });
+      await vm.exec("cp /tmp/canaries /tmp/c && mv /tmp/c /tmp/canaries", { timeoutMs: 1_800_000 });
       await vm.snapshot(join(own, "differential"), { ...options, base });
       await scan("a differential snapshot", "differential");
       await using copy = await VirtualMachine.restore(join(own, "differential"), options);
