@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { median } from "../bench/table.ts";
+import { CanaryFamily } from "../test/canaries.ts";
 import { bundledLibrary } from "./build-bundle.ts";
 import { virtualMachine } from "./machine-setup.ts";
 import { soakBackings } from "./soak/backings.ts";
@@ -29,6 +30,7 @@ const usage = `npm run soak:memory -- [options]
   --cpus N        vCPUs (default 1)
   --stores N      of a guest whose stores are known, against the dirty log (default 100000000)
   --boots N       boots, with one vCPU and with two on threads, of which a copy is kept by the dirty log (default 1)
+  --canaries N    times that frames go from one machine to another, each of which looks for the others' bytes (default 500)
   --seed N        of the instants (default 1)
   --canaries N    look for N canaries of a guest in all that leaves its process instead, encrypted and not
   --backings      run stress-ng in a guest on each memory backing instead, its pages evicted at random
@@ -42,6 +44,7 @@ const { values } = parseArgs({
     cpus: { type: "string", default: "1" },
     stores: { type: "string", default: "100000000" },
     boots: { type: "string", default: "1" },
+    canaries: { type: "string", default: "500" },
     seed: { type: "string", default: "1" },
     backings: { type: "boolean" },
     seconds: { type: "string", default: "20" },
@@ -115,7 +118,7 @@ function onBackings(folder: string): Promise<number> {
 
 /** How many went wrong. */
 async function soak(): Promise<number> {
-  const logged = (await knownStores()) + bootCopies();
+  const logged = (await knownStores()) + bootCopies() + lookForCanaries();
   if (Number(values.times) === 0 && Number(values.kills) === 0) return logged;
   return inFolder(async (folder) => {
     await using vm = await bootImage(folder);
@@ -136,6 +139,18 @@ async function knownStores(): Promise<number> {
     `dirty log, ${stores} known stores: ${harvests} harvests of ${pages} pages, ${missed} missed, ${spurious} spurious`,
   );
   return missed + spurious;
+}
+
+/** Of one machine, from inside all others, after every kind of recycling. */
+function lookForCanaries(): number {
+  const wanted = Number(values.canaries);
+  if (wanted === 0) return 0;
+  const family = new CanaryFamily(next);
+  for (let n = 0; n < wanted; n++) family.step();
+  for (const line of family.foreign) say(line);
+  const kinds = Object.entries(family.counts).map(([kind, count]) => `${count} x ${kind}`);
+  console.log(`canaries: ${family.foreign.length} found in ${family.looked} pages looked at; ${kinds.join(", ")}`);
+  return family.foreign.length + kinds.filter((kind) => kind.startsWith("0 ")).length;
 }
 
 function bootCopies(): number {

@@ -258,10 +258,21 @@ export class AddressSpace implements DeviceMemory {
       if (other !== this && other.#mappingOf(gfn) === mapping) this.#frames.share_frame(this.header, other.header, gfn);
   }
 
-  /** As `fault`, where the page has no frame. */
-  bringIn(gfn: Gfn): void {
+  /**
+   * As `fault`, where the page has no frame. Where it would have to be waited for and `wait` is false, it is only asked for: false, and the
+   * caller tries again.
+   */
+  bringIn(gfn: Gfn, wait = true): boolean {
+    if (!this.#isAway(gfn)) return true;
+    const { object, page } = this.#place(gfn);
+    if (!wait && object.begin?.(page) === false) return false;
+    this.fault(gfn);
+    return true;
+  }
+
+  #isAway(gfn: Gfn): boolean {
     const { E_PRESENT, E_BACKED } = entryFlags;
-    if ((this.#entry(gfn) & (E_PRESENT | E_BACKED)) === E_BACKED) this.fault(gfn);
+    return (this.#entry(gfn) & (E_PRESENT | E_BACKED)) === E_BACKED;
   }
 
   /** Whether `bringIn` would not wait; else the page has been asked for, where there was room to. */

@@ -107,8 +107,11 @@ export class DeviceCaller {
   }
 }
 
-/** Answers the call that waits in the vCPU's record, if there is one; but who stands still goes on when all may. */
-export function answerCall(vcpu: Vcpu, answer: (call: DeviceCall) => number): void {
+/**
+ * Answers the call that waits in the vCPU's record, if there is one, unless `answer` gives nothing yet: then it is asked again. Who stands
+ * still goes on when all may.
+ */
+export function answerCall(vcpu: Vcpu, answer: (call: DeviceCall) => number | undefined): void {
   const words = vcpu.arena.i32;
   const state = (vcpu.vp + at.CALL_STATE) >> 2;
   if (Atomics.load(words, state) !== asked) return;
@@ -124,6 +127,7 @@ export function answerCall(vcpu: Vcpu, answer: (call: DeviceCall) => number): vo
     value: vcpu.u32("CALL_VALUE"),
     text: spoken ? new TextDecoder().decode(vcpu.arena.u8.slice(start, start + Math.min(size, textBytes))) : "",
   });
+  if (value === undefined) return;
   vcpu.setU32("CALL_VALUE", value);
   Atomics.store(words, state, answered);
   Atomics.notify(words, state);

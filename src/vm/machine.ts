@@ -199,7 +199,7 @@ export class Machine implements RunnableMachine, Disposable {
       this.#engine.runAs(this.#vcpus[0]);
       this.#threads = new VcpuThreads(this.#vcpus, {
         notice: (line) => this.#reportOnce(line),
-        bringIn: (gfn) => this.#space.bringIn(gfn),
+        bringIn: (gfn, wait) => this.#space.bringIn(gfn, wait),
         tripleFault: () => void this.#end("reset", "the guest caused a triple fault"),
       });
     }

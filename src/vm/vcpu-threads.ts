@@ -18,7 +18,8 @@ const pauseLookNs = 1e6;
 export interface VcpuThreadsOwner {
   notice(line: string): void;
   tripleFault(): void;
-  bringIn(gfn: number): void;
+  /** False: the page is on its way, and the others run meanwhile; not where `wait`. */
+  bringIn(gfn: number, wait: boolean): boolean;
 }
 
 export class VcpuThreads {
@@ -98,7 +99,7 @@ export class VcpuThreads {
     return this.#all.slice(1);
   }
 
-  #answer(platform: Platform, cpu: number, { kind, address, size, value, text }: DeviceCall): number {
+  #answer(platform: Platform, cpu: number, { kind, address, size, value, text }: DeviceCall): number | undefined {
     const bytes = size as AccessSize;
     switch (kind) {
       case deviceCall.readPort:
@@ -126,8 +127,7 @@ export class VcpuThreads {
       case deviceCall.paused:
         return 0;
       case deviceCall.fill:
-        this.#owner.bringIn(address);
-        return 0;
+        return this.#owner.bringIn(address, this.#pauses > 0) ? 0 : undefined;
       case deviceCall.failed:
         throw new Error(text);
       default:
