@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import { CanaryFamily, recyclings } from "./canaries.ts";
 
-test("no machine sees what another one had in its memory, however frames go from one to the next", () => {
+test("no machine sees what another one had in its memory, however frames go from one to the next", {
+  timeout: 240_000,
+}, () => {
   let random = 1;
   const family = new CanaryFamily(() => {
     random = (Math.imul(random, 1103515245) + 12345) >>> 0;
