@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { hex } from "../../test/guest-code.ts";
 import { tinyMachine } from "../../test/tiny-machine.ts";
 import { memoryServices } from "../host/guest-memory.ts";
@@ -8,6 +8,8 @@ import type { MemoryFile } from "../memory/backends/file.ts";
 import { MemoryObjectError } from "../memory/backends/memory-object.ts";
 import type { Machine } from "./machine.ts";
 import type { HostPressure, MemoryPressure } from "./memory-pressure.ts";
+
+vi.setConfig({ testTimeout: 240_000 });
 
 /** Adds a number to a word of each of 4096 pages from 32 MiB on, again and again. */
 const walker = hex(`
