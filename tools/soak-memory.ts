@@ -30,7 +30,7 @@ const usage = `npm run soak:memory -- [options]
   --cpus N        vCPUs (default 1)
   --stores N      of a guest whose stores are known, against the dirty log (default 100000000)
   --boots N       boots, with one vCPU and with two on threads, of which a copy is kept by the dirty log (default 1)
-  --canaries N    times that frames go from one machine to another, each of which looks for the others' bytes (default 500)
+  --recyclings N  times that frames go from one machine to another, each of which looks for the others' bytes (default 500)
   --seed N        of the instants (default 1)
   --canaries N    look for N canaries of a guest in all that leaves its process instead, encrypted and not
   --backings      run stress-ng in a guest on each memory backing instead, its pages evicted at random
@@ -44,7 +44,7 @@ const { values } = parseArgs({
     cpus: { type: "string", default: "1" },
     stores: { type: "string", default: "100000000" },
     boots: { type: "string", default: "1" },
-    canaries: { type: "string", default: "500" },
+    recyclings: { type: "string", default: "500" },
     seed: { type: "string", default: "1" },
     backings: { type: "boolean" },
     seconds: { type: "string", default: "20" },
@@ -143,7 +143,7 @@ async function knownStores(): Promise<number> {
 
 /** Of one machine, from inside all others, after every kind of recycling. */
 function lookForCanaries(): number {
-  const wanted = Number(values.canaries);
+  const wanted = Number(values.recyclings);
   if (wanted === 0) return 0;
   const family = new CanaryFamily(next);
   for (let n = 0; n < wanted; n++) family.step();
