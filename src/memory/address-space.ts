@@ -263,10 +263,8 @@ export class AddressSpace implements DeviceMemory {
    * caller tries again.
    */
   bringIn(gfn: Gfn, wait = true): boolean {
-    if (!this.#isAway(gfn)) return true;
-    const { object, page } = this.#place(gfn);
-    if (!wait && object.begin?.(page) === false) return false;
-    this.fault(gfn);
+    if (!wait && !this.begin(gfn)) return false;
+    if (this.#isAway(gfn)) this.fault(gfn);
     return true;
   }
 
@@ -277,8 +275,7 @@ export class AddressSpace implements DeviceMemory {
 
   /** Whether `bringIn` would not wait; else the page has been asked for, where there was room to. */
   begin(gfn: Gfn): boolean {
-    const { E_PRESENT, E_BACKED } = entryFlags;
-    if ((this.#entry(gfn) & (E_PRESENT | E_BACKED)) !== E_BACKED) return true;
+    if (!this.#isAway(gfn)) return true;
     const { object, page } = this.#place(gfn);
     return object.begin?.(page) ?? true;
   }

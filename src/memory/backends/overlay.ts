@@ -27,10 +27,6 @@ export class OverlayPages extends KeptPages {
     return this.#upper.has(page) || this.#isBelow(page);
   }
 
-  begin(page: number): boolean {
-    return (this.#upper.has(page) ? this.#upper : this.#lower).begin?.(page) !== false;
-  }
-
   override stats(): MemoryObjectStats & { readonly lower: MemoryObjectStats } {
     return { ...super.stats(), lower: this.#lower.stats() };
   }
