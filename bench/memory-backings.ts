@@ -41,21 +41,21 @@ function measure(backing: MemoryBacking, snapshot: string): { out: number[]; bac
   const kernels = new ArenaKernels(made.vcpu.arena, made.engine.runtime);
   const count = fill(memory, kernels, snapshot);
   using object = newMemoryObject(backing, mostPages, kernels, memoryServices);
-  memory.map(memory.memslots[0], object, 0);
+  memory.swap.map(memory.memslots[0], object, 0);
   const before = object.stats().hostBytes;
   const out: number[] = [];
   const back: number[] = [];
   for (let first = 0; first < count; first += batch) {
     const gfns = Array.from({ length: Math.min(batch, count - first) }, (_, n) => first + n);
     const begun = performance.now();
-    memory.evict(gfns);
+    memory.swap.evict(gfns);
     out.push(((performance.now() - begun) * 1000) / gfns.length);
   }
   const { hostBytes, fileBytes } = object.stats();
   const order = Array.from({ length: count }, (_, n) => (n * 7919) % count);
   for (const gfn of order) {
     const begun = performance.now();
-    memory.bringIn(gfn);
+    memory.swap.bringIn(gfn);
     back.push((performance.now() - begun) * 1000);
   }
   return { out, back, part: (hostBytes - before + fileBytes) / (count * pageBytes) };

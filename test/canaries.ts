@@ -131,7 +131,7 @@ export class CanaryFamily {
         member.tiny.machine[Symbol.dispose]();
         return true;
       case "pages are evicted":
-        return memory.evict(this.#somePages()) > 0;
+        return memory.swap.evict(this.#somePages()) > 0;
       case "free pages are reported, or ballooned":
         return memory.release(this.#somePages()) > 0;
       case "memory is plugged out":

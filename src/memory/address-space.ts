@@ -6,16 +6,14 @@
  */
 import { type Gfn, type Gpa, gfnOf, gpaOf, hpa, offsetIn, pageSize } from "#address";
 import { assert } from "#base";
-import { type Arena, ArenaError } from "./arena.ts";
+import type { Arena } from "./arena.ts";
 import { entryFlags, spaceFields } from "./arena-layout.ts";
-import type { MemoryObject } from "./backends/memory-object.ts";
 import type { ArenaRange, DeviceMemory, GuestRange, Pinned } from "./device-memory.ts";
-import { DirtyTracker, trackerBytes } from "./dirty-log.ts";
+import { DirtyTracker } from "./dirty-log.ts";
 import { type AgeCounts, oldestAge } from "./page-ages.ts";
 import { PageSet } from "./page-set.ts";
-
-/** Of a second-level table. */
-const entriesPerTable = 1024;
+import { entriesPerTable, gfnEnd, listWords, SpaceTable } from "./space-table.ts";
+import { Swap } from "./swap.ts";
 
 /** What the address space needs of the runtime. */
 export interface FrameSource {
@@ -77,59 +75,26 @@ export interface Memslot {
 /** What of a memslot is plugged and unplugged at a time: what one second-level table is for. */
 export const plugBytes = entriesPerTable * pageSize;
 
-/** A run of guest frames whose bytes are in a memory object while no frame holds them. */
-interface Mapping {
-  readonly gfn: Gfn;
-  readonly end: Gfn;
-  readonly object: MemoryObject;
-  /** Page of the object that the first one is. */
-  readonly firstPage: number;
-}
-
-/** Guest-physical addresses end here: 64 GiB. */
-const gfnEnd = 1 << 24;
-const releaseBatch = 1024;
-/** Other vCPUs stand still for so many pages at a time. */
-const evictBatch = 128;
-/** In the list of `evict_frames`: the object has the page. */
-const keptInList = 0x80000000 | 0;
 /** Words of counts by age, and of a list that ends with where to go on. */
 const ageCounts = 2 * (oldestAge + 1);
-const ageBatch = releaseBatch - 1;
+const ageBatch = listWords - 1;
 /** Three words each, and one, where `release` has its list. */
-const surveyBatch = Math.floor((releaseBatch - 1) / 3);
-const headerBytes = 4096;
-const firstTableBytes = (gfnEnd / entriesPerTable) * 4;
-const tableBytes = entriesPerTable * 4;
+const surveyBatch = Math.floor((listWords - 1) / 3);
 const written = entryFlags.E_PRESENT | entryFlags.E_ACCESSED | entryFlags.E_DIRTY;
 const read = entryFlags.E_PRESENT | entryFlags.E_ACCESSED;
 
 export class AddressSpace implements DeviceMemory {
   readonly #arena: Arena;
   readonly #frames: FrameSource;
-  /** Arena offset of the header (spaceFields). */
-  readonly header: number;
-  readonly #table: number;
+  readonly #table: SpaceTable;
   /** Which pages are stored to. */
   readonly dirty: DirtyTracker;
-  /** Address spaces that frames may be shared with, this one among them. */
-  #family = new Set<AddressSpace>([this]);
+  /** Where pages are that have no frame. */
+  readonly swap: Swap;
   /** How often each frame is pinned. */
   readonly #pins = new Map<number, number>();
-  /** Arena offset of the words that `release` hands over; header and tables are in one piece with it. */
-  readonly #releaseList: number;
-  /** And of a bitmap for `harvest`, which is zeros between two. */
-  readonly #bitmap: number;
-  /** And of a byte for each guest frame: its age. */
-  readonly #ages: number;
-  readonly #pieceBytes: number;
-  /** Above all guest frames of the memslots; a multiple of 1024. */
-  readonly #gfnEnd: number;
   readonly memslots: readonly Memslot[];
   readonly sizeBytes: number;
-  readonly #mappings: Mapping[] = [];
-  #evictions = 0;
-  #faults = 0;
 
   /** `header`: of an address space that another thread made, with the same memslots. */
   constructor(arena: Arena, frames: FrameSource, memslots: readonly Memslot[], header?: number) {
@@ -137,34 +102,15 @@ export class AddressSpace implements DeviceMemory {
     this.#frames = frames;
     this.memslots = memslots;
     this.sizeBytes = memslots.reduce((sum, slot) => sum + slot.sizeBytes, 0);
-    const tables = tablesOf(memslots);
-    this.#gfnEnd = (Math.max(...tables) + 1) * entriesPerTable;
-    const fixedBytes =
-      headerBytes + firstTableBytes + 4 * releaseBatch + trackerBytes + this.#gfnEnd / 8 + this.#gfnEnd;
-    if (header !== undefined) {
-      this.header = header;
-      this.#table = arena.i32[(header + spaceFields.S_TABLE) >> 2];
-      this.#releaseList = this.#table + firstTableBytes;
-      this.#bitmap = this.#releaseList + 4 * releaseBatch + trackerBytes;
-      this.#ages = this.#bitmap + this.#gfnEnd / 8;
-      this.#pieceBytes = 0;
-      this.dirty = new DirtyTracker(arena, frames, this, this.#gfnEnd, this.#releaseList + 4 * releaseBatch);
-      return;
-    }
-    this.#pieceBytes = fixedBytes + tables.length * tableBytes;
-    this.header = arena.lend(this.#pieceBytes);
-    this.#table = this.header + headerBytes;
-    this.#releaseList = this.#table + firstTableBytes;
-    this.#bitmap = this.#releaseList + 4 * releaseBatch + trackerBytes;
-    this.#ages = this.#bitmap + this.#gfnEnd / 8;
-    const words = arena.i32;
-    words[(this.header + spaceFields.S_TABLE) >> 2] = this.#table;
-    words[(this.header + spaceFields.S_GFN_END) >> 2] = gfnEnd;
-    tables.forEach((table, n) => {
-      words[(this.#table >> 2) + table] = this.header + fixedBytes + n * tableBytes;
-    });
-    for (const slot of memslots) this.#map(slot);
-    this.dirty = new DirtyTracker(arena, frames, this, this.#gfnEnd, this.#releaseList + 4 * releaseBatch);
+    this.#table = new SpaceTable(arena, memslots, header);
+    if (header === undefined) for (const slot of memslots) this.#enter(slot);
+    this.dirty = new DirtyTracker(arena, frames, this, this.#table.gfnEnd, this.#table.tracker);
+    this.swap = new Swap(arena, frames, this.#table, (gfn) => this.#isPinned(gfn));
+  }
+
+  /** Arena offset of the header (spaceFields). */
+  get header(): number {
+    return this.#table.header;
   }
 
   /**
@@ -174,110 +120,21 @@ export class AddressSpace implements DeviceMemory {
   fork(): AddressSpace {
     assert(this.#pins.size === 0, "nobody else works on what is forked");
     const fork = new AddressSpace(this.#arena, this.#frames, this.memslots);
-    fork.#family = this.#family;
-    this.#family.add(fork);
-    for (const mapping of this.#mappings) {
-      // What is written to it from now on is this one's alone; the fork is mapped onto one of its own.
-      if (!mapping.object.sealed) this.#leave(mapping);
-      else fork.#mappings.push(mapping);
-    }
+    this.swap.fork(fork.swap);
     this.#frames.fork_space(this.header, fork.header);
     return fork;
   }
 
-  /** Brings all in that only the object has. What the object keeps of it is old. */
-  #leave({ gfn, end }: Mapping): void {
-    for (let n = gfn; n < end; n++) {
-      this.bringIn(n);
-      this.#arena.i32[this.#entryAt(n)] &= ~entryFlags.E_BACKED;
-    }
-  }
-
   /** Gives all of it back to the arena. Requires: no vCPU runs in it any more. */
   [Symbol.dispose](): void {
-    this.#family.delete(this);
+    this.swap[Symbol.dispose]();
     this.#frames.leave_space(this.header);
-    this.#arena.takeBack(this.header, this.#pieceBytes);
+    this.#table[Symbol.dispose]();
   }
 
   /** Frames that this VM has. */
   get framesTouched(): number {
     return this.#arena.i32[(this.header + spaceFields.S_FRAMES) >> 2];
-  }
-
-  /**
-   * Maps a memslot onto an object, from its page `firstPage` on: what the object has is there from now on, and what is evicted
-   * goes to it. Requires: nothing was touched that the object has, and the memslot is mapped onto none.
-   */
-  map(slot: Memslot, object: MemoryObject, firstPage: number): void {
-    const gfn = gfnOf(slot.gpa);
-    const end = gfn + slot.sizeBytes / pageSize;
-    assert(firstPage + (end - gfn) <= object.pageCount, "a memslot is no longer than its object");
-    this.#mappings.push({ gfn, end, object, firstPage });
-    const words = this.#arena.i32;
-    this.#eachRun(gfn, end, (at, first, count) => {
-      const page = firstPage + first - gfn;
-      for (let n = 0; n < count; n++) if (object.has(page + n)) words[at + n] |= entryFlags.E_BACKED;
-    });
-  }
-
-  /**
-   * What is mapped onto `object` is mapped onto `over` in its place from now on. Requires: that has the same pages; the old one
-   * is sealed.
-   */
-  cover(object: MemoryObject, over: MemoryObject): void {
-    for (const [n, mapping] of this.#mappings.entries())
-      if (mapping.object === object) this.#mappings[n] = { ...mapping, object: over };
-  }
-
-  /**
-   * Gives a guest frame that only its object has a frame, for the runtime. Throws `MemoryObjectError` where the object has lost its
-   * bytes, `ArenaError` where there is no frame to give: the machine cannot go on.
-   */
-  fault(gfn: Gfn): void {
-    const { object, page } = this.#place(gfn);
-    const frame = this.#frames.allot_frame() >>> 0;
-    if (frame === 0) throw new ArenaError("there is no memory left in the arena of this machine and its forks");
-    let kept: boolean;
-    try {
-      kept = object.take(page, this.frameBytes(frame, pageSize));
-    } catch (error) {
-      this.#frames.give_back(frame);
-      throw error;
-    }
-    this.#frames.install_frame(this.header, gfn, frame, kept ? 1 : 0);
-    this.#faults++;
-    if (this.#family.size > 1) this.#shareFault(gfn);
-  }
-
-  /** Those of the family that would read the page from the same place have this frame in common. */
-  #shareFault(gfn: Gfn): void {
-    const mapping = this.#mappingOf(gfn);
-    if (mapping?.object.sealed !== true) return;
-    for (const other of this.#family)
-      if (other !== this && other.#mappingOf(gfn) === mapping) this.#frames.share_frame(this.header, other.header, gfn);
-  }
-
-  /**
-   * As `fault`, where the page has no frame. Where it would have to be waited for and `wait` is false, it is only asked for: false, and the
-   * caller tries again.
-   */
-  bringIn(gfn: Gfn, wait = true): boolean {
-    if (!wait && !this.begin(gfn)) return false;
-    if (this.#isAway(gfn)) this.fault(gfn);
-    return true;
-  }
-
-  #isAway(gfn: Gfn): boolean {
-    const { E_PRESENT, E_BACKED } = entryFlags;
-    return (this.#entry(gfn) & (E_PRESENT | E_BACKED)) === E_BACKED;
-  }
-
-  /** Whether `bringIn` would not wait; else the page has been asked for, where there was room to. */
-  begin(gfn: Gfn): boolean {
-    if (!this.#isAway(gfn)) return true;
-    const { object, page } = this.#place(gfn);
-    return object.begin?.(page) ?? true;
   }
 
   read(gpa: Gpa, target: Uint8Array): boolean {
@@ -301,7 +158,7 @@ export class AddressSpace implements DeviceMemory {
       const { E_PRESENT, E_BACKED } = entryFlags;
       if ((entry & (E_PRESENT | E_BACKED)) === 0) target.fill(0, done, done + length);
       else {
-        const page = (entry & E_PRESENT) === 0 ? this.peek(gfn) : (entry & ~0xfff) >>> 0;
+        const page = (entry & E_PRESENT) === 0 ? this.swap.peek(gfn) : (entry & ~0xfff) >>> 0;
         target.set(this.frameBytes(page + offset, length), done);
       }
       return true;
@@ -375,11 +232,11 @@ export class AddressSpace implements DeviceMemory {
   release(gfns: readonly Gfn[]): number {
     const free = gfns.filter((gfn) => this.isRam(gpaOf(gfn), pageSize) && !this.#isPinned(gfn));
     let released = 0;
-    for (let done = 0; done < free.length; done += releaseBatch) {
-      const batch = free.slice(done, done + releaseBatch);
-      this.#arena.i32.set(batch, this.#releaseList >> 2);
-      released += this.#frames.release_frames(this.header, this.#releaseList, batch.length);
-      for (const gfn of batch) this.#forget(gfn);
+    for (let done = 0; done < free.length; done += listWords) {
+      const batch = free.slice(done, done + listWords);
+      this.#arena.i32.set(batch, this.#table.list >> 2);
+      released += this.#frames.release_frames(this.header, this.#table.list, batch.length);
+      for (const gfn of batch) this.swap.forget(gfn);
     }
     return released;
   }
@@ -398,7 +255,7 @@ export class AddressSpace implements DeviceMemory {
     this.#eachPluggable(gpa, sizeBytes, (_, gfn) => (pinned ||= this.#isPinned(gfn)));
     if (pinned) return false;
     this.#frames.unplug_frames(this.header, gfnOf(gpa), sizeBytes / pageSize);
-    this.#eachPluggable(gpa, sizeBytes, (_, gfn) => this.#forget(gfn));
+    this.#eachPluggable(gpa, sizeBytes, (_, gfn) => this.swap.forget(gfn));
     return true;
   }
 
@@ -425,96 +282,12 @@ export class AddressSpace implements DeviceMemory {
       "blocks that can be plugged",
     );
     const first = gfnOf(gpa);
-    for (let gfn = first; gfn < first + sizeBytes / pageSize; gfn++) act(this.#entryAt(gfn), gfn);
+    for (let gfn = first; gfn < first + sizeBytes / pageSize; gfn++) act(this.#table.indexOf(gfn), gfn);
   }
 
   /** Whether the block around an address of a pluggable memslot is memory. */
   #isPlugged(gpa: Gpa): boolean {
-    return (this.#entry(gfnOf(gpa)) & entryFlags.E_RAM) !== 0;
-  }
-
-  /**
-   * Takes the frames of these pages; their bytes go to the memory object that their memslot is mapped onto, unless they are zeros or the
-   * object has them still. Stays: what has no frame or no object, what is pinned or shared with a fork. How many went: none where
-   * a vCPU waits in the middle of an instruction, which is over soon.
-   *
-   * Throws `MemoryObjectError` where the object cannot keep one: that page and those after it stay.
-   */
-  evict(gfns: readonly Gfn[]): number {
-    let evicted = 0;
-    for (let done = 0; done < gfns.length; done += evictBatch) {
-      if (this.#frames.begin_eviction() === 0) break;
-      try {
-        evicted += this.#evictStanding(gfns.slice(done, done + evictBatch));
-      } finally {
-        this.#frames.end_eviction();
-      }
-    }
-    return evicted;
-  }
-
-  /** Requires: all vCPUs stand still. */
-  #evictStanding(gfns: readonly Gfn[]): number {
-    const words: number[] = [];
-    const taken = new Set<Gfn>();
-    try {
-      for (const gfn of gfns) {
-        if (taken.has(gfn) || !this.#isEvictable(gfn)) continue;
-        words.push(this.#keep(gfn) ? gfn | keptInList : gfn);
-        taken.add(gfn);
-      }
-    } finally {
-      this.#arena.i32.set(words, this.#releaseList >> 2);
-      this.#frames.evict_frames(this.header, this.#releaseList, words.length);
-      this.#evictions += words.length;
-    }
-    return words.length;
-  }
-
-  #isEvictable(gfn: Gfn): boolean {
-    const entry = this.#entry(gfn);
-    const { E_PRESENT, E_RAM, E_COW } = entryFlags;
-    if ((entry & (E_PRESENT | E_RAM | E_COW)) !== (E_PRESENT | E_RAM)) return false;
-    const object = this.#mappingOf(gfn)?.object;
-    return object !== undefined && !this.#isPinned(gfn) && (!object.sealed || (entry & entryFlags.E_BACKED) !== 0);
-  }
-
-  /** Sees to it that the object has the page, if it is more than zeros; whether it has it. */
-  #keep(gfn: Gfn): boolean {
-    const entry = this.#entry(gfn);
-    if ((entry & entryFlags.E_BACKED) !== 0) return true;
-    const frame = (entry & ~0xfff) >>> 0;
-    if (this.#frames.is_zero(frame) !== 0) {
-      this.#forget(gfn);
-      return false;
-    }
-    const { object, page } = this.#place(gfn);
-    object.write(page, this.frameBytes(frame, pageSize));
-    return true;
-  }
-
-  /** What the object still has of a page is old. */
-  #forget(gfn: Gfn): void {
-    const mapping = this.#mappingOf(gfn);
-    if (mapping === undefined || mapping.object.sealed) return;
-    const page = mapping.firstPage + gfn - mapping.gfn;
-    if (mapping.object.has(page)) mapping.object.punch(page, 1);
-  }
-
-  #mappingOf(gfn: Gfn): Mapping | undefined {
-    return this.#mappings.find((each) => gfn >= each.gfn && gfn < each.end);
-  }
-
-  /** Where a page is that is marked as backed. */
-  #place(gfn: Gfn): { readonly object: MemoryObject; readonly page: number } {
-    const mapping = this.#mappingOf(gfn);
-    assert(mapping !== undefined, "a page that is marked as backed has an object");
-    return { object: mapping.object, page: mapping.firstPage + gfn - mapping.gfn };
-  }
-
-  /** Pages evicted so far, and brought back. */
-  get swapped(): { readonly out: number; readonly in: number } {
-    return { out: this.#evictions, in: this.#faults };
+    return (this.#table.entry(gfnOf(gpa)) & entryFlags.E_RAM) !== 0;
   }
 
   /**
@@ -522,9 +295,9 @@ export class AddressSpace implements DeviceMemory {
    * them again (runtime/memory/logs.ts). For the dirty log there is `dirty`, which has several readers.
    */
   harvest(flags: number): PageSet {
-    const pages = new PageSet(this.#gfnEnd);
-    if (this.#frames.harvest_flags(this.header, flags, this.#bitmap) === 0) return pages;
-    const from = this.#bitmap >>> 2;
+    const pages = new PageSet(this.#table.gfnEnd);
+    if (this.#frames.harvest_flags(this.header, flags, this.#table.bitmap) === 0) return pages;
+    const from = this.#table.bitmap >>> 2;
     const words = this.#arena.i32.subarray(from, from + pages.bitmap.length);
     pages.bitmap.set(words);
     words.fill(0);
@@ -534,20 +307,20 @@ export class AddressSpace implements DeviceMemory {
   /** Forgets all ages: everything is as if it had been used now. */
   beginAges(): void {
     this.harvest(entryFlags.E_ACCESSED);
-    this.#arena.u8.fill(0, this.#ages, this.#ages + this.#gfnEnd);
+    this.#arena.u8.fill(0, this.#table.ages, this.#table.ages + this.#table.gfnEnd);
   }
 
   /** Takes E_ACCESSED from all pages; those that did not have it are older by `step`. For `PageAges`. */
   agePages(step: number): AgeCounts {
-    const counts = this.#releaseList >>> 2;
+    const counts = this.#table.list >>> 2;
     this.#arena.i32.fill(0, counts, counts + ageCounts);
-    this.#frames.age_pages(this.header, this.#ages, step, this.#releaseList);
+    this.#frames.age_pages(this.header, this.#table.ages, step, this.#table.list);
     const words = new Uint32Array(this.#arena.i32.slice(counts, counts + ageCounts).buffer);
     return { again: words.subarray(0, oldestAge + 1), held: words.subarray(oldestAge + 1) };
   }
 
   ageOf(gfn: Gfn): number {
-    return gfn < this.#gfnEnd ? this.#arena.u8[this.#ages + gfn] : 0;
+    return gfn < this.#table.gfnEnd ? this.#arena.u8[this.#table.ages + gfn] : 0;
   }
 
   /**
@@ -557,22 +330,22 @@ export class AddressSpace implements DeviceMemory {
   agedPages(gfn: Gfn, age: number, unused: boolean): { readonly gfns: Int32Array; readonly next: Gfn } {
     const count = this.#frames.list_aged(
       this.header,
-      this.#ages,
+      this.#table.ages,
       gfn,
       age,
       unused ? 1 : 0,
-      this.#releaseList,
+      this.#table.list,
       ageBatch,
     );
-    const from = this.#releaseList >>> 2;
+    const from = this.#table.list >>> 2;
     const words = this.#arena.i32;
     return { gfns: words.slice(from, from + count), next: words[from + count] as Gfn };
   }
 
   /** Pages with a frame of their own, with one that a fork uses too, and with none but an object that has them. */
   countPages(): { readonly own: number; readonly shared: number; readonly stored: number } {
-    this.#frames.count_pages(this.header, this.#releaseList);
-    const [own, shared, stored] = this.#arena.i32.slice(this.#releaseList >>> 2, (this.#releaseList >>> 2) + 3);
+    this.#frames.count_pages(this.header, this.#table.list);
+    const [own, shared, stored] = this.#arena.i32.slice(this.#table.list >>> 2, (this.#table.list >>> 2) + 3);
     return { own, shared, stored };
   }
 
@@ -583,29 +356,19 @@ export class AddressSpace implements DeviceMemory {
 
   /** Whether somebody has used the page since the flag was last harvested. */
   wasUsed(gfn: Gfn): boolean {
-    return (this.#entry(gfn) & entryFlags.E_ACCESSED) !== 0;
+    return (this.#table.entry(gfn) & entryFlags.E_ACCESSED) !== 0;
   }
 
   /** Whether there is anything that the page's bytes are kept in; otherwise it is zeros. */
   holds(gfn: Gfn): boolean {
-    return (this.#entry(gfn) & (entryFlags.E_PRESENT | entryFlags.E_BACKED)) !== 0;
-  }
-
-  /** What the page's memslot is mapped onto. */
-  objectAt(gfn: Gfn): MemoryObject | undefined {
-    return this.#mappingOf(gfn)?.object;
-  }
-
-  /** What the memslots are mapped onto. */
-  get objects(): readonly MemoryObject[] {
-    return [...new Set(this.#mappings.map(({ object }) => object))];
+    return (this.#table.entry(gfn) & (entryFlags.E_PRESENT | entryFlags.E_BACKED)) !== 0;
   }
 
   /** Calls `see` for each page of RAM that may hold something, in order of address: with its HPA, or 0 where only its object has it, and its entry. */
   forEachPage(see: (gfn: number, frame: number, entry: number) => void): void {
     for (const slot of this.memslots) {
       const first = gfnOf(slot.gpa);
-      this.#eachRun(first, first + slot.sizeBytes / pageSize, (at, gfn, count) => {
+      this.#table.eachRun(first, first + slot.sizeBytes / pageSize, (at, gfn, count) => {
         for (let n = 0; n < count; n++) {
           const entry = this.#arena.i32[at + n];
           if ((entry & entryFlags.E_PRESENT) !== 0) see(gfn + n, (entry & ~0xfff) >>> 0, entry);
@@ -615,21 +378,14 @@ export class AddressSpace implements DeviceMemory {
     }
   }
 
-  /** Arena offset of the bytes of a page that only its object has, until the next call of anything here; it stays there. */
-  peek(gfn: Gfn): number {
-    const { object, page } = this.#place(gfn);
-    object.read(page, this.frameBytes(this.#releaseList, pageSize));
-    return this.#releaseList;
-  }
-
   /**
    * Calls `see` for each page in [first, end) that may hold anything but zeros, in order of address: with its HPA and the low 32 bits of its
    * bytes' XXH64, or 0 and 0 where only its object has it.
    */
   survey(first: Gfn, end: Gfn, see: (gfn: Gfn, frame: number, check: number) => void): void {
     for (let gfn = first; gfn < end; ) {
-      const count = this.#frames.survey_pages(this.header, gfn, end, this.#releaseList, surveyBatch);
-      const from = this.#releaseList >>> 2;
+      const count = this.#frames.survey_pages(this.header, gfn, end, this.#table.list, surveyBatch);
+      const from = this.#table.list >>> 2;
       const records = new Uint32Array(this.#arena.i32.slice(from, from + 3 * count + 1).buffer);
       for (let n = 0; n < 3 * count; n += 3) see(records[n] as Gfn, records[n + 1], records[n + 2]);
       gfn = records[3 * count] as Gfn;
@@ -645,12 +401,12 @@ export class AddressSpace implements DeviceMemory {
 
   /** The bytes of frames, as they are; for as long as none is allotted. */
   frameBytes(frame: number, length: number): Uint8Array {
-    return this.#arena.u8.subarray(frame, frame + length);
+    return this.#table.frameBytes(frame, length);
   }
 
   /** The bytes of a page's frame, for as long as none is allotted; undefined where it has none. */
   presentBytes(gfn: Gfn): Uint8Array | undefined {
-    const entry = this.#entry(gfn);
+    const entry = this.#table.entry(gfn);
     return (entry & entryFlags.E_PRESENT) === 0 ? undefined : this.frameBytes((entry & ~0xfff) >>> 0, pageSize);
   }
 
@@ -670,39 +426,18 @@ export class AddressSpace implements DeviceMemory {
     return slot !== undefined && !slot.readOnly;
   }
 
-  #map(slot: Memslot): void {
+  #enter(slot: Memslot): void {
     assert(offsetIn(slot.gpa) === 0 && slot.sizeBytes % pageSize === 0, "a memslot is made of whole pages");
     const end = gfnOf(slot.gpa) + slot.sizeBytes / pageSize;
     assert(end <= gfnEnd, "a memslot ends below the end of guest-physical addresses");
     if (slot.pluggable) return;
     const flags = entryFlags.E_RAM | (slot.readOnly ? entryFlags.E_READONLY : 0);
-    this.#eachRun(gfnOf(slot.gpa), end, (at, _, count) => void this.#arena.i32.fill(flags, at, at + count));
-  }
-
-  /** Calls `see` for runs of guest frames whose entries follow each other from index `at` of the arena's words on. Requires: a memslot has them. */
-  #eachRun(first: Gfn, end: Gfn, see: (at: number, gfn: Gfn, count: number) => void): void {
-    for (let gfn = first; gfn < end; ) {
-      const count = Math.min(end - gfn, entriesPerTable - (gfn % entriesPerTable));
-      see(this.#entryAt(gfn), gfn, count);
-      gfn = (gfn + count) as Gfn;
-    }
-  }
-
-  #entry(gfn: number): number {
-    const at = this.#entryAt(gfn);
-    return at === 0 ? 0 : this.#arena.i32[at];
-  }
-
-  /** Index of an entry in the arena's words; 0 where no memslot is near. */
-  #entryAt(gfn: number): number {
-    if (gfn >= gfnEnd) return 0;
-    const second = this.#arena.i32[(this.#table >> 2) + Math.floor(gfn / entriesPerTable)];
-    return second === 0 ? 0 : (second >> 2) + (gfn % entriesPerTable);
+    this.#table.eachRun(gfnOf(slot.gpa), end, (at, _, count) => void this.#arena.i32.fill(flags, at, at + count));
   }
 
   #isPinned(gfn: Gfn): boolean {
     if (this.#pins.size === 0) return false;
-    const entry = this.#entry(gfn);
+    const entry = this.#table.entry(gfn);
     return (entry & entryFlags.E_PRESENT) !== 0 && this.#pins.has((entry & ~0xfff) >>> 0);
   }
 
@@ -738,7 +473,7 @@ export class AddressSpace implements DeviceMemory {
 
   /** HPA of a word that is read; 0 while no frame holds it, and it is zero. */
   #wordAt(gpa: Gpa): number {
-    const entry = this.#entry(gfnOf(gpa));
+    const entry = this.#table.entry(gfnOf(gpa));
     if ((entry & (entryFlags.E_PRESENT | entryFlags.E_BACKED)) === 0) return 0;
     const known = (entry & read) === read ? entry & ~0xfff : 0;
     const frame = known || this.#frames.frame_of(this.header, gfnOf(gpa), entryFlags.E_ACCESSED);
@@ -747,7 +482,7 @@ export class AddressSpace implements DeviceMemory {
 
   /** The frame that a device's store goes to, or 0. */
   #frameToWrite(gpa: Gpa): number {
-    const entry = this.#entry(gfnOf(gpa));
+    const entry = this.#table.entry(gfnOf(gpa));
     const { E_BACKED, E_COW, E_READONLY } = entryFlags;
     if ((entry & E_READONLY) !== 0) return 0;
     if ((entry & (written | E_BACKED | E_COW)) === written) return (entry & ~0xfff) >>> 0;
@@ -766,21 +501,11 @@ export class AddressSpace implements DeviceMemory {
       const offset = offsetIn(at);
       const part = Math.min(length - done, pageSize - offset);
       const gfn = gfnOf(at);
-      if (!visit(this.#entry(gfn), gfn, offset, done, part)) return false;
+      if (!visit(this.#table.entry(gfn), gfn, offset, done, part)) return false;
       done += part;
     }
     return true;
   }
-}
-
-/** Which second-level tables these memslots need. */
-function tablesOf(memslots: readonly Memslot[]): readonly number[] {
-  const tables = new Set<number>();
-  for (const { gpa, sizeBytes } of memslots) {
-    const last = Math.floor((gfnOf(gpa) + sizeBytes / pageSize - 1) / entriesPerTable);
-    for (let table = Math.floor(gfnOf(gpa) / entriesPerTable); table <= last; table++) tables.add(table);
-  }
-  return [...tables];
 }
 
 /** Adds a piece, to the last one where it follows it. */

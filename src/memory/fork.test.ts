@@ -100,10 +100,10 @@ test("what a sealed object has is read once for all of a family, and is each one
   for (const page of [0, 1]) pages.write(at / 4096 + page, bytes);
   pages.seal();
   const { space, arena } = newSpace();
-  space.map(space.memslots[0], pages, 0);
+  space.swap.map(space.memslots[0], pages, 0);
   const forks = [space.fork(), space.fork()];
   const before = arena.framesUsed;
-  for (const page of [0, 1]) forks[0].bringIn(at / 4096 + page);
+  for (const page of [0, 1]) forks[0].swap.bringIn(at / 4096 + page);
   expect([forks[0], space, forks[1]].map((each) => byteAt(each, 0))).toEqual([7, 7, 7]);
   write(forks[1], 1, 8);
   expect([forks[0], space, forks[1]].map((each) => byteAt(each, 1))).toEqual([7, 7, 8]);

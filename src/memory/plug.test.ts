@@ -102,7 +102,7 @@ test("plugged, unplugged, written, evicted and forked at random, it is as a plai
       } else if (act === 2) {
         expect(memory.write(gpa(at), Uint8Array.of(step & 0xff))).toBe(one.plugged.has(n));
         if (one.plugged.has(n)) one.bytes.set(at, step & 0xff);
-      } else if (act === 3) memory.evict([at / 4096]);
+      } else if (act === 3) memory.swap.evict([at / 4096]);
       else if (act === 4) {
         const byte = Uint8Array.of(77);
         expect(memory.read(gpa(at), byte)).toBe(one.plugged.has(n));

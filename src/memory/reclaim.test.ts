@@ -12,8 +12,8 @@ const pages = Array.from({ length: count }, (_, n) => first + n);
 
 /** A guest that has written a number to each of its pages. */
 function setting(proactive = true) {
-  const { memory } = guest(Uint8Array.of(0xf4), { host: { fillFrame: (gfn) => memory.fault(gfn) } });
-  memory.map(memory.memslots[0], new PlainPages(4096), 0);
+  const { memory } = guest(Uint8Array.of(0xf4), { host: { fillFrame: (gfn) => memory.swap.fault(gfn) } });
+  memory.swap.map(memory.memslots[0], new PlainPages(4096), 0);
   const at = (gfn: number) => gpa(gfn * 4096);
   for (const gfn of pages) memory.write(at(gfn), Uint8Array.of(gfn & 0xff, gfn >> 8));
   const ages = new PageAges(memory);
@@ -52,13 +52,13 @@ test("pages that come back raise the age at which others go", () => {
   const { memory, reclaimer, seconds } = setting();
   const seldom = cold.slice(0, 100);
   seconds(70, hot);
-  expect(memory.swapped.out).toBe(cold.length + 1);
+  expect(memory.swap.counts.out).toBe(cold.length + 1);
   seconds(1, [...hot, ...seldom]);
   expect(reclaimer.stats.coldAge).toBeGreaterThan(70);
-  const { out } = memory.swapped;
+  const { out } = memory.swap.counts;
   seconds(65, hot);
   // Sixty seconds old, and that is not cold any more.
-  expect(memory.swapped.out).toBe(out);
+  expect(memory.swap.counts.out).toBe(out);
 });
 
 test("where frames are short the oldest pages go first, and those in use last", () => {
@@ -66,12 +66,12 @@ test("where frames are short the oldest pages go first, and those in use last", 
   seconds(1, hot);
   expect(reclaimer.takeOldest(300)).toEqual({ pages: 300, pressure: "some" });
   use(hot);
-  expect(memory.swapped.in).toBe(0);
+  expect(memory.swap.counts.in).toBe(0);
   // A hundred that nobody uses, the guest's own page with them, and then some of those in use.
   expect(reclaimer.takeOldest(101)).toEqual({ pages: 101, pressure: "some" });
   expect(reclaimer.takeOldest(50)).toEqual({ pages: 50, pressure: "high" });
   use(pages);
-  expect(memory.swapped).toEqual({ out: 451, in: 450 });
+  expect(memory.swap.counts).toEqual({ out: 451, in: 450 });
 });
 
 test("a page that is used between two rounds has a second chance", () => {
@@ -81,7 +81,7 @@ test("a page that is used between two rounds has a second chance", () => {
   use(pages.slice(10, 500));
   reclaimer.takeOldest(400);
   use(pages.slice(10, 500));
-  expect(memory.swapped).toEqual({ out: 410, in: 0 });
+  expect(memory.swap.counts).toEqual({ out: 410, in: 0 });
 });
 
 test("where nothing can be taken the pressure is critical", () => {
@@ -92,9 +92,9 @@ test("where nothing can be taken the pressure is critical", () => {
 });
 
 test("a backing that takes no page says why, and the pages stay what they were", () => {
-  const { memory } = guest(Uint8Array.of(0xf4), { host: { fillFrame: (gfn) => memory.fault(gfn) } });
+  const { memory } = guest(Uint8Array.of(0xf4), { host: { fillFrame: (gfn) => memory.swap.fault(gfn) } });
   const backing = new FullDisk(4096);
-  memory.map(memory.memslots[0], backing, 0);
+  memory.swap.map(memory.memslots[0], backing, 0);
   for (const gfn of pages) memory.write(gpa(gfn * 4096), Uint8Array.of(gfn & 0xff, gfn >> 8));
   const reclaimer = new Reclaimer(memory, new PageAges(memory), true);
   backing.room = 70;

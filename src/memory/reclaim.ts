@@ -136,14 +136,14 @@ export class Reclaimer {
   #take(chosen: readonly number[]): number {
     this.#refusal = undefined;
     const gfns = chosen.filter((gfn) => !this.#space.wasUsed(gfn));
-    const before = this.#space.swapped.out;
+    const before = this.#space.swap.counts.out;
     try {
-      this.#space.evict(gfns);
+      this.#space.swap.evict(gfns);
     } catch (error) {
       if (!(error instanceof MemoryObjectError)) throw error;
       this.#refusal = error.message;
     }
-    return this.#space.swapped.out - before;
+    return this.#space.swap.counts.out - before;
   }
 
   #note(again: Uint32Array, seconds: number): void {

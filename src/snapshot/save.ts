@@ -87,7 +87,7 @@ export class SnapshotWriter {
     memory.survey(first, end, (gfn, frame, check) => {
       if (frame !== 0) return this.#save(gfn, frame, check);
       // Only its object has it.
-      const at = memory.peek(gfn);
+      const at = memory.swap.peek(gfn);
       if (runtime.is_zero(at) !== 0) return;
       this.#save(gfn, at, Number(BigInt.asUintN(32, runtime.xxh64(at, pageSize))));
     });

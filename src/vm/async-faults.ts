@@ -74,8 +74,8 @@ export class AsyncFaults {
   defer(gfn: number): number {
     const area = this.#area;
     const full = this.#waiting.size >= mostWaiting;
-    if (area === undefined || full || this.#space.load32(area) !== 0 || this.#space.begin(gfn)) {
-      this.#space.bringIn(gfn);
+    if (area === undefined || full || this.#space.load32(area) !== 0 || this.#space.swap.begin(gfn)) {
+      this.#space.swap.bringIn(gfn);
       return 0;
     }
     // Neither 0 nor the one that means all, and below 2^31, as tokens of KVM are.
@@ -89,8 +89,8 @@ export class AsyncFaults {
   /** Looks for pages that have come, and tells the guest. Called between two slices. */
   poll(): void {
     for (const [token, gfn] of this.#waiting) {
-      if (!this.#space.begin(gfn)) continue;
-      this.#space.bringIn(gfn);
+      if (!this.#space.swap.begin(gfn)) continue;
+      this.#space.swap.bringIn(gfn);
       this.#waiting.delete(token);
       this.#ready.push(token);
     }

@@ -31,8 +31,8 @@ export interface Surroundings {
 export function engineHostOf(around: Surroundings): EngineHost {
   const random = new Uint8Array(8);
   return {
-    fillFrame: (gfn) => around.space.fault(gfn),
-    comesAtOnce: (gfn) => around.space.begin(gfn),
+    fillFrame: (gfn) => around.space.swap.fault(gfn),
+    comesAtOnce: (gfn) => around.space.swap.begin(gfn),
     deferFault: (gfn) => around.asyncFaults?.defer(gfn) ?? 0,
     readMmio: (address, size) => around.platform.mmioBus.read(address as Gpa, size),
     writeMmio: (address, size, value) => around.platform.mmioBus.write(address as Gpa, size, value),

@@ -25,7 +25,7 @@ export class EvictionChaos {
     if (this.#below(4) !== 0) return;
     const slot = this.#space.memslots[this.#below(this.#space.memslots.length)];
     const count = 2 ** this.#below(mostLog2 + 1);
-    this.#space.evict(this.#below(2) === 0 ? this.#run(slot, count) : this.#scattered(slot, count));
+    this.#space.swap.evict(this.#below(2) === 0 ? this.#run(slot, count) : this.#scattered(slot, count));
   }
 
   #run(slot: Memslot, count: number): number[] {

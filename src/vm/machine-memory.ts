@@ -317,7 +317,7 @@ export class MachineMemory {
     const histogram = ages.histogram();
     return {
       slots: this.#view.slots,
-      objects: space.objects.map((object) => object.stats()),
+      objects: space.swap.objects.map((object) => object.stats()),
       pages: this.#count(),
       ...(this.#reclaimer && { reclaim: this.#reclaimer.stats }),
       pressure: this.#pressure.state,

@@ -199,7 +199,7 @@ export class Machine implements RunnableMachine, Disposable {
       this.#engine.runAs(this.#vcpus[0]);
       this.#threads = new VcpuThreads(this.#vcpus, {
         notice: (line) => this.#reportOnce(line),
-        bringIn: (gfn, wait) => this.#space.bringIn(gfn, wait),
+        bringIn: (gfn, wait) => this.#space.swap.bringIn(gfn, wait),
         tripleFault: () => void this.#end("reset", "the guest caused a triple fault"),
       });
     }
@@ -371,7 +371,7 @@ export class Machine implements RunnableMachine, Disposable {
       framesTouched: this.#space.framesTouched,
       ...(this.#backing.evicted && {
         swap: {
-          ...this.#space.swapped,
+          ...this.#space.swap.counts,
           deferred: this.#asyncFaults?.deferred ?? 0,
           backing: this.#backing.evicted.stats(),
         },
@@ -435,7 +435,7 @@ export class Machine implements RunnableMachine, Disposable {
     const { runtime } = this.#engine;
     let absent = 0n;
     this.#space.forEachPage((gfn, frame) => {
-      if (frame === 0) absent ^= runtime.digest_page(gfn, this.#space.peek(gfn));
+      if (frame === 0) absent ^= runtime.digest_page(gfn, this.#space.swap.peek(gfn));
     });
     return digestMachine(this.#vcpus, this.#space.header, absent, this.#platform.digestInput(), runtime);
   }

@@ -48,7 +48,7 @@ test.each([
   using machine = tinyMachine(code, { memoryBacking, engine: { hotThreshold: 5 } }).machine;
   for (let end = step; end <= enough; end += step) {
     machine.runUntil(end);
-    machine.parts.memory.evict(written);
+    machine.parts.memory.swap.evict(written);
   }
   expect(machine.digest()).toEqual(quiet());
   const { swap } = machine.stats();
@@ -68,12 +68,12 @@ test("a file that is there already is nobody's place for memory, and the machine
 test("a fork has what was evicted of the machine that it goes on as, and each goes on with a backing of its own", () => {
   const parent = tinyMachine(code, { memoryBacking: { kind: "compressed" } });
   parent.machine.runUntil(step);
-  parent.machine.parts.memory.evict(written);
+  parent.machine.parts.memory.swap.evict(written);
   using fork = parent.fork().machine;
   for (const machine of [parent.machine, fork])
     for (let end = 2n * step; end <= enough; end += step) {
       machine.runUntil(end);
-      machine.parts.memory.evict(written);
+      machine.parts.memory.swap.evict(written);
     }
   expect(fork.digest()).toEqual(quiet());
   expect(parent.machine.digest()).toEqual(quiet());

@@ -45,7 +45,7 @@ export class Backing implements Disposable {
     const backing = config.memoryBacking ?? impliedBacking(config);
     this.#evicted = backing && newEvicted(backing, parts);
     const object = saved && this.#evicted ? new OverlayPages(this.#evicted, saved) : (saved ?? this.#evicted);
-    if (object) for (const slot of slots) space.map(slot, object, gfnOf(slot.gpa));
+    if (object) for (const slot of slots) space.swap.map(slot, object, gfnOf(slot.gpa));
   }
 
   /** Where evicted pages go; undefined where none has anywhere to go. */
@@ -59,9 +59,9 @@ export class Backing implements Disposable {
     const { slots, space } = this.#parts;
     const evicted = newEvicted({ kind: "compressed" }, this.#parts);
     this.#evicted = evicted;
-    const saved = space.objectAt(gfnOf(slots[0].gpa));
-    if (saved) space.cover(saved, new OverlayPages(evicted, saved));
-    else for (const slot of slots) space.map(slot, evicted, gfnOf(slot.gpa));
+    const saved = space.swap.objectAt(gfnOf(slots[0].gpa));
+    if (saved) space.swap.cover(saved, new OverlayPages(evicted, saved));
+    else for (const slot of slots) space.swap.map(slot, evicted, gfnOf(slot.gpa));
   }
 
   [Symbol.dispose](): void {

@@ -95,7 +95,7 @@ export class MemoryView {
   /** RAM and devices, in order of address. */
   get slots(): MemorySlot[] {
     const ram = this.#space.memslots.map((slot) => {
-      const object = this.#space.objectAt(gfnOf(slot.gpa))?.stats();
+      const object = this.#space.swap.objectAt(gfnOf(slot.gpa))?.stats();
       return {
         gpa: slot.gpa,
         bytes: slot.sizeBytes,

@@ -74,7 +74,7 @@ function attached(...configs: PmemConfig[]): { persistent: PersistentMemory; spa
   const frames: FrameSource = {
     ...engine.runtime,
     frame_of: (header, gfn, flags) => {
-      if (space.presentBytes(gfn) === undefined) space.fault(gfn);
+      if (space.presentBytes(gfn) === undefined) space.swap.fault(gfn);
       return engine.runtime.frame_of(header, gfn, flags);
     },
   };

@@ -75,7 +75,7 @@ export class PersistentMemory implements Disposable {
     if (this.slots.length === 0) return;
     this.#space = space;
     this.#objects = this.#files.map((file) => new PersistentPages(file));
-    for (const [n, slot] of this.slots.entries()) space.map(slot, this.#objects[n] as PersistentPages, 0);
+    for (const [n, slot] of this.slots.entries()) space.swap.map(slot, this.#objects[n] as PersistentPages, 0);
     this.#log = space.dirty.open();
   }
 

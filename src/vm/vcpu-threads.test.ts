@@ -22,15 +22,15 @@ class FarPages extends PlainPages {
 test("a vCPU that waits for a page far away keeps no other one waiting, and goes on when the page is there", () => {
   const { memory, vcpu, engine } = guest(Uint8Array.of(0xf4));
   const far = new FarPages(4096);
-  memory.map(memory.memslots[0], new SameFilledPages(far), 0);
+  memory.swap.map(memory.memslots[0], new SameFilledPages(far), 0);
   const page = 0x300;
   memory.write(gpa(page * 4096), Uint8Array.of(1, 2, 3));
-  memory.evict([page]);
+  memory.swap.evict([page]);
   const other = engine.createVcpu(1, memory.header);
   const threads = new VcpuThreads([vcpu, other], {
     notice: () => {},
     tripleFault: () => {},
-    bringIn: (gfn, wait) => memory.bringIn(gfn, wait),
+    bringIn: (gfn, wait) => memory.swap.bringIn(gfn, wait),
   });
   const state = (other.vp + at.CALL_STATE) >> 2;
   const words = other.arena.i32;

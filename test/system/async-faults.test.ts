@@ -52,12 +52,12 @@ let interrupts: number[];
 beforeEach(() => {
   interrupts = [];
   world = new World({
-    fillFrame: (gfn) => world.memory.fault(gfn),
-    comesAtOnce: (gfn) => world.memory.begin(gfn),
+    fillFrame: (gfn) => world.memory.swap.fault(gfn),
+    comesAtOnce: (gfn) => world.memory.swap.begin(gfn),
     deferFault: (gfn) => faults.defer(gfn),
   });
   pages = new FarPages();
-  world.memory.map(world.memory.memslots[0] as (typeof world.memory.memslots)[number], pages, 0);
+  world.memory.swap.map(world.memory.memslots[0] as (typeof world.memory.memslots)[number], pages, 0);
   faults = new AsyncFaults(world.memory, {
     enable: (on) => world.vcpu.setU32("ASYNC_FAULTS", on ? 1 : 0),
     interrupt: (each) => void interrupts.push(each),
@@ -68,7 +68,7 @@ beforeEach(() => {
 
 const words = (): number[] => [world.memory.load32(gpa(area)), world.memory.load32(gpa(area + 4))];
 const clearFlags = (): void => world.memory.store32(gpa(area), 0);
-const far = (page: number): number => world.memory.evict([page]);
+const far = (page: number): number => world.memory.swap.evict([page]);
 /** With interrupts on: a handler had them off. */
 function user(code: string): Outcome {
   world.vcpu.setU64("EFLAGS", 0x202n);

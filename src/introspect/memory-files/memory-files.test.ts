@@ -43,12 +43,12 @@ test("mem has the bytes of guest memory at their addresses, and what was never t
 test("looking brings nothing in, touches nothing and marks nothing as used", async () => {
   const { memory, files } = setting({ memoryBacking: { kind: "compressed" } });
   memory.write(gpa(40 * mib), Uint8Array.of(1, 2, 3));
-  memory.evict([gfnOf(gpa(40 * mib))]);
+  memory.swap.evict([gfnOf(gpa(40 * mib))]);
   memory.harvest(8);
-  const before = [memory.framesTouched, memory.swapped];
+  const before = [memory.framesTouched, memory.swap.counts];
   const all = await files.read("mem");
   expect(all.subarray(40 * mib, 40 * mib + 4)).toEqual(Uint8Array.of(1, 2, 3, 0));
-  expect([memory.framesTouched, memory.swapped]).toEqual(before);
+  expect([memory.framesTouched, memory.swap.counts]).toEqual(before);
   expect(memory.harvest(8).size).toBe(0);
 });
 

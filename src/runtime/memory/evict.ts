@@ -1,5 +1,5 @@
 /**
- * Frames that management takes away while their pages' bytes are somewhere else (memory/address-space.ts): the guest's next touch
+ * Frames that management takes away while their pages' bytes are somewhere else (memory/swap.ts): the guest's next touch
  * gets them back, in another frame.
  */
 import * as L from "../layout";

@@ -77,7 +77,7 @@ function mark(space: u32, at: u32, gfn: u32, flags: u32): void {
 function touch(space: u32, at: u32, gfn: u32): u32 {
   let entry = touchAbsent(space, at);
   while ((entry & L.E_PRESENT) == 0) {
-    // May take long, so that no lock is held: only the machine's thread does it (memory/address-space.ts), and calls `install_frame`.
+    // May take long, so that no lock is held: only the machine's thread does it (memory/swap.ts), and calls `install_frame`.
     fillFrame(space, gfn);
     entry = touchAbsent(space, at);
   }
