@@ -6,6 +6,10 @@ import { fuzzDevice } from "../src/devices/virtio/fuzz.ts";
 import { fuzzedDevices } from "../src/devices/virtio/fuzz-cases.ts";
 
 const [count = "1000000", seed = "1", only] = process.argv.slice(2);
+if (![count, seed].every((each) => /^\d+$/.test(each))) {
+  console.error("npm run fuzz:devices -- [count] [seed] [device]: count and seed are numbers");
+  process.exit(2);
+}
 const chosen = Object.entries(fuzzedDevices).filter(([name]) => only === undefined || name === only);
 if (chosen.length === 0) {
   console.error(`no device is called ${only}: there are ${Object.keys(fuzzedDevices).join(", ")}`);
