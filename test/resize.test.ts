@@ -12,7 +12,7 @@ const totalMib = async (vm: VirtualMachine): Promise<number> =>
 
 /** Writes files of random bytes, and reads them again and again; prints what it finds wrong, and how often it looked. */
 const worker = `
-mkdir /work; mount -t tmpfs -o size=300M tmp /work; cd /work
+mkdir /checked; mount -t tmpfs -o size=300M tmp /checked; cd /checked
 for n in 1 2 3 4 5 6; do head -c 8000000 /dev/urandom >$n; sha256sum $n; done >sums
 (until [ -e stop ]; do sha256sum -c sums >said 2>&1 || cat said; echo look; cp 3 3.new; mv 3.new 3; done >log; touch stopped) >/dev/null 2>&1 &
 `;
@@ -48,7 +48,7 @@ test.skipIf(!image)(
       await resized(each, to);
       const looks = await shell(
         each,
-        "touch /work/stop; until [ -e /work/stopped ]; do sleep 0.1; done; sort /work/log | uniq -c",
+        "touch /checked/stop; until [ -e /checked/stopped ]; do sleep 0.1; done; sort /checked/log | uniq -c",
       );
       expect(looks).toMatch(/^\d+ look$/);
       // What the guest gave up costs nothing here.

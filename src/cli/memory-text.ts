@@ -1,15 +1,15 @@
 /** A machine's memory as text for a person. */
+import { pageSize } from "#address";
 import type { MemoryStats } from "#control";
 import type { HostFigures, MachineHolding } from "#host";
 import { mapLines } from "#introspect/memory-files";
 
-const pageBytes = 4096;
 const barWidth = 32;
 
 export function memoryText(stats: MemoryStats): string {
   const { pages, freeFrames, ages } = stats;
   const ram = stats.slots.filter(({ kind }) => kind === "ram");
-  const all = ram.reduce((sum, { bytes }) => sum + bytes, 0) / pageBytes;
+  const all = ram.reduce((sum, { bytes }) => sum + bytes, 0) / pageSize;
   const rows: (readonly [name: string, pages?: number])[] = [
     ["memory", all - pages.unplugged],
     ["  in frames of its own", pages.own],
@@ -29,7 +29,7 @@ export function memoryText(stats: MemoryStats): string {
   for (const [name, count = 0] of rows) lines.push(name.padEnd(width) + mib(count).padStart(11));
   for (const object of stats.objects)
     lines.push(
-      `kept in ${object.kind}: ${mib(object.pagesHeld)} of pages, ${mib(object.hostBytes / pageBytes)} of memory, ${mib(object.fileBytes / pageBytes)} of files`,
+      `kept in ${object.kind}: ${mib(object.pagesHeld)} of pages, ${mib(object.hostBytes / pageSize)} of memory, ${mib(object.fileBytes / pageSize)} of files`,
     );
   return [...lines, ...pressureLines(stats), ...ageLines(stats)].join("\n");
 }
@@ -48,7 +48,7 @@ export function hostText({
   readonly machines: readonly MachineHolding[];
 }): string {
   const sum = (of: (machine: MachineHolding) => number): number => machines.reduce((all, each) => all + of(each), 0);
-  const bytes = (count: number): string => mib(count / pageBytes);
+  const bytes = (count: number): string => mib(count / pageSize);
   const standing = machines.filter(({ chosenAt }) => chosenAt !== undefined).length;
   const rows = [
     ["memory of the host", bytes(totalBytes)],
@@ -67,7 +67,7 @@ export function hostText({
 
 function pressureLines({ pressure, limitBytes, reclaim }: MemoryStats): string[] {
   const lines: string[] = [];
-  if (limitBytes !== undefined) lines.push(`limit: ${mib(limitBytes / pageBytes)} in frames`);
+  if (limitBytes !== undefined) lines.push(`limit: ${mib(limitBytes / pageSize)} in frames`);
   if (reclaim?.coldAge !== undefined)
     lines.push(
       `cold after ${reclaim.coldAge} s: ${Math.round(reclaim.promotionsPerMinute)} pages came back in a minute, ${mib(reclaim.workingSet)} are used`,
@@ -91,4 +91,4 @@ function ageLines({ ages }: MemoryStats): string[] {
   ];
 }
 
-const mib = (pages: number): string => `${((pages * pageBytes) / 2 ** 20).toFixed(1)} MiB`;
+const mib = (pages: number): string => `${((pages * pageSize) / 2 ** 20).toFixed(1)} MiB`;

@@ -1,4 +1,5 @@
 /** The memory of a running machine, as its owner sees it. */
+import { pageSize } from "#address";
 import { MemoryFiles, memoryTree } from "#introspect/memory-files";
 import { type Pressure, pressures } from "#memory/pressure";
 import type {
@@ -17,7 +18,6 @@ import { maxMemoryBytes, VmError } from "./vm-api.ts";
 const defaultCells = 1024;
 const defaultResizeMs = 10_000;
 const resizeLookMs = 50;
-const pageBytes = 4096;
 const mib = 2 ** 20;
 /** Below it a guest does nothing but wait for pages. */
 export const leastLimitBytes = 16 * mib;
@@ -115,7 +115,7 @@ export class VmMemory {
 
   /** What the machine holds of the host's memory: in frames, and for pages that are in none. As of a tenth of a second ago. */
   get held(): { readonly frameBytes: number; readonly storedBytes: number } {
-    const pages = (word: number): number => Atomics.load(this.#words, word) * pageBytes;
+    const pages = (word: number): number => Atomics.load(this.#words, word) * pageSize;
     return { frameBytes: pages(words.frames), storedBytes: pages(words.stored) };
   }
 

@@ -3,6 +3,7 @@
  *
  * Empty memory is dark, memory that is not used any more blue, what was used just now red; between them, by how hot a cell's pages are.
  */
+import { pageSize } from "#address";
 import type { HeatMap, MemorySlot } from "#vm";
 
 /** Levels from cold to hot: a character, a colour of terminals (256 colours), and one of pictures. */
@@ -24,13 +25,12 @@ function levelOf({ present, heat }: HeatMap, cell: number): Level {
   return levels[Math.min(levels.length - 1, Math.floor((heat[cell] * levels.length) / 256))];
 }
 
-const pageBytes = 4096;
 const unit = (bytes: number): string =>
   bytes >= 2 ** 20 ? `${+(bytes / 2 ** 20).toFixed(1)} MiB` : `${+(bytes / 1024).toFixed(1)} KiB`;
 
 /** Where the memory of a cell begins, slots put one after the other. */
 function addressOf(cell: number, map: HeatMap, slots: readonly MemorySlot[]): number {
-  let offset = cell * map.pagesPerCell * pageBytes;
+  let offset = cell * map.pagesPerCell * pageSize;
   for (const { gpa, bytes, kind } of slots) {
     if (kind !== "ram") continue;
     if (offset < bytes) return gpa + offset;
@@ -51,7 +51,7 @@ export function heatLines(map: HeatMap, slots: readonly MemorySlot[], columns: n
   }
   const legend = [empty, ...levels];
   const scale = colours ? coloured(legend) : `[${legend.map(({ mark }) => mark).join("")}]`;
-  lines.push(`${" ".repeat(12)}a cell: ${unit(map.pagesPerCell * pageBytes)}; empty, then cold to hot: ${scale}`);
+  lines.push(`${" ".repeat(12)}a cell: ${unit(map.pagesPerCell * pageSize)}; empty, then cold to hot: ${scale}`);
   return lines;
 }
 
@@ -90,7 +90,7 @@ export function heatSvg(map: HeatMap, slots: readonly MemorySlot[], columns: num
   [empty, ...levels].forEach(({ rgb }, n) => {
     parts.push(`<rect x="${margin.left + n * 16}" y="${legendY}" width="14" height="12" fill="${rgb}"/>`);
   });
-  const text = `empty, then cold to hot; a cell is ${unit(map.pagesPerCell * pageBytes)}`;
+  const text = `empty, then cold to hot; a cell is ${unit(map.pagesPerCell * pageSize)}`;
   parts.push(`<text x="${margin.left + 8 * 16 + 8}" y="${legendY + 10}">${text}</text>`, "</g>", "</svg>");
   return `${parts.join("\n")}\n`;
 }

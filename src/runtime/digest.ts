@@ -1,5 +1,6 @@
 /** A hash of guest memory, fast enough for every few million instructions. Not cryptographic. */
 import * as L from "./layout";
+import { tableAt, tablesIn } from "./memory/frames";
 import { is_zero } from "./pages";
 
 // @ts-ignore: decorator
@@ -22,10 +23,9 @@ export function digest_page(gfn: u32, at: u32): u64 {
 /** Of a guest's RAM that is in frames: all its pages' digests, exclusive or; those of absent pages are to be added. */
 export function digest_memory(space: u32): u64 {
   let hash: u64 = 0;
-  const end = load<u32>(space, L.S_GFN_END) >> 10;
-  const table = load<u32>(space, L.S_TABLE);
+  const end = tablesIn(space);
   for (let n: u32 = 0; n < end; n++) {
-    const second = load<u32>(table + (n << 2));
+    const second = tableAt(space, n);
     if (second == 0) continue;
     for (let k: u32 = 0; k < 1024; k++) {
       const entry = load<u32>(second + (k << 2));

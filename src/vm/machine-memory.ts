@@ -25,7 +25,6 @@ import {
 import type { MachineHost } from "./machine-host.ts";
 import type { MachineRoom } from "./machine-room.ts";
 import { type MemoryPressure, PressureWatch } from "./memory-pressure.ts";
-
 import {
   type MemorySlot,
   MemoryView,
@@ -172,7 +171,6 @@ export class MachineMemory {
   #zeros = { count: 0, at: Number.NEGATIVE_INFINITY };
   #dirty: DirtyLog | undefined;
   readonly #view: MemoryView;
-  #told: MemoryPressure = { level: "none" };
 
   constructor(parts: MemoryParts) {
     this.#parts = parts;
@@ -188,7 +186,7 @@ export class MachineMemory {
         takeCold: (asked) => this.#takeCold(asked),
         needReclaimer: () => this.#needReclaimer(),
         reclaimer: () => this.#reclaimer,
-        tell: (pressure) => this.#tell(pressure),
+        tell: (pressure, before) => this.#tell(pressure, before),
       },
       reclaim?.limitFrames,
     );
@@ -255,12 +253,11 @@ export class MachineMemory {
     this.#reclaimer.takeCold();
   }
 
-  #tell(pressure: MemoryPressure): void {
+  #tell(pressure: MemoryPressure, before: MemoryPressure): void {
     const { host } = this.#parts;
     const { paused } = pressure;
-    if ((paused === undefined) !== (this.#told.paused === undefined))
+    if ((paused === undefined) !== (before.paused === undefined))
       host.report("notice", paused === undefined ? goesOn : `memory: the machine is paused: ${paused}`);
-    this.#told = pressure;
     host.memoryChanged?.(pressure);
   }
 

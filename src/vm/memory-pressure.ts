@@ -51,7 +51,8 @@ export interface PressureParts {
   needReclaimer(): Taker;
   /** The one there is. */
   reclaimer(): Taker | undefined;
-  tell(pressure: MemoryPressure): void;
+  /** It has changed. */
+  tell(pressure: MemoryPressure, before: MemoryPressure): void;
 }
 
 type Taker = Pick<Reclaimer, "refusal" | "takeOldest">;
@@ -163,10 +164,10 @@ export class PressureWatch {
       ...(level !== "none" && this.#source && { of: this.#source }),
       ...(this.#paused !== undefined && { paused: this.#paused }),
     };
-    const { level: before, of, paused } = this.#told;
-    if (now.level === before && now.of === of && now.paused === paused) return;
+    const before = this.#told;
+    if (now.level === before.level && now.of === before.of && now.paused === before.paused) return;
     this.#told = now;
-    this.#parts.tell(now);
+    this.#parts.tell(now, before);
   }
 }
 

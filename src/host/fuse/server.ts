@@ -3,6 +3,7 @@
  *
  * Files are read and written past the kernel's cache, since what they say changes by itself.
  */
+import { pageSize } from "#address";
 import { VmError } from "#control";
 import {
   type Attributes,
@@ -15,14 +16,11 @@ import {
   entryReply,
   errno,
   fileType,
-  fuseMajor,
-  fuseMinor,
   type Header,
   inHeaderBytes,
   initFlag,
   initReply,
   maxWriteBytes,
-  oldestMinor,
   openFlag,
   openReply,
   parseRequest,
@@ -44,7 +42,6 @@ import {
 } from "#introspect/memory-files";
 import { type Inode, Inodes } from "./inodes.ts";
 
-const pageBytes = 4096;
 const blockBytes = 512;
 /** What programs read at a time that ask (st_blksize): each read goes a long way. */
 const bestReadBytes = 128 << 10;
@@ -83,7 +80,7 @@ export class MemoryFuseServer {
     const { node } = header;
     switch (request.kind) {
       case "init":
-        return init(request);
+        return initReply(request, wantedFlags);
       case "forget":
         for (const [each, count] of request.nodes) this.#inodes.forget(each, count);
         return undefined;
@@ -124,7 +121,7 @@ export class MemoryFuseServer {
         this.#handles.delete(request.handle);
         return nothing;
       case "statfs":
-        return statfsReply({ blockSize: pageBytes, blocks: 0n, free: 0n, available: 0n, files: 0n, filesFree: 0n });
+        return statfsReply({ blockSize: pageSize, blocks: 0n, free: 0n, available: 0n, files: 0n, filesFree: 0n });
       case "access":
       case "destroy":
       case "fsync":
@@ -266,18 +263,6 @@ async function setMode(file: MemoryFile, { writable }: FileFacts, mode: number):
   if (wanted === writable) return;
   if (wanted || !file.seal) throw new ShareError("EPERM");
   await file.seal();
-}
-
-function init({ major, minor, readAhead, flags }: Request & { kind: "init" }): Uint8Array {
-  if (major < fuseMajor || (major === fuseMajor && minor < oldestMinor)) throw new ShareError("EIO");
-  return initReply(fuseMajor, {
-    minor: major > fuseMajor ? fuseMinor : Math.min(minor, fuseMinor),
-    readAhead,
-    flags: flags & wantedFlags,
-    maxWrite: maxWriteBytes,
-    maxPages: maxWriteBytes / pageBytes,
-    background: 32,
-  });
 }
 
 /** A machine that is gone is a device that is gone. */

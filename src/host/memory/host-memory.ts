@@ -2,6 +2,7 @@
  * This process's part in sharing the host's memory among machines: it looks each second what the host has and what all machines of this
  * user hold, and tells its own what to do about it (host-policy.ts).
  */
+import { pageSize } from "#address";
 import type { HostPressure, VmMemory } from "#control";
 import { readHostFigures } from "./host-figures.ts";
 import { Chooser, frameLimitOf, judgeHost, type MachineHolding } from "./host-policy.ts";
@@ -10,7 +11,6 @@ import { Ledger } from "./ledger.ts";
 const lookEveryMs = 1000;
 /** What it is told in: files are not written anew for a page. */
 const grainBytes = 1 << 20;
-const pageBytes = 4096;
 
 export interface HostMemoryParts {
   /** Called once, when there is a machine. */
@@ -73,7 +73,7 @@ export class HostMemory {
       tell(member, {
         level: judgement.level,
         chosen: member.chosenAt !== undefined,
-        ...(limitBytes !== undefined && { limitFrames: Math.floor(limitBytes / pageBytes) }),
+        ...(limitBytes !== undefined && { limitFrames: Math.floor(limitBytes / pageSize) }),
       });
     }
     ledger?.write([...this.#members].map(holdingOf));

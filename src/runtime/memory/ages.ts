@@ -5,6 +5,7 @@
 import * as L from "../layout";
 import { is_zero } from "../pages";
 import { beginExclusive, endExclusive } from "./exclusive";
+import { tableAt, tablesIn } from "./frames";
 import { flush_space } from "./share";
 
 const OLDEST: u32 = 255;
@@ -22,11 +23,10 @@ const HELD: u32 = 4 * 256;
  * from being noted again, as after `harvest_flags`.
  */
 export function age_pages(space: u32, ages: u32, step: u32, counts: u32): void {
-  const end = load<u32>(space, L.S_GFN_END) >> 10;
-  const table = load<u32>(space, L.S_TABLE);
+  const end = tablesIn(space);
   let used = false;
   for (let n: u32 = 0; n < end; n++) {
-    const second = load<u32>(table + (n << 2));
+    const second = tableAt(space, n);
     if (second != 0 && ageTable(second, ages + (n << 10), step, counts)) used = true;
   }
   if (!used) return;
@@ -64,11 +64,10 @@ function ageTable(second: u32, ages: u32, step: u32, counts: u32): bool {
  */
 export function list_aged(space: u32, ages: u32, gfn: u32, least: u32, unused: u32, list: u32, room: u32): u32 {
   const end = load<u32>(space, L.S_GFN_END);
-  const table = load<u32>(space, L.S_TABLE);
   const wrong = L.E_COW | (unused != 0 ? L.E_ACCESSED : 0);
   let count: u32 = 0;
   while (gfn < end && count < room) {
-    const second = load<u32>(table + ((gfn >> 10) << 2));
+    const second = tableAt(space, gfn >> 10);
     if (second == 0) {
       gfn = (gfn | 1023) + 1;
       continue;
@@ -89,10 +88,9 @@ export function count_pages(space: u32, list: u32): void {
   let own: u32 = 0;
   let shared: u32 = 0;
   let stored: u32 = 0;
-  const end = load<u32>(space, L.S_GFN_END) >> 10;
-  const table = load<u32>(space, L.S_TABLE);
+  const end = tablesIn(space);
   for (let n: u32 = 0; n < end; n++) {
-    const second = load<u32>(table + (n << 2));
+    const second = tableAt(space, n);
     if (second == 0) continue;
     for (let at = second; at < second + 4096; at += 4) {
       const entry = load<u32>(at);
@@ -109,10 +107,9 @@ export function count_pages(space: u32, list: u32): void {
 /** How many frames of the address space hold nothing but zeros: looks at all of them. */
 export function count_zeros(space: u32): u32 {
   let count: u32 = 0;
-  const end = load<u32>(space, L.S_GFN_END) >> 10;
-  const table = load<u32>(space, L.S_TABLE);
+  const end = tablesIn(space);
   for (let n: u32 = 0; n < end; n++) {
-    const second = load<u32>(table + (n << 2));
+    const second = tableAt(space, n);
     if (second == 0) continue;
     for (let at = second; at < second + 4096; at += 4) {
       const entry = load<u32>(at);

@@ -44,10 +44,20 @@ export function give_back(frame: u32): void {
   unlock(L.PROCESS + L.P_FRAME_LOCK);
 }
 
+/** How many second-level tables, of 1024 entries each, an address space can have. */
+export function tablesIn(space: u32): u32 {
+  return load<u32>(space, L.S_GFN_END) >> 10;
+}
+
+/** Arena offset of a second-level table, or 0 where no memslot is near. Requires: below `tablesIn`. */
+export function tableAt(space: u32, n: u32): u32 {
+  return load<u32>(load<u32>(space, L.S_TABLE) + (n << 2));
+}
+
 /** Arena offset of the entry of a guest frame, or 0 where no memslot can be. */
 export function entryOf(space: u32, gfn: u64): u32 {
   if (gfn >= <u64>load<u32>(space, L.S_GFN_END)) return 0;
-  const second = load<u32>(load<u32>(space, L.S_TABLE) + ((<u32>(gfn >> 10)) << 2));
+  const second = tableAt(space, <u32>(gfn >> 10));
   return second == 0 ? 0 : second + ((<u32>gfn & 1023) << 2);
 }
 

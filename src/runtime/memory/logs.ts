@@ -10,7 +10,7 @@
  */
 import * as L from "../layout";
 import { beginExclusive, endExclusive } from "./exclusive";
-import { entryOf } from "./frames";
+import { entryOf, tableAt, tablesIn } from "./frames";
 import { forget_writes, tlb_flush_all } from "./tlb";
 
 /** A page has become dirty. */
@@ -38,10 +38,9 @@ function emptyTlbs(space: u32, flags: u32): void {
  */
 export function harvest_flags(space: u32, flags: u32, bitmap: u32): u32 {
   let count: u32 = 0;
-  const end = load<u32>(space, L.S_GFN_END) >> 10;
-  const table = load<u32>(space, L.S_TABLE);
+  const end = tablesIn(space);
   for (let n: u32 = 0; n < end; n++) {
-    const second = load<u32>(table + (n << 2));
+    const second = tableAt(space, n);
     if (second != 0) count += harvestTable(second, flags, bitmap + (n << 7));
   }
   if (count == 0) return 0;

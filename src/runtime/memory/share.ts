@@ -11,7 +11,7 @@
 import * as L from "../layout";
 import { noMemory } from "../host";
 import { invalidate_frame } from "./blocks";
-import { allotFrame, entryOf, frameRecord, give_back } from "./frames";
+import { allotFrame, entryOf, frameRecord, give_back, tableAt, tablesIn } from "./frames";
 import { newGlobalGeneration } from "./generations";
 import { emptyEntry, forgetPages, tlb_flush_all } from "./tlb";
 
@@ -24,14 +24,10 @@ function usersAt(frame: u32): u32 {
   return L.FRAME_USERS + ((frame >> 12) << 1);
 }
 
-function tableAt(space: u32, n: u32): u32 {
-  return load<u32>(load<u32>(space, L.S_TABLE) + (n << 2));
-}
-
 /** Makes `to`, a new address space with the same memslots, a copy of `from`. No frame is touched; both have all of them. */
 export function fork_space(from: u32, to: u32): void {
   shares = true;
-  const end = load<u32>(from, L.S_GFN_END) >> 10;
+  const end = tablesIn(from);
   for (let n: u32 = 0; n < end; n++) {
     const table = tableAt(from, n);
     if (table != 0) forkTable(table, tableAt(to, n));
@@ -145,7 +141,7 @@ export function drop(entry: u32): void {
 
 /** Gives back all frames of a VM that is no more. Requires: none of its vCPUs will run. */
 export function leave_space(space: u32): void {
-  const end = load<u32>(space, L.S_GFN_END) >> 10;
+  const end = tablesIn(space);
   for (let n: u32 = 0; n < end; n++) {
     const table = tableAt(space, n);
     if (table == 0) continue;

@@ -1,6 +1,16 @@
 /** From what a share answers to the bytes of a FUSE reply. */
-import { attributeBytes, dirEntryBytes, entryBytes, outHeaderBytes } from "./protocol.ts";
-import type { Attributes, DirectoryEntry, Entry, FileSystemStats } from "./share-host.ts";
+import { pageSize } from "#address";
+import {
+  attributeBytes,
+  dirEntryBytes,
+  entryBytes,
+  fuseMajor,
+  fuseMinor,
+  maxWriteBytes,
+  oldestMinor,
+  outHeaderBytes,
+} from "./protocol.ts";
+import { type Attributes, type DirectoryEntry, type Entry, type FileSystemStats, ShareError } from "./share-host.ts";
 
 /** How long the guest may take names and attributes for true without asking: the host's programs change them, too. */
 const validMs = 1000;
@@ -86,26 +96,30 @@ export function statfsReply(s: FileSystemStats): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
-/** fuse_init_out. */
-export interface InitReply {
+/** fuse_init_in, as far as it is looked at. */
+interface InitOffer {
+  readonly major: number;
   readonly minor: number;
   readonly readAhead: number;
   readonly flags: number;
-  readonly maxWrite: number;
-  readonly maxPages: number;
-  /** Requests that the driver keeps in flight in the background. */
-  readonly background: number;
 }
 
-export function initReply(major: number, init: InitReply): Uint8Array {
+/** Requests that the driver keeps in flight in the background. */
+const background = 32;
+
+/** fuse_init_out: what both can, of what the driver offers and the server wants. Throws ShareError for a driver that is too old. */
+export function initReply({ major, minor, readAhead, flags }: InitOffer, wantedFlags: number): Uint8Array {
+  if (major < fuseMajor || (major === fuseMajor && minor < oldestMinor)) throw new ShareError("EIO");
+  const agreed = major > fuseMajor ? fuseMinor : Math.min(minor, fuseMinor);
   const view = new DataView(new ArrayBuffer(64));
-  [major, init.minor, init.readAhead, init.flags].forEach((value, n) => view.setUint32(4 * n, value >>> 0, true));
-  view.setUint16(16, init.background, true);
-  view.setUint16(18, Math.floor((init.background * 3) / 4), true);
-  view.setUint32(20, init.maxWrite, true);
+  for (const [n, value] of [fuseMajor, agreed, readAhead, flags & wantedFlags].entries())
+    view.setUint32(4 * n, value >>> 0, true);
+  view.setUint16(16, background, true);
+  view.setUint16(18, (background * 3) / 4, true);
+  view.setUint32(20, maxWriteBytes, true);
   // Times are exact to a nanosecond.
   view.setUint32(24, 1, true);
-  view.setUint16(28, init.maxPages, true);
+  view.setUint16(28, maxWriteBytes / pageSize, true);
   return new Uint8Array(view.buffer);
 }
 

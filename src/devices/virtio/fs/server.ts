@@ -5,17 +5,7 @@
  *
  * Laws: those of `respond`. An entry that does not reach the guest is not counted as looked up.
  */
-import {
-  entryBytes,
-  fileType,
-  fuseMajor,
-  fuseMinor,
-  initFlag,
-  maxWriteBytes,
-  oldestMinor,
-  openFlag,
-  outHeaderBytes,
-} from "./protocol.ts";
+import { entryBytes, fileType, initFlag, maxWriteBytes, openFlag, outHeaderBytes } from "./protocol.ts";
 import { attributesReply, dirEntry, dirEntrySize, entryReply, initReply, openReply, statfsReply } from "./reply.ts";
 import type { Header, Request } from "./request.ts";
 import { type Body, readBody, respond, writeBody } from "./respond.ts";
@@ -24,7 +14,6 @@ import { type DirectoryEntry, type Entry, type Opened, ShareError, type ShareHos
 import type { ByteVector } from "./vector.ts";
 import type { LentHandle } from "./wire.ts";
 
-const pageBytes = 4096;
 /** What the answer to a request takes that leaves something behind: an entry that counts, or a handle. */
 const roomFor: Partial<Record<Request["kind"], number>> = {
   lookup: entryBytes,
@@ -204,18 +193,11 @@ export class FuseServer {
     if (file !== undefined) this.lent = { handle, node, file };
   }
 
-  #init({ major, minor, readAhead, flags }: Request & { kind: "init" }): Uint8Array {
-    if (major < fuseMajor || (major === fuseMajor && minor < oldestMinor)) throw new ShareError("EIO");
+  #init(request: Request & { kind: "init" }): Uint8Array {
+    const reply = initReply(request, wantedFlags);
     this.reset();
     this.#ready = true;
-    return initReply(fuseMajor, {
-      minor: major > fuseMajor ? fuseMinor : Math.min(minor, fuseMinor),
-      readAhead,
-      flags: flags & wantedFlags,
-      maxWrite: maxWriteBytes,
-      maxPages: maxWriteBytes / pageBytes,
-      background: 32,
-    });
+    return reply;
   }
 
   /** As many entries as fit. */
