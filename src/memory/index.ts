@@ -15,6 +15,7 @@ export { type MemoryServices, newMemoryObject } from "./backends/new-object.ts";
 export type { MemoryFile } from "./backends/file.ts";
 export type { PageCipher } from "./backends/encrypted.ts";
 export type { FarLine } from "./backends/remote/line.ts";
+export type { SharedStore } from "./backends/shared.ts";
 export { OverlayPages } from "./backends/overlay.ts";
 export { KeptPages, type KeptStats } from "./backends/kept-pages.ts";
 export { type PageFile, PersistentPages } from "./backends/persistent.ts";

@@ -3,7 +3,7 @@
  */
 import { type EngineHost, type EngineObserver, TranslatingEngine } from "#engine";
 import { passesWithout } from "#jit";
-import { type AddressSpace, Arena, ArenaKernels, type PageKernels } from "#memory";
+import { type AddressSpace, Arena, ArenaKernels, type PageKernels, type SharedStore } from "#memory";
 import type { Vcpu } from "#vcpu";
 import type { EngineOptions, MachineConfig, MachineHost } from "./machine-host.ts";
 import type { FamilyFrames } from "./memory-pressure.ts";
@@ -75,6 +75,7 @@ export class MachineRoom {
   readonly engine: TranslatingEngine;
   readonly kernels: PageKernels;
   #machines = 0;
+  #shared: SharedStore | undefined;
   readonly #mates = new Set<RoomMate>();
 
   constructor(arena: Arena, engine: TranslatingEngine) {
@@ -105,6 +106,12 @@ export class MachineRoom {
       exhausted: framesLeft <= leastFrames,
       givesWay: framesLeft < left && running.every((each) => each.frames() <= mate.frames()),
     };
+  }
+
+  /** Where all machines here keep equal pages once; the first that asks makes it. */
+  sharedStore(make: () => SharedStore): SharedStore {
+    this.#shared ??= make();
+    return this.#shared;
   }
 
   /** vCPUs for a machine whose memory is `space`, with `host` around them. Throws ArenaError where there is no place for them. */

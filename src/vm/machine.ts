@@ -172,7 +172,7 @@ export class Machine implements RunnableMachine, Disposable {
       ? parent.#space.fork()
       : new AddressSpace(arena, engine.runtime, [...ram, ...this.#persistent.slots]);
     this.#backing = new Backing(
-      { config, space: this.#space, slots: ram, kernels: this.#room.kernels, host, io: this.#io },
+      { config, space: this.#space, slots: ram, room: this.#room, host, io: this.#io },
       resume?.memory(this.#room.kernels),
     );
     this.#persistent.attach(this.#space);

@@ -80,6 +80,26 @@ test("a fork has what was evicted of the machine that it goes on as, and each go
   expect(fork.stats().swap?.in).toBeGreaterThan(1000);
 });
 
+test("forks keep equal pages once, and each its own bytes", () => {
+  const parent = tinyMachine(code, { memoryBacking: { kind: "shared" } });
+  parent.machine.runUntil(step);
+  parent.machine.parts.memory.swap.evict(written);
+  const fork = parent.fork();
+  const both = [parent.machine, fork.machine];
+  const kept = (): unknown => both[1].memory.answer({ about: "stats" });
+  for (let end = 2n * step; end <= enough; end += step)
+    for (const machine of both) {
+      machine.runUntil(end);
+      machine.parts.memory.swap.evict(written);
+    }
+  // Each has written the same bytes to the same pages, for itself.
+  expect(kept()).toMatchObject({ objects: [{ inner: { own: { distinctPages: 1024, mergedPages: 1024 } } }] });
+  for (const machine of both) expect(machine.digest()).toEqual(quiet());
+  both[0][Symbol.dispose]();
+  expect(kept()).toMatchObject({ objects: [{ inner: { own: { distinctPages: 1024, mergedPages: 0 } } }] });
+  expect(both[1].digest()).toEqual(quiet());
+});
+
 test("a machine with a file of its own behind its memory has no forks", () => {
   const path = join(folder, "alone");
   using machine = tinyMachine(code, { memoryBacking: { kind: "encrypted", inner: { kind: "file", path } } }).machine;

@@ -14,11 +14,11 @@ import {
   type Memslot,
   newMemoryObject,
   OverlayPages,
-  type PageKernels,
 } from "#memory";
 import { farLine, farRingBytes } from "./far-line.ts";
 import type { IoThreads } from "./io-threads.ts";
 import type { EngineOptions, MachineConfig, MachineHost } from "./machine-host.ts";
+import type { MachineRoom } from "./machine-room.ts";
 
 /** Of the random moments at which pages are evicted for the sake of it; undefined: none are. */
 export const evictionSeedOf = ({ evictionSeed, chaosSeed }: EngineOptions): number | undefined =>
@@ -29,7 +29,7 @@ interface BackingParts {
   readonly config: MachineConfig;
   readonly space: AddressSpace;
   readonly slots: readonly Memslot[];
-  readonly kernels: PageKernels;
+  readonly room: Pick<MachineRoom, "kernels" | "sharedStore">;
   readonly host: MachineHost;
   readonly io: IoThreads;
 }
@@ -69,11 +69,12 @@ export class Backing implements Disposable {
   }
 }
 
-function newEvicted(backing: MemoryBacking, { slots, kernels, host, io }: BackingParts): MemoryObject {
+function newEvicted(backing: MemoryBacking, { slots, room, host, io }: BackingParts): MemoryObject {
   const pageCount = Math.max(...slots.map((slot) => gfnOf(slot.gpa) + slot.sizeBytes / pageSize));
   try {
-    return newMemoryObject(backing, pageCount, kernels, {
+    return newMemoryObject(backing, pageCount, room.kernels, {
       ...host.memory,
+      sharedStore: (make) => room.sharedStore(make),
       farLine: (servers) => {
         const line = io.line({ service: farService, config: servers, ringBytes: farRingBytes });
         return farLine(line, () => line.poll(), host);

@@ -20,6 +20,8 @@ export interface MemoryServices {
   newCipher?(): PageCipher;
   /** A new file, gone when it is disposed of. Throws an Error that says why there can be none. */
   newFile?(path: string): MemoryFile;
+  /** What equal pages are kept in once, whichever machine has them; without it each object has a store of its own. */
+  sharedStore?(make: () => SharedStore): SharedStore;
   /** A line to page servers. */
   farLine?(servers: RemoteBacking): FarLine;
   /** Page servers came or went: a line for the person who runs the machine. */
@@ -63,8 +65,10 @@ function build(
     case "encrypted":
       if (services.newCipher === undefined) throw new MemoryObjectError("there is no cipher for pages here");
       return new EncryptedPages(inner(), services.newCipher());
-    case "shared":
-      return new SharedPages(pageCount, new SharedStore(inner(), kernels));
+    case "shared": {
+      const make = (): SharedStore => new SharedStore(inner(), kernels);
+      return new SharedPages(pageCount, services.sharedStore?.(make) ?? make());
+    }
   }
 }
 
