@@ -26,7 +26,8 @@ export {
 } from "./vm-api.ts";
 export type { GuestProcess, ProcessEnd, ReadFileOptions, SignalName, WriteFileOptions } from "./agent/index.ts";
 export { busybox } from "./agent/index.ts";
-export { checkOptions, MachineHandle } from "./machine-handle.ts";
+export { checkOptions } from "./check-options.ts";
+export { MachineHandle } from "./machine-handle.ts";
 export type {
   BootFiles,
   FileSource,

@@ -8,7 +8,7 @@
  */
 import { allocateByteRing, printValue } from "#base";
 import { streamRingBytes } from "#devices";
-import { backingWords, isEncrypted, parseBacking } from "#memory/backing";
+import { isEncrypted, parseBacking } from "#memory/backing";
 import { parsePublish } from "#net/rules";
 import type { MachineOutcome, ReportKind } from "#vm";
 import {
@@ -22,15 +22,14 @@ import {
   type WriteFileOptions,
   writeFile,
 } from "./agent/index.ts";
-import { type GuestPort, GuestPorts, portsProblem } from "./guest-ports.ts";
+import { type GuestPort, GuestPorts } from "./guest-ports.ts";
 import { GuestStreams } from "./guest-streams.ts";
 import { checked, networkOptions } from "./network-options.ts";
 import { OrderBook } from "./orders.ts";
-import { pmemProblem } from "./pmem.ts";
 import { changesEngine, forkedOptions, rememberedOf } from "./remembered.ts";
-import { resizableProblem, resizableWords } from "./resizable.ts";
+import { resizableWords } from "./resizable.ts";
 import { SerialLine } from "./serial-line.ts";
-import { shareConfigs, sharesProblem, shareWords } from "./shares.ts";
+import { shareConfigs, shareWords } from "./shares.ts";
 import {
   type BootFiles,
   inputRingBytes,
@@ -50,10 +49,7 @@ import {
   type ExecOptions,
   type ExecResult,
   type ForwardedPort,
-  maxCpus,
-  maxDisks,
   maxMemoryBytes,
-  minMemoryBytes,
   type RestoreOptions,
   type SerialPort,
   type SnapshotOptions,
@@ -65,7 +61,7 @@ import {
   type VmReport,
   type VmStats,
 } from "./vm-api.ts";
-import { leastLimitBytes, VmMemory } from "./vm-memory.ts";
+import { VmMemory } from "./vm-memory.ts";
 import { type Vsock, vsockOf } from "./vsock.ts";
 
 /** A thread that does not stop on its own within this time is ended. */
@@ -74,7 +70,6 @@ const stopGraceMs = 3000;
 const profileGraceMs = 60_000;
 /** How long a snapshot waits for the guest's agent to read what was sent to it. */
 const holdTimeoutMs = 1000;
-const mib = 1024 * 1024;
 /** What a guest's serial driver holds for a reader that is late (N_TTY_BUF_SIZE). */
 const serialWindow = 4096;
 
@@ -529,60 +524,4 @@ function configOf(options: VmOptions): MachineStart["config"] {
       ...(without && { without }),
     },
   };
-}
-
-/** Throws `VmError` for options that no machine can have. */
-export function checkOptions(options: VmOptions): void {
-  const wrong = (message: string): never => {
-    throw new VmError("option", message);
-  };
-  const { memoryBytes = defaultMemoryBytes, cpus = 1, digestEvery, timeoutMs } = options;
-  const { kernel, snapshot } = options;
-  if (
-    !(kernel instanceof Uint8Array || typeof kernel === "string" || (kernel === undefined && snapshot !== undefined))
-  ) {
-    wrong("kernel: a Uint8Array with a bzImage or an ELF vmlinux is needed, or the name of such a file");
-  }
-  if (!Number.isSafeInteger(memoryBytes) || memoryBytes % mib !== 0 || memoryBytes <= 0) {
-    wrong(`memoryBytes: ${memoryBytes} is not a whole number of MiB`);
-  }
-  if (memoryBytes < minMemoryBytes || memoryBytes > maxMemoryBytes) {
-    wrong(`memoryBytes: a machine has ${minMemoryBytes / mib} to ${maxMemoryBytes / mib} MiB`);
-  }
-  const wrongMax = resizableProblem(options);
-  if (wrongMax !== undefined) wrong(`memoryMaxBytes: ${wrongMax}`);
-  if (!(Number.isSafeInteger(cpus) && cpus >= 1 && cpus <= maxCpus)) wrong(`cpus: a machine has 1 to ${maxCpus}`);
-  if (digestEvery !== undefined && !(Number.isSafeInteger(digestEvery) && digestEvery > 0)) {
-    wrong("digestEvery: a whole number of instructions above 0 is needed");
-  }
-  const { memoryLimitBytes } = options;
-  if (memoryLimitBytes !== undefined && !(memoryLimitBytes >= leastLimitBytes && memoryLimitBytes <= maxMemoryBytes))
-    wrong(`memoryLimitBytes: a limit is from ${leastLimitBytes / mib} to ${maxMemoryBytes / mib} MiB`);
-  if (options.memoryBacking !== undefined && parseBacking(options.memoryBacking) === undefined)
-    wrong(`memoryBacking: "${options.memoryBacking}" is none: ${backingWords}`);
-  if (options.network !== undefined) networkOptions(options.network);
-  const wrongShare = sharesProblem(options.shares ?? []);
-  if (wrongShare !== undefined) wrong(`shares: ${wrongShare}`);
-  const wrongPorts = portsProblem(options.ports ?? []);
-  if (wrongPorts !== undefined) wrong(`ports: ${wrongPorts}`);
-  if (options.clock === "virtual" && (options.ports?.length ?? 0) > 0) {
-    wrong("ports: what a host sends comes at no certain time: leave out ports or the virtual clock");
-  }
-  if (options.clock === "virtual" && options.vsock) {
-    wrong("vsock: what a host sends comes at no certain time: leave out vsock or the virtual clock");
-  }
-  checkDisks(options.disks ?? [], wrong);
-  const wrongPmem = pmemProblem(options.pmem ?? [], options.memoryMaxBytes ?? memoryBytes);
-  if (wrongPmem !== undefined) wrong(`pmem: ${wrongPmem}`);
-  if (timeoutMs !== undefined && !(timeoutMs > 0)) wrong("timeoutMs: a time above 0 is needed");
-}
-
-function checkDisks(disks: NonNullable<VmOptions["disks"]>, wrong: (message: string) => never): void {
-  if (disks.length > maxDisks) wrong(`disks: a machine has at most ${maxDisks}`);
-  const isName = (value: unknown): boolean => typeof value === "string" && value !== "";
-  for (const { file, overlay = true } of disks) {
-    if (!isName(file)) wrong("disks: each needs a file, the name of a raw or qcow2 disk");
-    if (overlay !== true && !isName(overlay))
-      wrong("disks: an overlay is the name of a file, or true for one that is gone at the end");
-  }
 }

@@ -1,6 +1,7 @@
 /** What a snapshot remembers of its machine's options: all that a machine like it needs, and no bytes of files. */
 import type { Value } from "#base";
 import type { SnapshotOwner } from "#snapshot";
+import { knownOptions } from "./check-options.ts";
 import { type RestoreOptions, VmError, type VmOptions } from "./vm-api.ts";
 
 /** Of the machine that was saved, not of what is saved. */
@@ -34,7 +35,8 @@ export function rememberedOf(options: VmOptions): Value {
 export function recallOptions({ owner, disks }: SnapshotOwner, snapshot: string, changes: RestoreOptions): VmOptions {
   if (typeof owner !== "object" || Array.isArray(owner) || owner instanceof Uint8Array)
     throw new VmError("snapshot", `${snapshot}: the snapshot does not say how its machine was started`);
-  const options = owner as Partial<VmOptions>;
+  // A newer build may have remembered more.
+  const options = knownOptions(owner);
   const saved = options.disks?.map((disk, n) => ({ ...disk, ...(disks[n] && { saved: disks[n] }) }));
   return { ...options, ...(saved && { disks: saved }), ...changes, snapshot };
 }

@@ -141,3 +141,8 @@ test("options that no machine can have are refused", async () => {
     "memoryBytes: 1000 is not a whole number of MiB",
   );
 });
+
+test("an option that no machine has is refused by name", async () => {
+  const options: object = { memoryBytess: 1 << 28 };
+  await expect(ScriptedVm.start("end poweroff", options)).rejects.toThrow("memoryBytess: a machine has no such option");
+});
