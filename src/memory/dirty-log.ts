@@ -18,6 +18,8 @@ import { PageSet } from "./page-set.ts";
 export interface DirtyLog extends Disposable {
   /** Ends an epoch: the pages stored to since the last one, or since the log was opened. */
   harvest(): PageSet;
+  /** The same of an epoch that goes on. */
+  soFar(): PageSet;
 }
 
 /** As lists, made as pages become dirty: a harvest takes as long as there are dirty pages. */
@@ -83,6 +85,7 @@ export class DirtyTracker {
     const epoch = this.#begin(0);
     return {
       harvest: () => this.#end(epoch).pages,
+      soFar: () => this.#soFar(epoch),
       [Symbol.dispose]: () => void this.#open.delete(epoch),
     };
   }
@@ -112,6 +115,14 @@ export class DirtyTracker {
     const epoch = { pages: this.#noPages(), gfns: [], room, overflowed: false };
     this.#open.add(epoch);
     return epoch;
+  }
+
+  #soFar(epoch: Epoch): PageSet {
+    assert(this.#open.has(epoch), "a log that is harvested is open");
+    this.#collect();
+    const pages = this.#noPages();
+    pages.addAll(epoch.pages);
+    return pages;
   }
 
   /** What the epoch has; the next one begins. */

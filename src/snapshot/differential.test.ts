@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { type Gpa, gpa } from "#address";
+import { type Gpa, gfnOf, gpa } from "#address";
 import { acpiArea } from "#devices";
 import type { Machine } from "#vm";
 import { memorySink } from "../../test/memory-sink.ts";
@@ -8,13 +8,13 @@ import { tinyMachine } from "../../test/tiny-machine.ts";
 import { fillingProgram } from "../../test/tiny-programs.ts";
 import { SnapshotError, type SnapshotSource } from "./format.ts";
 import { readSnapshot } from "./restore.ts";
-import { writeSnapshot } from "./save.ts";
+import { type SavedSnapshot, writeSnapshot } from "./save.ts";
 
 /** A folder of files. */
 class Files {
   readonly files = new Map<string, Uint8Array<ArrayBuffer>>();
 
-  save(name: string, machine: Machine, base?: string): { pages: number } {
+  save(name: string, machine: Machine, base?: string): SavedSnapshot {
     const { sink, bytes } = memorySink();
     const of = base === undefined ? undefined : { name: base, pages: readSnapshot(this.open(base)).pages };
     const saved = writeSnapshot(machine, {}, sink, of);
@@ -74,6 +74,60 @@ describe("a differential snapshot", () => {
     expect(files.save("again", machine, "0").pages).toBe(pages[1]);
     const restored = files.restore("again");
     expect(restored.digest()).toEqual(machine.digest());
+  });
+
+  test("looks at no page that was not stored to since its base was saved, or gone on from", () => {
+    const { files, machine } = chain();
+    const all = files.save("full", machine).looked;
+    machine.parts.memory.write(gpa(0x40_0000), Uint8Array.of(1));
+    const saved = files.save("next", machine, "full");
+    expect(all).toBeGreaterThan(8);
+    expect(saved.looked).toBeLessThan(4);
+    expect(saved.pages).toBe(1);
+    const restored = files.restore("next");
+    expect(restored.digest()).toEqual(machine.digest());
+    expect(files.save("again", restored, "next").looked).toBeLessThan(4);
+  });
+
+  test("on a base that it was not looks at all, and is the same", () => {
+    const { files, pages } = chain();
+    const { machine } = tinyMachine(fillingProgram);
+    machine.runUntil(9_000n);
+    const saved = files.save("other", machine, "0");
+    expect(saved.pages).toBe(pages[1]);
+    expect(saved.looked).toBeGreaterThan(8);
+    expect(files.restore("other").digest()).toEqual(machine.digest());
+  });
+
+  test("on any of the last few has what changed since, whatever became of the pages", () => {
+    const files = new Files();
+    const { machine } = tinyMachine(fillingProgram, { memoryBacking: { kind: "compressed" } });
+    const { memory } = machine.parts;
+    const page = (n: number): Gpa => gpa(0x40_0000 + n * 0x1000);
+    const fill = (n: number, value: number): void => void memory.write(page(n), new Uint8Array(4096).fill(value));
+    machine.runUntil(500n);
+    for (let n = 0; n < 8; n++) fill(n, n + 1);
+    files.save("0", machine);
+    const acts = [
+      () => memory.release([gfnOf(page(0))]),
+      () => memory.swap.evict([gfnOf(page(1)), gfnOf(page(2))]),
+      () => {
+        fill(1, 77);
+        memory.swap.evict([gfnOf(page(1))]);
+      },
+      () => [fill(3, 0), fill(4, 99)],
+      () => fill(4, 5),
+      () => memory.swap.evict([gfnOf(page(4)), gfnOf(page(5))]),
+    ];
+    for (const [n, act] of acts.entries()) {
+      act();
+      machine.runUntil(1_000n + 500n * BigInt(n));
+      // On the one before, and on the first, which is forgotten in the end.
+      for (const base of [`${n}`, "0"]) {
+        files.save(`${n + 1}`, machine, base);
+        expect(files.restore(`${n + 1}`).digest()).toEqual(machine.digest());
+      }
+    }
   });
 
   test("is refused without its base, or with another in its place", () => {

@@ -26,15 +26,16 @@ export class LiveSnapshot implements Disposable {
   /** `base`: only what differs from it is written. */
   constructor(machine: Machine, sink: SnapshotSink, base?: SnapshotBase) {
     this.#machine = machine;
-    this.#writer = new SnapshotWriter(machine, sink, base);
+    // Before the writer knows what has changed: vCPUs on threads of their own run on.
     this.#log = machine.parts.memory.dirty.open();
+    this.#writer = new SnapshotWriter(machine, sink, base);
   }
 
   /** Saves some pages, between two turns of the machine; true when it is time for `finish`. */
   step(): boolean {
     if (this.#next < this.#writer.end) {
       const end = Math.min(this.#next + stepPages, this.#writer.end);
-      this.#writer.savePages(this.#next, end);
+      this.#writer.saveFirst(this.#next, end);
       this.#next = end;
       return false;
     }

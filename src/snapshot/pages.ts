@@ -22,7 +22,7 @@ const nothing: Piece = { first: 0, count: 0 };
 export class SnapshotReader {
   readonly source: SnapshotSource;
   /** The file's header: what no other snapshot begins with. */
-  readonly identity: Uint8Array;
+  readonly header: Uint8Array;
   readonly base: SnapshotReader | undefined;
   readonly #index: PageIndex;
   /** Of each page: its number in the index + 1, below zero where it is zeros; 0 where the index has it not. */
@@ -34,7 +34,7 @@ export class SnapshotReader {
 
   constructor(source: SnapshotSource, { header, index }: Opened, base?: SnapshotReader) {
     this.source = source;
-    this.identity = header;
+    this.header = header;
     this.base = base;
     this.#index = index;
     this.#numbers = new Int32Array(index.count === 0 ? 0 : index.gfn(index.count - 1) + 1);

@@ -22,7 +22,11 @@ export function readSnapshot(source: SnapshotSource): Snapshot {
   if (!isState(machine)) throw new SnapshotError(`${source.name}: the snapshot does not describe a machine`);
   const pages = new SnapshotReader(source, opened, openBase(source, opened.description, longestChain));
   return {
-    resume: { state: machine as unknown as MachineState, memory: (kernels) => new SnapshotPages(pages, kernels) },
+    resume: {
+      state: machine as unknown as MachineState,
+      memory: (kernels) => new SnapshotPages(pages, kernels),
+      header: opened.header,
+    },
     owner: owner ?? {},
     pages,
   };

@@ -3,7 +3,7 @@
  */
 import { pageSize } from "#address";
 import type { Value } from "#base";
-import type { AddressSpace } from "#memory";
+import type { AddressSpace, PageSet } from "#memory";
 import type { Machine, MachineParts, MachineState } from "#vm";
 import { encodeEnding, firstPlace } from "./format.ts";
 import type { SnapshotReader } from "./pages.ts";
@@ -19,6 +19,8 @@ export interface SavedSnapshot {
   readonly sizeBytes: number;
   /** In the file. */
   readonly pages: number;
+  /** Those whose bytes were looked at; that of a live one counts as often as it was. */
+  readonly looked: number;
 }
 
 /** What a differential snapshot lacks, and the name it will find it by. */
@@ -37,15 +39,15 @@ const gatheredBytes = 1 << 20;
 export function writeSnapshot(machine: Machine, owner: Value, sink: SnapshotSink, base?: SnapshotBase): SavedSnapshot {
   return machine.whileStill((state) => {
     const writer = new SnapshotWriter(machine, sink, base);
-    writer.savePages(0, writer.end);
+    writer.saveAll();
     return writer.finish(state, owner);
   });
 }
 
-/** Where a page's bytes are: nowhere, since it is zeros; in this file; in the base, where they are the same. */
+/** Where a page's bytes are: nowhere, since it is zeros; in this file; as the base has them, which may be nowhere. */
 const nowhere = 0;
 const inFile = 1;
-const inBase = 2;
+const asBase = 2;
 
 export class SnapshotWriter {
   readonly #machine: Machine;
@@ -53,11 +55,14 @@ export class SnapshotWriter {
   readonly #runtime: MachineParts["engine"]["runtime"];
   readonly #sink: SnapshotSink;
   readonly #base: SnapshotBase | undefined;
+  /** Pages that may differ from the base's; undefined where all may. */
+  readonly #changed: PageSet | undefined;
   /** Of each page: where its bytes are to be found; its place in the file, 0 where it never had one; its check. */
   readonly #kept: Uint8Array;
   readonly #places: Uint32Array;
   readonly #checks: Uint32Array;
   #nextPlace = firstPlace;
+  #looked = 0;
   readonly #gathered = new Uint8Array(gatheredBytes);
   #gatheredAt = 0;
   #gatheredLength = 0;
@@ -69,6 +74,7 @@ export class SnapshotWriter {
     this.#runtime = engine.runtime;
     this.#sink = sink;
     this.#base = base;
+    this.#changed = base && machine.savePoints.changedSince(base.pages.header);
     this.#kept = new Uint8Array(this.end);
     this.#places = new Uint32Array(this.end);
     this.#checks = new Uint32Array(this.end);
@@ -79,24 +85,45 @@ export class SnapshotWriter {
     return Math.max(...this.#memory.memslots.map((slot) => (slot.gpa + slot.sizeBytes) / pageSize));
   }
 
+  /** Saves all pages as they are now. */
+  saveAll(): void {
+    this.saveFirst(0, this.end);
+  }
+
+  /**
+   * Saves pages for the first time, those in [first, end), which are multiples of 32: one that was not stored to since the writer was made is
+   * now as it was then.
+   */
+  saveFirst(first: number, end: number): void {
+    if (this.#changed === undefined) return this.savePages(first, end);
+    this.#kept.fill(asBase, first, end);
+    for (const gfn of this.#changed.within(first, end)) this.#look(gfn, gfn + 1);
+    this.#write();
+  }
+
   /** Saves the pages in [first, end) as they are now, also those that were saved before. */
   savePages(first: number, end: number): void {
+    this.#look(first, end);
+    this.#write();
+  }
+
+  #look(first: number, end: number): void {
     const memory = this.#memory;
     const runtime = this.#runtime;
     this.#kept.fill(nowhere, first, end);
     memory.survey(first, end, (gfn, frame, check) => {
+      this.#looked++;
       if (frame !== 0) return this.#save(gfn, frame, check);
       // Only its object has it.
       const at = memory.swap.peek(gfn);
       if (runtime.is_zero(at) !== 0) return;
       this.#save(gfn, at, Number(BigInt.asUintN(32, runtime.xxh64(at, pageSize))));
     });
-    this.#write();
   }
 
   /** Writes what makes a snapshot of it. */
   finish(state: MachineState, owner: Value): SavedSnapshot {
-    const base = this.#base && { name: this.#base.name, header: this.#base.pages.identity };
+    const base = this.#base && { name: this.#base.name, header: this.#base.pages.header };
     const { disks, end: offset } = this.#machine.freezeDisks(this.#nextPlace * pageSize, this.#sink.descriptor);
     const description: Value = {
       machine: state as unknown as Value,
@@ -108,14 +135,15 @@ export class SnapshotWriter {
     const { header, tail } = encodeEnding(description, index, offset);
     this.#sink.writeAt(offset, tail);
     this.#sink.writeAt(0, header);
+    this.#machine.savePoints.add(header);
     const pages = this.#kept.reduce((sum, kept) => sum + Number(kept === inFile), 0);
-    return { sizeBytes: offset + tail.length, pages };
+    return { sizeBytes: offset + tail.length, pages, looked: this.#looked };
   }
 
   #save(gfn: number, frame: number, check: number): void {
     this.#checks[gfn] = check;
-    this.#kept[gfn] = this.#base?.pages.checkOf(gfn) === check ? inBase : inFile;
-    if (this.#kept[gfn] === inBase) return;
+    this.#kept[gfn] = this.#base?.pages.checkOf(gfn) === check ? asBase : inFile;
+    if (this.#kept[gfn] === asBase) return;
     if (this.#places[gfn] === 0) this.#places[gfn] = this.#nextPlace++;
     const offset = this.#places[gfn] * pageSize;
     const follows = offset === this.#gatheredAt + this.#gatheredLength && this.#gatheredLength < gatheredBytes;

@@ -88,10 +88,10 @@ export function learnWarmth(
 }
 
 /** The end of the header, with its checks: lengths and magic are less telling. */
-const identityOf = ({ identity }: SnapshotReader): Uint8Array => {
+const identityOf = ({ header }: SnapshotReader): Uint8Array => {
   const bytes = new Uint8Array(identityBytes);
-  bytes.set(identity.subarray(8, 28));
-  bytes.set(identity.subarray(identity.length - 12), 20);
+  bytes.set(header.subarray(8, 28));
+  bytes.set(header.subarray(header.length - 12), 20);
   return bytes;
 };
 

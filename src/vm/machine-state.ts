@@ -30,6 +30,8 @@ export interface Resume {
   readonly state: MachineState;
   /** Its memory: an object whose pages are the guest's frames, sealed. */
   memory(kernels: PageKernels): MemoryObject;
+  /** Of the file that this is in. */
+  readonly header: Uint8Array;
 }
 
 /** Throws `StateError` where a machine of this configuration cannot be the one that was saved. */

@@ -50,6 +50,7 @@ import { Profiler, type Sample } from "./profiler.ts";
 import { pluggableRegion, ramSlots } from "./ram-slots.ts";
 import { SeededRandom } from "./random.ts";
 import { publishApic } from "./remote-apic.ts";
+import { SavePoints } from "./save-points.ts";
 import { SerialInput } from "./serial-input.ts";
 import { nextSliceNs, SliceSizer } from "./slice-sizer.ts";
 import { TierTimes } from "./tier-times.ts";
@@ -123,6 +124,8 @@ export class Machine implements RunnableMachine, Disposable {
   readonly #peripherals: Peripherals;
   /** What there is to know of its memory. */
   readonly memory: MachineMemory;
+  /** Snapshots that it was, and what it has stored to since. */
+  readonly savePoints: SavePoints;
   readonly #persistent: PersistentMemory;
   /** Undefined in virtual time. */
   readonly #asyncFaults: AsyncFaults | undefined;
@@ -176,6 +179,8 @@ export class Machine implements RunnableMachine, Disposable {
       resume?.memory(this.#room.kernels),
     );
     this.#persistent.attach(this.#space);
+    this.savePoints = new SavePoints(this.#space.dirty);
+    if (resume) this.savePoints.add(resume.header);
     const evictionSeed = evictionSeedOf(config.engine);
     if (evictionSeed !== undefined) this.#chaos = new EvictionChaos(evictionSeed, this.#space);
     this.#vcpus = this.#room.enter(this.#space, cpus, engineHost);
