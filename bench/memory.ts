@@ -21,6 +21,7 @@ import { measureForks } from "./forks.ts";
 import { measureBackings } from "./memory-backings.ts";
 import { costOf, costText, givenBack, pairsText } from "./memory-watch.ts";
 import { type Overcommitted, overcommitted, reclaimCost, reclaimed } from "./overcommit.ts";
+import { overcommitDigests } from "./overcommit-digests.ts";
 import { median, table } from "./table.ts";
 
 /** What is measured by itself. */
@@ -179,6 +180,11 @@ async function measureReclaim(files: { kernel: string; initrd: string }): Promis
 
 async function measureOvercommit(files: { kernel: string; initrd: string }): Promise<void> {
   say("overcommit");
+  const digests = overcommitDigests(values.image, { idle: 2, busy: 1.5 });
+  console.log(
+    `four guests in virtual time: ${digests.idle.toFixed(2)} x idle, ${digests.busy.toFixed(2)} x busy, ${digests.back} pages came back: \
+${digests.equal} digests of memory and CPU equal, ${digests.unequal} not (goal: 2 x, 1.5 x, 0)`,
+  );
   const text = ({ factor, right, wrong, back }: Overcommitted): string =>
     `${factor.toFixed(2)} x, ${right} files right, ${wrong} wrong, ${back} pages came back`;
   console.log(`four idle guests: ${text(await overcommitted(files, 2, false))} (goal: 2 x, 0 wrong)`);
