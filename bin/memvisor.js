@@ -5,19 +5,18 @@
  *
  * It then runs the bundle that was made of the TypeScript (tools/build-bundle.ts), in a checkout anew where a source has changed.
  */
-import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import nodeModule from "node:module";
-import { fileURLToPath } from "node:url";
-import { isCurrent, newEnoughNode, oldestNode } from "./pinned-node.js";
-import { isAsSeen, setSeen } from "./sources.js";
+const { existsSync } = require("node:fs");
+const nodeModule = require("node:module");
+const { join } = require("node:path");
+const { pathToFileURL } = require("node:url");
+const { isCurrent, newEnoughNode, oldestNode } = require("./pinned-node.js");
 
-const root = new URL("../", import.meta.url);
-const source = new URL("src/cli/main.ts", root);
-const bundle = new URL("dist/bundle/main.js", root);
+const root = join(__dirname, "..");
+const source = join(root, "src/cli/main.ts");
+const bundle = join(root, "dist/bundle/main.js");
 
 const node = newEnoughNode();
-if (isCurrent) await run();
+if (isCurrent) run();
 else if (node !== undefined) runUnder(node);
 else
   fail(
@@ -26,43 +25,50 @@ else
 
 async function run() {
   // Compiled code is kept from run to run: a start costs a third of what it would.
-  nodeModule.enableCompileCache?.();
-  const waiting = await beginThread();
-  if (!existsSync(source)) return import(bundle.href);
-  if (isAsSeen(root)) return import(bundle.href);
+  nodeModule.enableCompileCache();
+  const waiting = beginThread();
+  if (!existsSync(source)) return load(bundle);
+  if (require("./sources.js").isAsSeen(root)) return load(bundle);
   await waiting?.endWaiting();
   try {
-    return import(((await makeCurrent()) ? bundle : source).href);
+    return load((await makeCurrent()) ? bundle : source);
   } catch (error) {
     fail(error.message);
   }
 }
 
 /** A command that will have a machine has a thread for it at once: both load what they need at the same time. */
-async function beginThread() {
+function beginThread() {
   const [command, ...words] = process.argv.slice(2);
   const hasMachine = command === "run" || command === "restore";
   const isBehind = words.some((word) => ["-d", "--detach", "-h", "--help"].includes(word));
-  if (!hasMachine || isBehind || !existsSync(new URL("waiting-thread.js", bundle))) return undefined;
-  const waiting = await import(new URL("waiting-thread.js", bundle).href);
-  waiting.beginThread(new URL("vm-worker.js", bundle));
+  const entry = join(root, "dist/bundle/waiting-thread.js");
+  if (!hasMachine || isBehind || !existsSync(entry)) return undefined;
+  // Not imported, since that has Node begin its loader of modules first: the thread begins 3 ms earlier.
+  const waiting = require(entry);
+  waiting.beginThread(pathToFileURL(join(root, "dist/bundle/vm-worker.js")));
   return waiting;
+}
+
+function load(path) {
+  return import(pathToFileURL(path).href);
 }
 
 /** In a checkout. False where there can be no bundle. */
 async function makeCurrent() {
   const begun = new Date();
-  const { ensureRuntime } = await import(new URL("tools/build-runtime.ts", root).href);
-  const { ensureBundle } = await import(new URL("tools/build-bundle.ts", root).href);
+  const { ensureRuntime } = await load(join(root, "tools/build-runtime.ts"));
+  const { ensureBundle } = await load(join(root, "tools/build-bundle.ts"));
   await ensureRuntime();
   const hasBundle = await ensureBundle();
-  if (hasBundle) setSeen(root, begun);
+  if (hasBundle) require("./sources.js").setSeen(root, begun);
   return hasBundle;
 }
 
 /** Runs this very command under another Node: same terminal, same signals, same end. */
 function runUnder(node) {
-  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: "inherit" });
+  const { spawn } = require("node:child_process");
+  const child = spawn(node, [__filename, ...process.argv.slice(2)], { stdio: "inherit" });
   // A terminal sends these two to both; here they only must not end this process before the other.
   const atTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
   for (const signal of ["SIGINT", "SIGQUIT"]) process.on(signal, () => atTerminal || child.kill(signal));
