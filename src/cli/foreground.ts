@@ -2,7 +2,7 @@
 import { createWriteStream } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { exitStatus, statusOf, type VmEnd, VmError } from "#control";
-import { Terminal, type VirtualMachine } from "#host";
+import { mark, Terminal, type VirtualMachine } from "#host";
 import { EscapeKeys, keysHelp } from "./escape-keys.ts";
 import { Failure } from "./failure.ts";
 import { flushed, sendTo } from "./output.ts";
@@ -120,6 +120,7 @@ async function execute(vm: VirtualMachine, command: string, values: ForegroundVa
       onStdout: (bytes) => sendTo(process.stdout, bytes),
       onStderr: (bytes) => sendTo(process.stderr, bytes),
     });
+    mark("the command has ended");
     if (values.snapshot !== undefined) await save(vm, values.snapshot, values.key);
     return status;
   } catch (error) {

@@ -24,7 +24,7 @@ import {
   snapshotCommand,
   stopCommand,
 } from "#control";
-import { packageVersion } from "#host";
+import { mark, packageVersion } from "#host";
 import { Failure } from "./failure.ts";
 import { endWithReader, flushed } from "./output.ts";
 import { addCommand } from "./program.ts";
@@ -88,5 +88,6 @@ try {
   }
 }
 await flushed();
+mark("ends");
 // Standard input may still be open; nobody reads it any more.
 process.exit();

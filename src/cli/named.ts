@@ -1,5 +1,4 @@
 /** Machines of `memvisor run` that have names: found by other commands, in the foreground or behind it. */
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { openSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -58,6 +57,7 @@ async function startBehind(launcher: string, words: readonly string[], given: st
     throw new Failure(`a machine called ${given} runs already: ${advice}`, exitStatus.usage);
   }
   const log = openSync(logOf(openFolder(), given), "w", 0o600);
+  const { spawn } = await import("node:child_process");
   const child = spawn(process.execPath, [...process.execArgv, launcher, ...words], {
     detached: true,
     stdio: ["ignore", log, log],

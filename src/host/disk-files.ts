@@ -1,5 +1,4 @@
 /** Files for disks (`DiskHost`), by Node: calls that wait, for a thread that may. */
-import { spawn, spawnSync } from "node:child_process";
 import {
   closeSync,
   constants,
@@ -17,8 +16,8 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { inflateRawSync, zstdDecompressSync } from "node:zlib";
 import { DiskError, type DiskFile, type DiskHost } from "#disk";
+import { childProcess, zlib } from "./late.ts";
 
 /** IOV_MAX of Linux. */
 const maxPieces = 1024;
@@ -66,8 +65,8 @@ export const nodeDiskHost: DiskHost = {
   unpack(method, bytes, size) {
     try {
       // What follows the data in its last sector is something else.
-      if (method === "deflate") return inflateRawSync(bytes, { maxOutputLength: size });
-      return zstdDecompressSync(bytes, { maxOutputLength: size });
+      if (method === "deflate") return zlib().inflateRawSync(bytes, { maxOutputLength: size });
+      return zlib().zstdDecompressSync(bytes, { maxOutputLength: size });
     } catch {
       throw new DiskError("damaged: a compressed cluster cannot be unpacked");
     }
@@ -141,7 +140,7 @@ class NodeDiskFile implements DiskFile {
       "/proc/self/fd/3",
     ];
     return new Promise((done) => {
-      const child = spawn("fallocate", arguments_, { stdio: ["ignore", "ignore", "ignore", this.#fd] });
+      const child = childProcess().spawn("fallocate", arguments_, { stdio: ["ignore", "ignore", "ignore", this.#fd] });
       child.on("error", () => done(false));
       child.on("exit", (status) => done(status === 0));
     });
@@ -186,9 +185,13 @@ function openLocked(name: string, access: "read" | "write"): number {
   const fd = attempt(name, () => openSync(name, flags));
   if (process.platform !== "linux") return fd;
   // A lock of flock(2) belongs to the open file, which the program shares with us and leaves behind.
-  const { status } = spawnSync("flock", ["--nonblock", access === "read" ? "--shared" : "--exclusive", "3"], {
-    stdio: ["ignore", "ignore", "ignore", fd],
-  });
+  const { status } = childProcess().spawnSync(
+    "flock",
+    ["--nonblock", access === "read" ? "--shared" : "--exclusive", "3"],
+    {
+      stdio: ["ignore", "ignore", "ignore", fd],
+    },
+  );
   if (status === 1) {
     closeSync(fd);
     throw new DiskError(

@@ -1,14 +1,15 @@
 /** What guest memory takes of this host while no frame holds it: files, a codec and a cipher. */
-import { spawnSync } from "node:child_process";
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from "node:fs";
-import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { MemoryFile, MemoryServices, PageCipher } from "#memory";
+import { childProcess, crypto, zlib } from "./late.ts";
 
 export const memoryServices: MemoryServices = {
   codec: {
-    compress: (bytes) => zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 3 } }),
-    decompress: (bytes, maxOutputLength) => zstdDecompressSync(bytes, { maxOutputLength }),
+    compress(bytes) {
+      const { constants, zstdCompressSync } = zlib();
+      return zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 3 } });
+    },
+    decompress: (bytes, maxOutputLength) => zlib().zstdDecompressSync(bytes, { maxOutputLength }),
   },
   newCipher,
   newFile,
@@ -19,6 +20,7 @@ const tagBytes = 16;
 
 /** AES-256-GCM (NIST SP 800-38D) under a key of its own, which is nowhere but here. The version is the nonce, the page's number is authenticated. */
 function newCipher(): PageCipher {
+  const { createCipheriv, createDecipheriv, randomBytes } = crypto();
   const key = randomBytes(32);
   const nonce = Buffer.alloc(12);
   const additional = Buffer.alloc(8);
@@ -138,7 +140,7 @@ class Holes {
       // A process for each run: small ones are not worth it.
       if (length >= leastHoleBytes) {
         const words = ["--punch-hole", "--offset", String(offsets[n]), "--length", String(length), this.#path];
-        this.#works = spawnSync("fallocate", words, { stdio: "ignore" }).status === 0;
+        this.#works = childProcess().spawnSync("fallocate", words, { stdio: "ignore" }).status === 0;
       }
       n = end;
     }

@@ -10,6 +10,7 @@ export {
 } from "./start-options.ts";
 export { Terminal, type TerminalSize } from "./terminal.ts";
 export { packageVersion } from "./package-files.ts";
+export { mark } from "./times.ts";
 export { type HostFigures, judgeHost, Ledger, type MachineHolding, readHostFigures } from "./memory/index.ts";
 export { packPath, unpackTo } from "./copy.ts";
 export { type MountedFiles, mountFiles } from "./fuse/index.ts";

@@ -1,5 +1,4 @@
 /** What a thread that runs a machine, or a vCPU of one, has of Node. */
-import { randomFillSync } from "node:crypto";
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import { type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
 import type { IoStart, Newcomer, ThreadHost, VcpuStart } from "#control";
@@ -8,6 +7,7 @@ import type { PageFile } from "#memory";
 import { discard, keepInLargePages } from "./arena-memory.ffi.ts";
 import { nodeDiskHost } from "./disk-files.ts";
 import { memoryServices } from "./guest-memory.ts";
+import { crypto } from "./late.ts";
 import { buildOf, hostModule, interpreterOf, runtimeFile } from "./package-files.ts";
 import { sharedFiles } from "./shared-files.ts";
 import { createFile, openFile, temporaryFile } from "./snapshot-file.ts";
@@ -36,7 +36,7 @@ export function nodeThread(port: MessagePort): ThreadHost {
     runtimeWasm,
     interpreterWasm,
     now: hostNow,
-    random: (target) => void randomFillSync(target),
+    random: (target) => void crypto().randomFillSync(target),
     post: (message) => port.postMessage(message),
     readFile: async (path) => readFile(path),
     openFile,
@@ -53,6 +53,17 @@ export function nodeThread(port: MessagePort): ThreadHost {
     startEmitter,
     memory: memoryServices,
     peakRssBytes: () => process.resourceUsage().maxRSS * 1024,
+  };
+}
+
+/** Gives these bytes away, each once, and then draws others. */
+export function randomAfter(first: Uint8Array): ThreadHost["random"] {
+  let used = 0;
+  return (target) => {
+    if (used + target.length > first.length) return void crypto().randomFillSync(target);
+    target.set(first.subarray(used, used + target.length));
+    first.fill(0, used, used + target.length);
+    used += target.length;
   };
 }
 

@@ -8,8 +8,8 @@
  * for it. Law: what is read was written to that place of that file, or a SnapshotError says that it is not. A whole file that was
  * exchanged for an older one of the same name is not noticed.
  */
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
 import { SnapshotError } from "#snapshot";
+import { crypto } from "./late.ts";
 
 const magic = "MEMVSEAL";
 const version = 1;
@@ -54,7 +54,7 @@ export class SealedFile {
     const head = Buffer.alloc(headBytes);
     head.write(magic);
     head.writeUInt32LE(version, 8);
-    head.set(randomBytes(saltBytes), saltAt);
+    head.set(crypto().randomBytes(saltBytes), saltAt);
     const key = keyOf(secret, head);
     return new SealedFile(file, key, Buffer.concat([head, headerTag(key, head)]));
   }
@@ -130,8 +130,10 @@ export class SealedFile {
   }
 
   #seal(unit: number, bytes: Uint8Array): Buffer {
-    const nonce = randomBytes(nonceBytes);
-    const cipher = createCipheriv(algorithm, this.#key, nonce, { authTagLength: tagBytes }).setAAD(nameOf(unit));
+    const nonce = crypto().randomBytes(nonceBytes);
+    const cipher = crypto()
+      .createCipheriv(algorithm, this.#key, nonce, { authTagLength: tagBytes })
+      .setAAD(nameOf(unit));
     const text = cipher.update(bytes);
     cipher.final();
     return Buffer.concat([nonce, cipher.getAuthTag(), text]);
@@ -139,7 +141,7 @@ export class SealedFile {
 
   #open(unit: number, sealed: Buffer): Uint8Array {
     const nonce = sealed.subarray(0, nonceBytes);
-    const decipher = createDecipheriv(algorithm, this.#key, nonce, { authTagLength: tagBytes });
+    const decipher = crypto().createDecipheriv(algorithm, this.#key, nonce, { authTagLength: tagBytes });
     decipher.setAAD(nameOf(unit)).setAuthTag(sealed.subarray(nonceBytes, cipherAt));
     try {
       const plain = decipher.update(sealed.subarray(cipherAt));
@@ -152,10 +154,10 @@ export class SealedFile {
 }
 
 const keyOf = (secret: string, head: Buffer): Buffer =>
-  Buffer.from(hkdfSync("sha256", secret, head.subarray(saltAt), "memvisor snapshot", 32));
+  Buffer.from(crypto().hkdfSync("sha256", secret, head.subarray(saltAt), "memvisor snapshot", 32));
 
 function headerTag(key: Buffer, head: Buffer): Buffer {
-  const cipher = createCipheriv(algorithm, key, headerNonce, { authTagLength: tagBytes }).setAAD(head);
+  const cipher = crypto().createCipheriv(algorithm, key, headerNonce, { authTagLength: tagBytes }).setAAD(head);
   cipher.final();
   return cipher.getAuthTag();
 }

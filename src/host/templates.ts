@@ -5,12 +5,12 @@
  * Law: a template is used only for options, files and a memvisor that are those it was made with; a damaged one is thrown away, and
  * its machine boots.
  */
-import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { printValue } from "#base";
 import { rememberedOf, VmError, type VmOptions, warmthPath } from "#control";
 import { isEncrypted, parseBacking } from "#memory/backing";
+import { crypto } from "./late.ts";
 import { packageVersion, runtimeFile } from "./package-files.ts";
 import { VirtualMachine } from "./virtual-machine.ts";
 
@@ -81,7 +81,7 @@ async function touch(path: string): Promise<void> {
 }
 
 async function keyOf(options: VmOptions): Promise<string> {
-  const hash = createHash("sha256").update(packageVersion());
+  const hash = crypto().createHash("sha256").update(packageVersion());
   hash.update(await readFile(runtimeFile()));
   hash.update(printValue(rememberedOf(options)));
   const disks = options.disks?.map((disk) => disk.file) ?? [];

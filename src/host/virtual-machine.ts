@@ -9,6 +9,7 @@ import { hostMemory } from "./memory/index.ts";
 import { hostModule } from "./package-files.ts";
 import { openFile } from "./snapshot-file.ts";
 import { type StartOptions, withImage } from "./start-options.ts";
+import { mark, markMachine } from "./times.ts";
 import { beginThread } from "./waiting-thread.ts";
 import { workerThread } from "./worker-thread.ts";
 
@@ -18,10 +19,12 @@ export class VirtualMachine extends MachineHandle {
    * is not here.
    */
   static async start(given: StartOptions): Promise<VirtualMachine> {
+    mark("knows its machine");
     const options = await withImage(given);
     checkOptions(options);
     const vm = new VirtualMachine(options, workerThread(hostModule("vm-worker")));
     await vm.#begun();
+    markMachine(vm);
     return vm;
   }
 

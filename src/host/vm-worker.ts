@@ -6,20 +6,36 @@
 import { enableCompileCache } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
 import type { ThreadMachine } from "#control/thread";
+import { mark } from "./times.ts";
 import { awaitStart } from "./waiting-thread.ts";
 
 if (parentPort) {
   enableCompileCache();
-  const [{ Machine }, { LiveSnapshot, learnWarmth, warmUp, writeSnapshot }, { runMachineThread }, { nodeThread }] =
-    await Promise.all([import("#vm"), import("#snapshot"), import("#control/thread"), import("./node-thread.ts")]);
+  mark("begins");
+  const [
+    { Machine },
+    { LiveSnapshot, learnWarmth, warmUp, writeSnapshot },
+    { runMachineThread },
+    { nodeThread, randomAfter },
+  ] = await Promise.all([import("#vm"), import("#snapshot"), import("#control/thread"), import("./node-thread.ts")]);
+  mark("has its modules");
   const thread = nodeThread(parentPort);
-  const start = awaitStart(parentPort, workerData);
+  mark("has its WebAssembly");
+  const { start, random } = awaitStart(parentPort, workerData);
+  mark("is told its machine");
   const { printProfile } = start.config.profile ? await import("#introspect") : {};
   const onThread = (machine: InstanceType<typeof Machine>): ThreadMachine => ({
     snapshot: (owner, sink, base) => writeSnapshot(machine, owner, sink, base),
     saveLive: (sink, base) => new LiveSnapshot(machine, sink, base),
-    warmUp: (of, file) => void warmUp(machine, of, file),
-    learnWarmth: (of, before) => learnWarmth(machine, of, before),
+    warmUp: (of, file) => {
+      mark("the machine is made");
+      warmUp(machine, of, file);
+      mark("it is warm");
+    },
+    learnWarmth: (of, before) => {
+      mark("the machine has ended");
+      return learnWarmth(machine, of, before);
+    },
     fork: (host) => onThread(machine.fork(host)),
     memory: machine.memory,
     net: machine.net,
@@ -29,7 +45,7 @@ if (parentPort) {
     [Symbol.dispose]: () => machine[Symbol.dispose](),
   });
   const near = start.config.shares?.length ? await import("./near-services.ts") : {};
-  await runMachineThread(start, { ...thread, ...near }, (config, host, resume) =>
+  await runMachineThread(start, { ...thread, random: randomAfter(random), ...near }, (config, host, resume) =>
     onThread(new Machine(config, host, resume)),
   );
 }

@@ -6,9 +6,19 @@
  */
 import { type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
 import type { MachineStart } from "#control";
+import { crypto } from "./late.ts";
 
 /** What a machine's thread makes lives for a moment or for good: collecting more often costs nothing and saves 20 MiB. */
 const maxYoungGenerationSizeMb = 8;
+/** More than a machine wants until it has run its first command. */
+const firstRandomBytes = 1024;
+
+/** What such a thread is told. */
+export interface StartMessage {
+  readonly start: MachineStart;
+  /** Random bytes for nobody else: a thread that draws its own has to load node:crypto first. */
+  readonly random: Uint8Array;
+}
 
 interface Waiting {
   readonly entry: string;
@@ -40,16 +50,16 @@ export function threadFor(entry: URL, start: MachineStart): Worker {
   const { worker, told } = thread;
   waiting.delete(thread);
   worker.ref();
-  worker.postMessage(start);
+  worker.postMessage({ start, random: crypto().randomBytes(firstRandomBytes) } satisfies StartMessage);
   Atomics.store(told, 0, 1);
   Atomics.notify(told, 0);
   return worker;
 }
 
 /** What the thread whose owner listens at `port` is told, waited for. `told`: its `workerData`. */
-export function awaitStart(port: MessagePort, told: Int32Array<SharedArrayBuffer>): MachineStart {
+export function awaitStart(port: MessagePort, told: Int32Array<SharedArrayBuffer>): StartMessage {
   Atomics.wait(told, 0, 0);
-  return receiveMessageOnPort(port)?.message as MachineStart;
+  return receiveMessageOnPort(port)?.message as StartMessage;
 }
 
 function begin(entry: URL): Waiting {

@@ -1,5 +1,5 @@
 /** The other end of a running machine's socket. */
-import { connect as connectTo } from "node:net";
+
 import {
   type MemoryAnswer,
   type MemoryQuestion,
@@ -9,6 +9,7 @@ import {
   type SnapshotSummary,
   VmError,
 } from "#control";
+import { net } from "../late.ts";
 import { checkName, forgetStale, namesIn, openFolder, socketOf } from "./folder.ts";
 import { Connection, type MachineInfo, type Order, packet, parseMessage, type Reply, type Request } from "./wire.ts";
 
@@ -168,7 +169,7 @@ function ended(reply: Reply | undefined): reply is { done: unknown } {
 /** Undefined when nobody listens. */
 function open(folder: string, name: string): Promise<Connection | undefined> {
   return new Promise((resolve) => {
-    const socket = connectTo(socketOf(folder, name));
+    const socket = net().connect(socketOf(folder, name));
     socket.once("connect", () => resolve(new Connection(socket)));
     socket.once("error", () => resolve(undefined));
   });

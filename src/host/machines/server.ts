@@ -1,6 +1,7 @@
 /** A running machine's socket: lets other processes of its owner run commands in it, copy files, see its console, stop it. */
-import { createServer, type Server, type Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import { type GuestProcess, type MemoryQuestion, type SignalName, VmError } from "#control";
+import { net } from "../late.ts";
 import type { VirtualMachine } from "../virtual-machine.ts";
 import { isAlive } from "./client.ts";
 import { checkName, forget, forgetStale, markName, openFolder, socketOf } from "./folder.ts";
@@ -221,7 +222,7 @@ export async function reserve(name: string): Promise<Reserved> {
   const folder = openFolder();
   const socket = socketOf(folder, name);
   for (let attempt = 0; ; attempt++) {
-    const server = createServer();
+    const server = net().createServer();
     // Until the machine is there nobody is answered.
     server.on("connection", (socket) => socket.destroy());
     const error = await listen(server, socket);

@@ -161,7 +161,7 @@ class ScriptedMachine implements RunnableMachine {
 
 if (parentPort) {
   void runMachineThread(
-    awaitStart(parentPort, workerData),
+    awaitStart(parentPort, workerData).start,
     nodeThread(parentPort),
     (config, host) => new ScriptedMachine(config, host),
   );
