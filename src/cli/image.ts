@@ -1,11 +1,9 @@
-/** `memvisor image`: list, prepare, remove; and opening an image for `run`, which prepares it on first use. */
-import { exitStatus, type imageImportCommand, type imagePrepareCommand, type ValuesOf } from "#control";
-import { importImage, listImages, openImage, prepareImage, removeImage, type StoredImage } from "#host/images";
-import { defaultImage, ImageError } from "#images";
-import { Failure } from "./failure.ts";
+/** `memvisor image`: list, prepare, import, remove. */
+import { exitStatus, type imageImportCommand, type ValuesOf } from "#control";
+import { importImage, listImages, prepareImage, removeImage } from "#host/images";
+import { defaultImage } from "#images";
+import { fail, type PrepareValues, withImageFailures } from "./open-image.ts";
 import { progressLine } from "./progress-line.ts";
-
-type PrepareValues = Partial<ValuesOf<typeof imagePrepareCommand>>;
 
 export async function listCommand(): Promise<number> {
   const rows = (await listImages()).map(({ reference, image }) => {
@@ -48,19 +46,8 @@ export async function removeCommand(name: string | undefined): Promise<number> {
   return exitStatus.success;
 }
 
-/** The image of that name, prepared first if it is not here. */
-export async function openOrPrepare(name: string, values: PrepareValues): Promise<StoredImage> {
-  // Packages to be put in are a wish that an image of yesterday may not fulfil.
-  if (values.with) return prepare(name, values);
-  try {
-    return await openImage(name);
-  } catch (error) {
-    if (error instanceof ImageError && error.code === "not-prepared") return prepare(name, values);
-    return fail(error);
-  }
-}
-
-async function prepare(name: string, values: PrepareValues) {
+/** Prepares it, and shows how far that has come. */
+export async function prepare(name: string, values: PrepareValues) {
   const interruption = new AbortController();
   const interrupt = () => interruption.abort();
   process.once("SIGINT", interrupt);
@@ -83,34 +70,5 @@ async function prepare(name: string, values: PrepareValues) {
   } finally {
     process.off("SIGINT", interrupt);
     process.off("SIGTERM", interrupt);
-  }
-}
-
-async function withImageFailures<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    return fail(error);
-  }
-}
-
-function fail(error: unknown): never {
-  if (!(error instanceof ImageError)) throw error;
-  throw new Failure(error.message, statusOf(error.code));
-}
-
-function statusOf(code: ImageError["code"]): number {
-  switch (code) {
-    case "unknown-image":
-    case "no-mirror":
-    case "no-keyring":
-    case "no-package":
-    case "no-source":
-    case "too-small":
-      return exitStatus.usage;
-    case "cancelled":
-      return exitStatus.interrupted;
-    default:
-      return exitStatus.failure;
   }
 }

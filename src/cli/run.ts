@@ -13,8 +13,9 @@ import { canBeTemplate, programSettings, rootDisk, rootWords, startFromTemplate,
 import { cacheFolder } from "#host/images";
 import { defaultImage } from "#images";
 import { Failure } from "./failure.ts";
-import { openOrPrepare } from "./image.ts";
+
 import { attend, inBackground } from "./named.ts";
+import { openOrPrepare } from "./open-image.ts";
 
 type RunValues = ValuesOf<typeof runCommand>;
 

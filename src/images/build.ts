@@ -3,9 +3,11 @@
  *
  * Law: the same packages, extras and builder version give the same bytes.
  */
+
 import { collect } from "./archive/byte-source.ts";
 import { type Compression, type Decompress, readDeb } from "./archive/deb.ts";
 import type { TarEntry } from "./archive/tar.ts";
+import { builderVersion } from "./builder-version.ts";
 import type { DebianPackage, PackageIndex } from "./debian/package-index.ts";
 import type { DebianArchive } from "./debian/repository.ts";
 import { resolve } from "./debian/resolve.ts";
@@ -14,7 +16,7 @@ import { contentOf, type DiskTree } from "./disk/disk-tree.ts";
 import { ExtraPackages } from "./extras.ts";
 import { FileTree } from "./file-tree.ts";
 import { ImageError } from "./image-error.ts";
-import { addModules, builderVersion, packInitramfs, startTree } from "./initramfs.ts";
+import { addModules, packInitramfs, startTree } from "./initramfs.ts";
 import { maybeWanted, selectModules } from "./modules.ts";
 import type { OnProgress } from "./progress.ts";
 import type { ImageReference } from "./reference.ts";

@@ -31,5 +31,5 @@ export { type Content, contentOf, DiskTree } from "./disk/disk-tree.ts";
 export { diskSizeFor, writeExt4 } from "./disk/ext4.ts";
 export { groupBytes } from "./disk/ext4-layout.ts";
 export type { Keep } from "./debian/root-tree.ts";
-export { builderVersion } from "./initramfs.ts";
+export { builderVersion } from "./builder-version.ts";
 export { firstLineOfInit } from "./guest/init.ts";

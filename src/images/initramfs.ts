@@ -15,9 +15,6 @@ import {
 } from "./guest/init.ts";
 import { bootOrder, type ModuleSet, modulesAlias, modulesDep } from "./modules.ts";
 
-/** Raise it when anything that this folder writes into an image changes: prepared images are then made anew. */
-export const builderVersion = 9;
-
 export function startTree(tree: FileTree, image: string, agent: Uint8Array): void {
   for (const path of ["dev", "proc", "sys", "run", "mnt", "var", "etc"]) tree.directory(path);
   tree.directory("root", 0o700);

@@ -10,14 +10,13 @@
  *
  * Law: a name in `images/` or `packages/` is only ever given to a finished thing (written aside, then renamed).
  */
-import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, statfs, unlink, writeFile } from "node:fs/promises";
 import { homedir, hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type BuiltImage, ImageError, type ImageRecord, type OnProgress } from "#images";
-import { writeDisk } from "./disk.ts";
+import { crypto } from "../late.ts";
 
 export function cacheFolder(environment: NodeJS.ProcessEnv = process.env, platform = process.platform): string {
   if (environment.MEMVISOR_CACHE) return environment.MEMVISOR_CACHE;
@@ -91,7 +90,7 @@ export class ImageCache {
   /** An image, from what is in memory and what was put away. */
   async writeImage(name: string, image: BuiltImage, options: WriteOptions = {}): Promise<void> {
     const images = await this.makeFolder("images");
-    const aside = join(images, `.${name}.${randomBytes(4).toString("hex")}`);
+    const aside = join(images, `.${name}.${crypto().randomBytes(4).toString("hex")}`);
     try {
       await onDisk(images, async () => {
         await mkdir(aside);
@@ -99,6 +98,7 @@ export class ImageCache {
         await writeFile(join(aside, "initrd.cpio"), image.initrd, { flush: true });
         await keepUnpacked(aside, image.kernel);
         if (image.root && image.record.disk) {
+          const { writeDisk } = await import("./disk.ts");
           const disk = join(aside, "root.img");
           await writeDisk(disk, image.root, image.record.disk.sizeBytes, image.record.reference, options.onBytes);
           await options.finishDisk?.(aside);
@@ -121,7 +121,7 @@ export class ImageCache {
 
   /** Renamed before it is deleted: no half an image is ever seen under its name. */
   async removeImage(name: string): Promise<boolean> {
-    const aside = this.path("images", `.removed.${randomBytes(4).toString("hex")}`);
+    const aside = this.path("images", `.removed.${crypto().randomBytes(4).toString("hex")}`);
     try {
       await rename(this.path("images", name), aside);
     } catch {
@@ -159,7 +159,7 @@ export class ImageCache {
 
   async replaceFile(bytes: Uint8Array | string, folder: string, name: string): Promise<string> {
     const path = join(await this.makeFolder(folder), name);
-    const aside = `${path}.${randomBytes(4).toString("hex")}`;
+    const aside = `${path}.${crypto().randomBytes(4).toString("hex")}`;
     await onDisk(path, async () => {
       try {
         await writeFile(aside, bytes);
@@ -182,7 +182,7 @@ export class ImageCache {
   async lock(onProgress: OnProgress, signal?: AbortSignal): Promise<AsyncDisposable> {
     await this.makeFolder();
     const path = this.path("lock");
-    const mine = JSON.stringify({ pid: process.pid, host: hostname(), token: randomBytes(8).toString("hex") });
+    const mine = JSON.stringify({ pid: process.pid, host: hostname(), token: crypto().randomBytes(8).toString("hex") });
     while (!(await this.#tryLock(path, mine))) {
       signal?.throwIfAborted();
       onProgress({ phase: "waiting", what: "another memvisor that prepares an image", doneBytes: 0, totalBytes: 0 });
@@ -237,7 +237,7 @@ async function keepUnpacked(folder: string, kernel: Uint8Array): Promise<void> {
   await rename(`${setupHeaderPath}.new`, setupHeaderPath);
 }
 
-export const sha256Of = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+export const sha256Of = (bytes: Uint8Array): string => crypto().createHash("sha256").update(bytes).digest("hex");
 
 /** Runs a write; a full disk becomes an error that says how much room there is. */
 export async function onDisk<T>(path: string, write: () => Promise<T>): Promise<T> {

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { builderVersion } from "#images";
 import { type Member, tarOf } from "../../images/archive/fixtures.ts";
 import { importImage } from "./import.ts";
-import { listImages, openImage, removeImage } from "./prepare.ts";
+import { listImages, openImage, removeImage } from "./stored.ts";
 
 const hasDebugfs = spawnSync("debugfs", ["-V"]).status === 0;
 let folder = "";

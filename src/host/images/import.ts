@@ -24,7 +24,8 @@ import {
 import { cacheFolder, ImageCache, onDisk } from "./cache.ts";
 import { decompress } from "./decompress.ts";
 import { Spool } from "./disk.ts";
-import { type Image, openImage, wholeGroups } from "./prepare.ts";
+import { type Image, wholeGroups } from "./prepare.ts";
+import { openImage } from "./stored.ts";
 
 export interface ImportOptions {
   /** A prepared image, whose kernel and modules the new one has; the default image without a word. */

@@ -1,11 +1,4 @@
-export {
-  type Image,
-  type ListedImage,
-  listImages,
-  openImage,
-  type PrepareOptions,
-  prepareImage,
-  removeImage,
-} from "./prepare.ts";
+export { type ListedImage, listImages, openImage, removeImage } from "./stored.ts";
+export { type Image, type PrepareOptions, prepareImage } from "./prepare.ts";
 export { type ImportOptions, importImage } from "./import.ts";
 export { cacheFolder, type StoredImage } from "./cache.ts";
