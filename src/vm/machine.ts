@@ -452,12 +452,16 @@ export class Machine implements RunnableMachine, Disposable {
 
   /** What is there to look at, for debuggers and tests; nobody changes it. */
   get parts(): MachineParts {
+    const platform = this.#platform;
     return {
       vcpu: this.#turns.vcpu,
       vcpus: this.#vcpus,
       memory: this.#space,
       engine: this.#engine,
-      devices: this.#platform.digestInput(),
+      // Encoded when it is looked at: most want the other parts.
+      get devices() {
+        return platform.digestInput();
+      },
     };
   }
 

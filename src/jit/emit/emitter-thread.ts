@@ -29,52 +29,65 @@ const bell = 0;
 const closing = 1;
 const ringBytes = 1 << 21;
 
+/** What the machine's side has once there is a thread. */
+interface Running {
+  readonly words: Int32Array;
+  readonly requests: MessageSender;
+  readonly replies: MessageReceiver;
+}
+
 /** The machine's side. */
 export class RemoteEmitter {
-  readonly #setup: EmitterSetup;
-  /** Until it is started. */
-  #start: ((setup: EmitterSetup) => void) | undefined;
-  readonly #words: Int32Array;
-  readonly #requests: MessageSender;
-  readonly #replies: MessageReceiver;
+  readonly #options: EmitOptions;
+  readonly #start: (setup: EmitterSetup) => void;
+  #running: Running | undefined;
 
-  /** `start` starts the thread, when it is first wanted: a machine that does little never has one. */
+  /** `start` starts the thread, when it is first wanted: a machine that does little never has one, nor the rings to it. */
   constructor(options: EmitOptions, start: (setup: EmitterSetup) => void) {
+    this.#options = options;
     this.#start = start;
-    this.#setup = {
-      options,
-      requests: allocateMessageRing(ringBytes),
-      replies: allocateMessageRing(ringBytes),
-      words: new SharedArrayBuffer(8),
-    };
-    this.#words = new Int32Array(this.#setup.words);
-    this.#requests = new MessageSender(this.#setup.requests, () => this.#ring());
-    this.#replies = new MessageReceiver(this.#setup.replies, () => this.#ring());
   }
 
   /** Asks for a module; false where there is too much to do already. `words`: the arena. */
   request(number: number, words: Int32Array, codes: readonly RegionCode[]): boolean {
     const message = encodeRequest(number, words, codes);
-    this.#start?.(this.#setup);
-    this.#start = undefined;
-    return message.length <= this.#requests.maxBytes && this.#requests.send(message);
+    this.#running ??= this.#begin();
+    const { requests } = this.#running;
+    return message.length <= requests.maxBytes && requests.send(message);
   }
 
   /** A module that is ready, by the number it was asked for with. */
   reply(): EmitReply | undefined {
-    const message = this.#replies.receive();
+    const message = this.#running?.replies.receive();
     return message && decodeReply(message);
   }
 
   close(): void {
-    Atomics.store(this.#words, closing, 1);
-    this.#ring();
+    if (this.#running === undefined) return;
+    Atomics.store(this.#running.words, closing, 1);
+    ring(this.#running.words);
   }
 
-  #ring(): void {
-    Atomics.add(this.#words, bell, 1);
-    Atomics.notify(this.#words, bell);
+  #begin(): Running {
+    const setup = {
+      options: this.#options,
+      requests: allocateMessageRing(ringBytes),
+      replies: allocateMessageRing(ringBytes),
+      words: new SharedArrayBuffer(8),
+    };
+    this.#start(setup);
+    const words = new Int32Array(setup.words);
+    return {
+      words,
+      requests: new MessageSender(setup.requests, () => ring(words)),
+      replies: new MessageReceiver(setup.replies, () => ring(words)),
+    };
   }
+}
+
+function ring(words: Int32Array): void {
+  Atomics.add(words, bell, 1);
+  Atomics.notify(words, bell);
 }
 
 /** The thread: returns when it is told to end. */
