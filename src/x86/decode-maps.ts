@@ -195,8 +195,22 @@ for (const row of rows.slice(1).sort((a, b) => narrowness(a) - narrowness(b))) {
   }
 }
 
-export const leaves = new Int32Array(leafRows.length * 256);
-for (const [n, leaf] of leafRows.entries()) leaves.set(leaf, n * 256);
+/** Of many roots the leaves are equal: those of all prefixes, where a row takes them all. */
+export const leaves = shareLeaves();
+
+function shareLeaves(): Int32Array {
+  const numbers = new Map<string, number>();
+  const places = leafRows.map((leaf) => {
+    const key = leaf.join();
+    const number = numbers.get(key) ?? numbers.size;
+    numbers.set(key, number);
+    return number;
+  });
+  const shared = new Int32Array(numbers.size * 256);
+  for (const [n, leaf] of leafRows.entries()) shared.set(leaf, (places[n] as number) * 256);
+  for (const [n, root] of roots.entries()) if (root < 0) roots[n] = ~(places[~root] as number);
+  return shared;
+}
 
 const find = (code: string, mnemonic: string): number =>
   rows.findIndex((row) => row.code === code && row.mnemonic === mnemonic);

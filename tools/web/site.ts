@@ -14,6 +14,7 @@ import { openImage } from "#host/images";
 import { imageReferences } from "#images";
 import { manifestPath, type SiteFile, type SiteImage, type SiteManifest } from "../../src/web/machine/site-manifest.ts";
 import { ensureRuntime } from "../build-runtime.ts";
+import { frozenTables } from "../frozen-tables.ts";
 
 const gzip = promisify(gzipWithCallback);
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -30,7 +31,8 @@ export async function buildSite(folder: string, imageNames: readonly string[]): 
     logLevel: "error",
     // Every browser with what machines need has these.
     build: { outDir: folder, emptyOutDir: true, target: "es2024", assetsInlineLimit: 0, chunkSizeWarningLimit: 2000 },
-    worker: { format: "es" },
+    plugins: [frozenTables()],
+    worker: { format: "es", plugins: () => [frozenTables()] },
   });
   await addImages(folder, imageNames);
 }
