@@ -23,6 +23,7 @@ export function hex(text: string): Uint8Array {
 }
 
 export interface Guest {
+  readonly arena: Arena;
   readonly engine: TranslatingEngine;
   readonly vcpu: Vcpu;
   readonly memory: AddressSpace;
@@ -84,7 +85,7 @@ export function guest(code: Uint8Array, options: GuestOptions = {}): Guest {
   vcpu.setRegister(4, BigInt(stackTop));
   memory.write(gpa(codeBase), code);
   engine.runtime.update_mode(vcpu.vp);
-  return { engine, vcpu, memory, missing, run: (icount = 1n << 40n) => engine.run(vcpu, icount) };
+  return { arena, engine, vcpu, memory, missing, run: (icount = 1n << 40n) => engine.run(vcpu, icount) };
 }
 
 /** Paging, long mode's: the first 4 MiB as they are, and after them what these page-table entries, which lie at 0x304000, map. */

@@ -22,6 +22,7 @@ const knownAfter = Int8Array.from(opRows, (row) => {
   return anything;
 });
 
+/** One instruction never needs more than 2 KiB. */
 const capacityBytes = 64 * 1024;
 /** In the last word of what may leave: the top bit of `count`. */
 const stackMark = 1 << 31;
@@ -46,11 +47,6 @@ export class IrBuilder {
     this.#position = 0;
     this.#count = 0;
     this.knownFlags = anything;
-  }
-
-  /** Bytes still free: one instruction never needs more than 2 KiB. */
-  get room(): number {
-    return capacityBytes - this.length;
   }
 
   /** `position`: byte offset of the instruction from the block's start; `count`: instructions before it. */

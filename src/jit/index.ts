@@ -1,5 +1,6 @@
 export { generateInterpreter } from "./emit/interpreter.ts";
 export { runtimeCalls } from "./emit/runtime-calls.ts";
+export { ArenaLifter } from "./lift/arena-lifter.ts";
 export { BlockLifter, type LiftedBlock, maxInstructions } from "./lift/block.ts";
 export { type CompiledBatch, type EmitOptions, emitRegions, type RegionCode, regionName } from "./emit/region.ts";
 export { type EmitterSetup, RemoteEmitter, runEmitterThread } from "./emit/emitter-thread.ts";

@@ -14,6 +14,8 @@
  *   0x0600_0000  translations of each thread after the first, where there are several; then frames, and among them pieces that are
  *                lent to a VM: its vCPU areas, and its address space's header and tables
  */
+import { lifted, lifterFields, modrmFlags, opcodeFlags, templateFields, templateValues } from "./lifter-layout.ts";
+
 export const arenaLayout = {
   PROCESS: 0x100000,
   BLOCK_HASH: 0x200000,
@@ -37,7 +39,8 @@ export const threadTranslations = {
   T_BLOCK_NEXT: 0x1080000,
   T_SCRATCH: 0x1090000,
   T_REGIONS: 0x10b0000,
-  T_BLOCKS: 0x1140000,
+  T_LIFTER: 0x1140000,
+  T_BLOCKS: 0x1200000,
   T_BYTES: 0x4000000,
 } as const;
 
@@ -52,6 +55,8 @@ export interface Translations {
   readonly scratch?: number;
   /** Records of regions that span pages; undefined: anywhere. */
   readonly regions?: number;
+  /** What lifting by example keeps; undefined: anywhere. */
+  readonly lifter?: number;
   /** Frame records; but for the first thread, where the piece begins. */
   readonly records: number;
 }
@@ -62,7 +67,7 @@ export function translationsOf(thread: number): Translations {
     const { BLOCK_HASH: hash, BLOCKS: blocks, BLOCKS_END: blocksEnd, FRAME_RECORDS: records, PROCESS } = arenaLayout;
     return { hash, blocks, blocksEnd, nextAt: PROCESS + processFields.P_BLOCK_NEXT, records };
   }
-  const { T_BLOCK_HASH, T_BLOCK_NEXT, T_SCRATCH, T_REGIONS, T_BLOCKS, T_BYTES } = threadTranslations;
+  const { T_BLOCK_HASH, T_BLOCK_NEXT, T_SCRATCH, T_REGIONS, T_LIFTER, T_BLOCKS, T_BYTES } = threadTranslations;
   const base = arenaLayout.FRAMES + (thread - 1) * T_BYTES;
   return {
     hash: base + T_BLOCK_HASH,
@@ -71,6 +76,7 @@ export function translationsOf(thread: number): Translations {
     nextAt: base + T_BLOCK_NEXT,
     scratch: base + T_SCRATCH,
     regions: base + T_REGIONS,
+    lifter: base + T_LIFTER,
     records: base,
   };
 }
@@ -231,6 +237,12 @@ export function generateArenaLayout(): string {
     ...entryFlags,
     ...blockHeader,
     ...regionRecord,
+    ...lifterFields,
+    ...templateValues,
+    ...templateFields,
+    ...modrmFlags,
+    ...opcodeFlags,
+    ...lifted,
   };
   return Object.entries(all)
     .map(([name, value]) => `export const ${name}: u32 = ${value};`)

@@ -35,3 +35,12 @@ export {
   type Translations,
   translationsOf,
 } from "./arena-layout.ts";
+export {
+  lifted,
+  lifterFields,
+  lifterOperations,
+  modrmFlags,
+  opcodeFlags,
+  templateFields,
+  templateValues,
+} from "./lifter-layout.ts";

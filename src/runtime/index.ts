@@ -6,6 +6,7 @@ export {
   raise_alignment, region_refused, register_block,
   raise_target, resolve, resume, seek, stack_fault, stop, take_forgets, tlb_flush, tlb_flush_all, tlb_flush_page, translate, use_thread, use_translations, verify_region,
 } from "./memory";
+export { lift_end, lift_entry, lift_on } from "./lift";
 export { begin_eviction, end_eviction, evict_frames } from "./memory/evict";
 export { digest_bytes, digest_memory, digest_page } from "./digest";
 export { is_zero, xxh64 } from "./pages";

@@ -6,7 +6,15 @@
  * - With a budget of n instructions exactly n retire, unless HLT, shutdown or the host ends the run before.
  */
 import { assert } from "#base";
-import { BlockLifter, type EmitterSetup, maxInstructions, type Passes, passesWithout, RemoteEmitter } from "#jit";
+import {
+  ArenaLifter,
+  BlockLifter,
+  type EmitterSetup,
+  maxInstructions,
+  type Passes,
+  passesWithout,
+  RemoteEmitter,
+} from "#jit";
 import {
   type Arena,
   ArenaError,
@@ -14,6 +22,7 @@ import {
   blockHeader,
   blockSize,
   frameRecord,
+  lifterFields,
   maxVcpus,
   processFields,
   type Translations,
@@ -91,6 +100,7 @@ export class TranslatingEngine implements Engine {
   #regionChanges = 0;
   readonly #wasm: WasmRuntime;
   readonly #lifter: BlockLifter;
+  readonly #arenaLifter: ArenaLifter;
   #threshold: number;
   readonly #exact: boolean;
   /** A block of one instruction, lifted to run alone, is built here. */
@@ -162,6 +172,8 @@ export class TranslatingEngine implements Engine {
       () => this.#regionsChanged(),
       this.#emitter,
     );
+    const lifterBase = this.#translations.lifter ?? options.arena.allot(lifterFields.Y_TOTAL);
+    this.#arenaLifter = new ArenaLifter(options.arena, this.runtime, lifterBase, this.#lifter, passes);
     if (options.thread !== undefined && options.thread > 0) {
       this.runtime.use_translations(this.#translations.records);
     }
@@ -582,7 +594,7 @@ export class TranslatingEngine implements Engine {
     words[nextAt] = block + blockSize(words[(block + blockHeader.B_IR_BYTES) >> 2]);
     this.runtime.register_block(vcpu.vp, block);
     this.stats.lifted++;
-    this.stats.liftedInstructions += this.#lifter.result.count;
+    this.stats.liftedInstructions += words[(block + blockHeader.B_COUNT) >> 2];
   }
 
   #forgetBlocks(): void {
@@ -600,7 +612,10 @@ export class TranslatingEngine implements Engine {
     const pageEnd = (hpa & ~0xfff) + 4096;
     const mode = vcpu.u32("MODE");
     let second = 0;
-    let block = this.#lifter.lift(this.#arena.u8, hpa, pageEnd >>> 0, mode, limit, alone);
+    const inArena = !alone && ArenaLifter.serves(mode);
+    let block = inArena
+      ? this.#arenaLifter.lift(hpa, pageEnd >>> 0, mode, target + blockHeader.B_IR)
+      : this.#lifter.lift(this.#arena.u8, hpa, pageEnd >>> 0, mode, limit, alone);
     if (block.crosses) {
       second = this.#fetch(vcpu, 1);
       if (second === 0) return false;
@@ -627,10 +642,12 @@ export class TranslatingEngine implements Engine {
     set(blockHeader.B_REFUSALS, 0);
     set(blockHeader.B_COUNT, block.count);
     set(blockHeader.B_HPA2, second);
-    set(blockHeader.B_IR_BYTES, this.#lifter.ir.length);
+    const lifted = inArena && second === 0;
+    const irBytes = lifted ? this.#arenaLifter.result.irBytes : this.#lifter.ir.length;
+    set(blockHeader.B_IR_BYTES, irBytes);
     set(blockHeader.B_VALID, 1);
     set(blockHeader.B_BYTES, block.bytes);
-    words.set(this.#lifter.ir.words(), (target + blockHeader.B_IR) >> 2);
+    if (!lifted) words.set(this.#lifter.ir.words(), (target + blockHeader.B_IR) >> 2);
     return true;
   }
 

@@ -13,6 +13,10 @@ export interface RuntimeExports extends FrameSource, FreeLists {
   /** HPA of the code byte at RIP, or, with `page` 1, of the first one of the next page; 0 as `fetch` says. */
   fetch_code(vp: number, page: number): number;
   translate(vp: number, va: bigint): bigint;
+  /** See src/runtime/lift.ts. */
+  lift_on(base: number): number;
+  lift_entry(base: number): number;
+  lift_end(base: number, start: number, tidies: number): number;
   register_block(vp: number, block: number): void;
   /** Takes over the blocks in [first, end) (src/runtime/memory/adopt.ts). */
   adopt_blocks(vp: number, first: number, end: number, frames: number, counter: number): number;

@@ -22,13 +22,15 @@ export interface LiftedBlock {
 
 /** So many a block has at most. */
 export const maxInstructions = 96;
-const roomForAnInstruction = 2048;
+/** Where its operations take up so many bytes, it has no more instructions. */
+export const irLimit = 62 * 1024;
 const longestInstruction = 15;
 
 export class BlockLifter {
   readonly ir = new IrBuilder();
-  readonly #instruction = new Instruction();
-  readonly #lifter = new Lifter(this.ir, this.#instruction);
+  readonly instruction = new Instruction();
+  readonly lifter = new Lifter(this.ir, this.instruction);
+  #seen = 0;
   readonly #onMissing: (mnemonic: string, code: string) => void;
   readonly #removesDeadFlags: boolean;
   readonly result: LiftedBlock = { count: 0, bytes: 0, crosses: false };
@@ -43,38 +45,61 @@ export class BlockLifter {
    * to end with the operation `stop`. The result is overwritten by the next call.
    */
   lift(code: Uint8Array, offset: number, end: number, mode: number, limit: number, alone: boolean): LiftedBlock {
-    const l = this.#lifter;
-    const i = this.#instruction;
+    const l = this.lifter;
+    const i = this.instruction;
     const size = (mode & Mode.code32) !== 0 ? 32 : (mode & Mode.code16) !== 0 ? 16 : 64;
     const result = this.result;
     result.crosses = false;
-    l.beginBlock(mode);
+    this.begin(mode);
     if (alone) this.ir.rrr(Op.stop, 0, 0);
     let at = offset;
     let count = 0;
-    let seen = 0;
     const most = limit < maxInstructions ? limit | 0 : maxInstructions;
-    while (count < most && !l.ended && this.ir.room > roomForAnInstruction) {
-      const decoded = decode(code, at, end, size, i);
-      if (decoded === TRUNCATED) {
+    while (count < most && !l.ended && this.ir.length < irLimit) {
+      if (!this.liftOne(code, at, end, size, at - offset, count)) {
         result.crosses = count === 0;
         break;
       }
-      l.beginInstruction(at - offset, count);
       at += i.length;
       count++;
-      const rule = decoded === DECODED ? ruleOfRow[i.id] : undefined;
-      if (rule !== undefined) rule(l, i);
-      else {
-        if (decoded === DECODED) this.#onMissing(i.row.mnemonic, i.row.code);
-        raise(l, decoded === TOO_LONG ? 13 : 6);
-        seen = longestInstruction;
-      }
     }
     if (!l.ended) l.jump(at - offset);
     result.count = count;
-    result.bytes = Math.min(at + seen, end) - offset;
+    result.bytes = Math.min(at + this.#seen, end) - offset;
     if (this.#removesDeadFlags) removeDeadFlags(this.ir);
     return result;
+  }
+
+  /** Before the first `liftOne` of a block; or of what goes on with one, of whose flags that is known. */
+  begin(mode: number, knownFlags = 0): void {
+    this.lifter.beginBlock(mode);
+    this.ir.knownFlags = knownFlags;
+    this.#seen = 0;
+  }
+
+  /** Lifts one instruction into `ir`, `position` bytes into the block and behind `count` others; false: its bytes end before it does. */
+  liftOne(code: Uint8Array, at: number, end: number, size: 64 | 32 | 16, position: number, count: number): boolean {
+    const l = this.lifter;
+    const i = this.instruction;
+    const decoded = decode(code, at, end, size, i);
+    if (decoded === TRUNCATED) return false;
+    l.beginInstruction(position, count);
+    const rule = decoded === DECODED ? ruleOfRow[i.id] : undefined;
+    if (rule !== undefined) rule(l, i);
+    else {
+      if (decoded === DECODED) this.#onMissing(i.row.mnemonic, i.row.code);
+      raise(l, decoded === TOO_LONG ? 13 : 6);
+      this.#seen = longestInstruction;
+    }
+    return true;
+  }
+
+  /** The instruction that was lifted last has ended the block. */
+  get ended(): boolean {
+    return this.lifter.ended;
+  }
+  /** Bytes that the decoder may have looked at in vain behind it. */
+  get seen(): number {
+    return this.#seen;
   }
 }

@@ -86,6 +86,8 @@ export class Lifter {
   count = 0;
   /** Set by the rule that ended the block. */
   ended = false;
+  /** What the instruction lifts to depends on its displacement's value. */
+  looked = false;
 
   /** Where the instruction's operands are in the table, and what decides their sizes. */
   #operands = 0;
@@ -125,11 +127,25 @@ export class Lifter {
     this.count = count;
     this.#operands = this.i.id * operandStride;
     this.#sizes = sizesOf(this.i.operandSize, this.long);
+    this.#beginRule();
+    this.ir.beginInstruction(position, count);
+  }
+  /** The same instruction once more, by itself, with other numbers (templates.ts): `next` is made up, its own position nowhere. */
+  beginSample(next: number, knownFlags: number): void {
+    this.ir.reset();
+    this.ir.knownFlags = knownFlags;
+    this.position = 3 * next;
+    this.next = next;
+    this.ended = false;
+    this.#beginRule();
+    this.ir.beginInstruction(0, 0);
+  }
+  #beginRule(): void {
     this.#temps = 0;
     this.#vtemps = 0;
     this.#resolved = false;
     this.#checked = 0;
-    this.ir.beginInstruction(position, count);
+    this.looked = false;
   }
 
   get long(): boolean {
@@ -273,6 +289,7 @@ export class Lifter {
     this.#writes = writes;
     this.#bytes = bytes;
     this.#settle();
+    this.looked = true;
     if (this.#index < 0 && this.#displacement === 0) return this.#base;
     const t = this.temp();
     this.#lea(Op.lea64, t);

@@ -24,3 +24,6 @@ export const ruleOfRow: readonly (Rule | undefined)[] = rows.map((row) => {
   for (const family of families) if (Object.hasOwn(family, row.lift)) return family[row.lift];
   return undefined;
 });
+
+/** By row id: 1 for rows whose rules may look at the mode. */
+export const systemRows = Uint8Array.from(rows, ({ lift }) => (Object.hasOwn(systemRules, lift) ? 1 : 0));

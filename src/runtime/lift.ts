@@ -1,0 +1,207 @@
+/**
+ * Lifting by example: the operations of an instruction are those of its template (jit/lift/templates.ts), with its displacement, its
+ * immediate and its place filled in. What has no template is lifted by its rule, and by that gets one.
+ *
+ * Law: the words are those that the rule would write. The layout of all of it is memory/lifter-layout.ts.
+ *
+ * Only for 64-bit code. A head is found without a word on what its opcode means; whether that is right was seen when the template was made.
+ */
+import * as L from "./layout";
+
+/** So many bytes are looked at, at most. */
+const LONGEST: u32 = 16;
+
+/** In place of a template's number. */
+const MET_ONCE: u32 = 0xffff;
+
+/** On with the block in the record at `base`, until it is done or somebody else has to lift its next instruction: L.LIFTED and so on. */
+export function lift_on(base: u32): u32 {
+  let at = load<u32>(base, L.Y_AT);
+  let out = load<u32>(base, L.Y_OUT);
+  let position = load<u32>(base, L.Y_POSITION);
+  let count = load<u32>(base, L.Y_COUNT);
+  let known = load<u32>(base, L.Y_KNOWN);
+  let ended: u32 = load<u32>(base, L.Y_ENDED);
+  const end = load<u32>(base, L.Y_END);
+  const limit = load<u32>(base, L.Y_OUT_LIMIT);
+  const most = load<u32>(base, L.Y_MOST);
+  const values = base + L.Y_VALUES;
+  const mode = load<u32>(base, L.Y_MODE);
+  let answer = L.LIFTED;
+  while (ended == 0 && count < most && out < limit) {
+    answer = L.LIFT_OTHER;
+    if (end - at < LONGEST) break;
+    const bytes = load<u64>(at);
+    let head: u32 = 1;
+    let byte = <u32>bytes & 0xff;
+    let low: u32 = 0;
+    let high = mode;
+    let info = <u32>load<u8>(base + byte, L.Y_OPCODE);
+    if (info >= 1 << L.O_PREFIX_SHIFT) {
+      high |= info >> L.O_PREFIX_SHIFT;
+      byte = <u32>(bytes >> 8) & 0xff;
+      head = 2;
+      info = <u32>load<u8>(base + byte, L.Y_OPCODE);
+    }
+    if ((info & L.O_REX) != 0) {
+      low = (byte & 15 | 16) << 25;
+      byte = <u32>(bytes >> (head << 3)) & 0xff;
+      head++;
+      info = <u32>load<u8>(base + byte, L.Y_OPCODE);
+    }
+    if ((info & L.O_ESCAPE) != 0) {
+      low |= 1 << 24;
+      byte = <u32>(bytes >> (head << 3)) & 0xff;
+      head++;
+      info = <u32>load<u8>(base + byte, L.Y_OPCODE + 256);
+    }
+    // A prefix again, REX again, or an opcode of three bytes.
+    if (info > (L.O_MODRM | L.O_READS_FLAGS)) break;
+    low |= byte;
+    let displacement: i32 = 0;
+    let shape: u32 = 0;
+    if ((info & L.O_MODRM) != 0) {
+      const modrm = <u32>(bytes >> (head << 3)) & 0xff;
+      head++;
+      low |= modrm << 8;
+      shape = <u32>load<u8>(base + modrm, L.Y_MODRM);
+      let size = shape & 7;
+      if ((shape & L.M_SIB) != 0) {
+        const sib = <u32>(bytes >> (head << 3)) & 0xff;
+        head++;
+        low |= sib << 16;
+        // No base.
+        if (modrm < 0x40 && (sib & 7) == 5) size = 4;
+      }
+      if (size != 0) {
+        displacement = load<i32>(at + head);
+        if (size == 1) displacement = displacement << 24 >> 24;
+        head += size;
+      }
+    }
+    if ((info & L.O_READS_FLAGS) != 0) high |= (4 | known) << 8;
+    const key = (<u64>high << 32) | <u64>low;
+    const entryAt = base + L.Y_HEADS + (hash(low, high) << 3);
+    const entry = load<u64>(entryAt);
+    if ((entry ^ key) << 16 != 0) {
+      // Most heads are met once and never again.
+      store<u64>(entryAt, key | (<u64>MET_ONCE << 48));
+      break;
+    }
+    const number = <u32>(entry >> 48);
+    if (number == MET_ONCE) {
+      answer = L.LIFT_LEARN;
+      store<u64>(base, key, L.Y_KEY);
+      store<u32>(base, head, L.Y_HEAD);
+      store<i32>(base, displacement, L.Y_DISPLACEMENT);
+      // All of the head as it was seen, whatever another thread stores there now.
+      store<u64>(base, bytes, L.Y_BYTES);
+      break;
+    }
+    if (number == 0) break;
+    const template = base + (number << 4);
+    const immediateBytes = <u32>load<u8>(template, L.T_IMMEDIATE_BYTES);
+    const shift = <u64>load<u8>(template, L.T_IMMEDIATE_SHIFT);
+    const raw = load<u64>(at + head) << shift;
+    const immediate = load<u8>(template, L.T_IMMEDIATE_SIGNED) != 0 ? <u64>(<i64>raw >> <i64>shift) : raw >> shift;
+    const length = head + immediateBytes;
+    const next = position + length;
+    const target = <i32>next + displacement;
+    // The rule has another way for a target that is not within 32 bits.
+    if ((shape & L.M_RIP) != 0 && target < displacement) break;
+    store<u32>(values, position | (count << 16), L.V_STAMP);
+    store<u32>(values, <u32>immediate, L.V_IMMEDIATE);
+    store<u32>(values, <u32>(immediate >> 32), L.V_IMMEDIATE_HIGH);
+    store<i32>(values, <i32>immediate >> 31, L.V_SIGN);
+    store<i32>(values, displacement, L.V_DISPLACEMENT);
+    store<u32>(values, next, L.V_NEXT);
+    store<i32>(values, target, L.V_NEXT_DISPLACEMENT);
+    store<u32>(values, next + <u32>immediate, L.V_NEXT_IMMEDIATE);
+    let from = template + L.T_HEADER;
+    const past = from + (<u32>load<u8>(template, L.T_WORDS) << 3);
+    // Operations are whole pairs of words.
+    for (; from < past; from += 16) {
+      store<u32>(out, load<u32>(from) + load<u32>(values + load<u32>(from, 4)));
+      store<u32>(out, load<u32>(from, 8) + load<u32>(values + load<u32>(from, 12)), 4);
+      out += 8;
+    }
+    const after = <u32>load<u8>(template, L.T_KNOWN);
+    if (after != 3) known = after;
+    ended = <u32>load<u8>(template, L.T_ENDS);
+    position = next;
+    at += length;
+    count++;
+    answer = L.LIFTED;
+  }
+  store<u32>(base, at, L.Y_AT);
+  store<u32>(base, out, L.Y_OUT);
+  store<u32>(base, position, L.Y_POSITION);
+  store<u32>(base, count, L.Y_COUNT);
+  store<u32>(base, known, L.Y_KNOWN);
+  store<u32>(base, ended, L.Y_ENDED);
+  if (answer != L.LIFTED) {
+    const size = min(end - at, LONGEST);
+    const seen = answer == L.LIFT_LEARN ? 8 : 0;
+    memory.copy(base + L.Y_BYTES + seen, at + seen, size - seen);
+    store<u32>(base, size, L.Y_BYTES_COUNT);
+  }
+  return answer;
+}
+
+function hash(low: u32, high: u32): u32 {
+  return ((low + high * 0x85ebca6b) * 0x9e3779b1) >> 18;
+}
+
+/** Where the template for the head in the record is noted. */
+export function lift_entry(base: u32): u32 {
+  return base + L.Y_HEADS + (hash(load<u32>(base, L.Y_KEY), load<u32>(base, L.Y_KEY + 4)) << 3);
+}
+
+/**
+ * Ends the block whose operations begin at `start`: it goes on behind its last instruction, unless that has ended it. `tidies`: flag
+ * writes that nobody sees are taken away, as jit/opt/dead-flags.ts does. Gives the bytes of its operations.
+ */
+export function lift_end(base: u32, start: u32, tidies: u32): u32 {
+  let out = load<u32>(base, L.Y_OUT);
+  if (load<u32>(base, L.Y_ENDED) == 0) {
+    store<u64>(out, <u64>load<u32>(base, L.Y_JUMP));
+    store<u64>(out, <u64>load<u32>(base, L.Y_POSITION), 8);
+    out += 16;
+  }
+  if (tidies != 0) removeDeadFlags(base, start, out);
+  return out - start;
+}
+
+/** From the first operation to the last: flag writes wait until it is known whether they are seen. */
+function removeDeadFlags(base: u32, start: u32, end: u32): void {
+  let waiting = base + L.Y_WAITING;
+  const none = waiting;
+  for (let at = start; at < end; ) {
+    const op = <u32>load<u16>(at);
+    const effect = <u32>load<u8>(base + op, L.Y_EFFECTS);
+    const size = <u32>load<u8>(base + op, L.Y_OP_BYTES);
+    if (effect != 0) {
+      const removable = (effect & REMOVABLE) != 0;
+      if ((effect & SEES) != 0) {
+        // One that sees them and can be removed itself shares the lot of those before it.
+        if (!removable) waiting = none;
+      } else if ((effect & OVERWRITES) != 0) {
+        while (waiting != none) {
+          waiting -= 4;
+          const dead = load<u32>(waiting);
+          store<u16>(dead, load<u16>(base + (<u32>load<u16>(dead) << 1), L.Y_PLAIN));
+        }
+      }
+      if (removable) {
+        store<u32>(waiting, at);
+        waiting += 4;
+      }
+    }
+    at += size;
+  }
+}
+
+/** Of Y_EFFECTS, as jit/opt/dead-flags.ts has them. */
+const SEES: u32 = 1;
+const OVERWRITES: u32 = 2;
+const REMOVABLE: u32 = 4;
