@@ -219,20 +219,3 @@ const find = (code: string, mnemonic: string): number =>
 export const nopRow = find("90", "nop");
 export const pauseRow = find("F3 90", "pause");
 export const exchangeRow = find("90+r", "xchg");
-
-/** What follows the address of a row's instructions: nothing, a number that is extended with zeros or its sign, or something else. */
-export function immediateKind(id: number): "none" | "unsigned" | "signed" | "other" {
-  switch ((rowBits[id] >> IMMEDIATE_SHIFT) & 15) {
-    case IMMEDIATE.none:
-      return "none";
-    case IMMEDIATE.byte:
-    case IMMEDIATE.word:
-      return "unsigned";
-    case IMMEDIATE.signedByte:
-    case IMMEDIATE.sized:
-    case IMMEDIATE.full:
-      return "signed";
-    default:
-      return "other";
-  }
-}

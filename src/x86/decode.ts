@@ -333,3 +333,20 @@ function setSigned(value: number, at: number, out: Instruction): number {
   out.immHigh = value >> 31;
   return at;
 }
+
+/** What follows the address of a row's instructions: nothing, a number that is extended with zeros or its sign, or something else. */
+export function immediateKind(id: number): "none" | "unsigned" | "signed" | "other" {
+  switch ((rowBits[id] >> IMMEDIATE_SHIFT) & 15) {
+    case IMMEDIATE.none:
+      return "none";
+    case IMMEDIATE.byte:
+    case IMMEDIATE.word:
+      return "unsigned";
+    case IMMEDIATE.signedByte:
+    case IMMEDIATE.sized:
+    case IMMEDIATE.full:
+      return "signed";
+    default:
+      return "other";
+  }
+}

@@ -56,8 +56,16 @@ export {
   XCR0_SSE,
   XCR0_X87,
 } from "./control-registers.ts";
-export { immediateKind } from "./decode-maps.ts";
-export { DECODED, type DecodeResult, decode, maxInstructionLength, TOO_LONG, TRUNCATED, UNDEFINED } from "./decode.ts";
+export {
+  DECODED,
+  type DecodeResult,
+  decode,
+  immediateKind,
+  maxInstructionLength,
+  TOO_LONG,
+  TRUNCATED,
+  UNDEFINED,
+} from "./decode.ts";
 export { disassemble, registerName } from "./disassemble.ts";
 export {
   EXCEPTIONS,
