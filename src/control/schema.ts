@@ -176,6 +176,7 @@ const passes = Object.keys({
   "reuse-translations": true,
   "known-pages": true,
   "same-page": true,
+  "one-vcpu": true,
   "float-knowledge": true,
   "branch-hints": true,
 } satisfies Record<PassName, true>) as PassName[];

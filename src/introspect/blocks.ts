@@ -109,7 +109,7 @@ export function printRegion(
   const region = engine.regions.grow(vcpu, facts.block, address, 0, "large");
   const title = `region of ${region.blocks.length} blocks in ${region.pages.length} pages, ${region.instructions} instructions`;
   if (region.blocks.length === 0) return title;
-  const { bytes, entries: blocks } = emitRegions(vcpu.arena.i32, [{ region, record: 0 }], {
+  const { bytes, entries: blocks } = emitRegions(vcpu.arena.i32, [{ region, record: 0, vp: 0 }], {
     exact,
     passes: passesWithout(),
   });

@@ -39,12 +39,12 @@ export class ModuleBuilder {
     return this.#types.push(type) - 1;
   }
 
-  /** A shared memory32 of up to 4 GiB. */
-  importMemory(module: string, name: string): void {
+  /** A shared memory32 of up to 4 GiB, which has at least so many `pages` of 64 KiB. */
+  importMemory(module: string, name: string, pages = 1): void {
     this.#import(module, name, (out) => {
       out.byte(2);
       out.byte(3);
-      out.u32(1);
+      out.u32(pages);
       out.u32(65536);
     });
   }

@@ -224,6 +224,7 @@ export class TranslatingEngine implements Engine {
     list[list.indexOf(vcpu.vp)] = list[count];
     this.#hostOfSpace.delete(vcpu.u32("SPACE"));
     this.#residents.delete(vcpu);
+    this.#countVcpus();
     this.#generations.set(vcpu.vp, { asid: vcpu.u32("LAST_ASID"), global: vcpu.u32("GLOBAL_ASID") });
     this.#arena.takeBack(vcpu.vp, area.bytes);
   }
@@ -231,6 +232,7 @@ export class TranslatingEngine implements Engine {
   /** From now on this thread runs that vCPU, and others run others. */
   runAs(vcpu: Vcpu): void {
     this.#threaded = true;
+    this.#regions.onlyVcpu = vcpu.vp;
     this.runtime.use_thread(vcpu.vp);
   }
 
@@ -241,7 +243,14 @@ export class TranslatingEngine implements Engine {
 
   #take(vcpu: Vcpu, host: EngineHost): Vcpu {
     this.#residents.set(vcpu, { host, regionChanges: this.#regionChanges, blockFlushes: this.stats.blockFlushes });
+    this.#countVcpus();
     return vcpu;
+  }
+
+  /** Regions that are made from now on may be one vCPU's own. Those made before refuse others, and are made anew. */
+  #countVcpus(): void {
+    const [first, ...others] = this.#residents.keys();
+    this.#regions.onlyVcpu = others.length === 0 && first !== undefined ? first.vp : 0;
   }
 
   /** In the process's list of vCPUs, all of which keep out of their write TLBs what holds code. */

@@ -75,6 +75,8 @@ export class RegionCompiler {
   readonly #ofFrame = new Map<number, Set<Compiled>>();
   /** By place in the table; the eldest first. */
   readonly #byPlace = new Map<number, Compiled>();
+  /** Where the vCPU is that runs all regions; 0 where there are several. */
+  onlyVcpu = 0;
   readonly stats = { regions: 0, wasmBytes: 0 };
 
   /**
@@ -210,7 +212,8 @@ export class RegionCompiler {
         continue;
       }
       covered.add(seed);
-      codes.push({ region, record: region.pages.length > 1 ? this.#describe(region) : 0 });
+      const record = region.pages.length > 1 ? this.#describe(region) : 0;
+      codes.push({ region, record, vp: this.#options.passes["one-vcpu"] ? this.onlyVcpu : 0 });
     }
     return codes;
   }

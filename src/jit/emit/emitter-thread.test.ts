@@ -39,7 +39,7 @@ test("a region that was sent is emitted as the same module, and comes back with 
   const block = g.engine.runtime.lookup(g.vcpu.vp) >>> 0;
   const codes = (["small", "large"] as const).map((size, n): RegionCode => {
     const region = g.engine.regions.grow(g.vcpu, block, g.vcpu.u64("RIP"), 0, size);
-    return { region, record: 4096 * n };
+    return { region, record: 4096 * n, vp: n * g.vcpu.vp };
   });
   expect(codes[1].region.blocks.length).toBeGreaterThan(3);
   const words = g.vcpu.arena.i32;

@@ -41,12 +41,15 @@ export class PageAccess {
   readonly #e: PageGround;
   /** The read TLB of the region's mode, counted from the first of all. */
   readonly #tlb: number;
+  /** vp, where it is part of offsets; else 0, and it is added to what has been looked up. */
+  readonly #knownVp: number;
   /** Of the groups of a block: what to add to their addresses, or 0. */
   readonly #addends: Local[] = [];
   readonly #least: Local;
 
-  constructor(ground: PageGround, tlbMode: number) {
+  constructor(ground: PageGround, tlbMode: number, knownVp: number) {
     this.#e = ground;
+    this.#knownVp = knownVp;
     this.#tlb = 2 * tlbMode;
     this.#least = ground.code.local("i64");
   }
@@ -126,11 +129,12 @@ export class PageAccess {
     return this.#addends[number];
   }
 
-  /** Pushes the tag of the TLB's entry for an address, and leaves in p where the entry is from the table's beginning on. */
+  /** Pushes the tag of the TLB's entry for an address, and leaves in p where the entry is: `#table` less than it. */
   #pushTag(address: Local, intent: Asked): void {
     const { code: c, vp, p } = this.#e;
-    c.get(address).op(W.i32_wrap_i64).i32(8).op(W.i32_shr_u).i32((tlbEntries - 1) << 4).op(W.i32_and).get(vp).op(W.i32_add).tee(p);
-    c.memory(W.i64_load, this.#table(intent));
+    c.get(address).op(W.i32_wrap_i64).i32(8).op(W.i32_shr_u).i32((tlbEntries - 1) << 4).op(W.i32_and);
+    if (this.#knownVp === 0) c.get(vp).op(W.i32_add);
+    c.tee(p).memory(W.i64_load, this.#table(intent));
   }
   /** Asks the runtime for the arena address; or leaves. */
   #missed(call: "resolve" | "seek" | "page_miss", { bytes, intent, resolved }: PageQuestion, slot = 0): void {
@@ -149,7 +153,7 @@ export class PageAccess {
     return this.#tlb + (intent === Intent.read ? 0 : 1);
   }
   #table(intent: Asked): number {
-    return area.tlb + this.#which(intent) * tlbBytes;
+    return this.#knownVp + area.tlb + this.#which(intent) * tlbBytes;
   }
   #entry(slot: number, intent: Asked): number {
     return area.knownPages + knownPageEntryBytes * (this.#which(intent) * knownPageSlots + slot);

@@ -87,6 +87,8 @@ export class RegionEmitter implements OpEmitter {
     mode: number,
     registers: RegionRegisters,
     passes: Passes,
+    /** Where vp is known: what it is, else 0. */
+    knownVp: number,
   ) {
     this.code = code;
     this.#imports = imports;
@@ -106,7 +108,7 @@ export class RegionEmitter implements OpEmitter {
     for (const register of registers.used) this.#registers.set(register, code.local(isWord(register) ? "i64" : "v128"));
     this.u = code.local("v128");
     this.v = code.local("v128");
-    this.pages = new PageAccess(this, mode & Mode.tlbMask);
+    this.pages = new PageAccess(this, mode & Mode.tlbMask, knownVp);
     this.float = new FloatState(code, this.vp, passes["float-knowledge"]);
   }
 

@@ -4,7 +4,7 @@
  * A message holds all that `emitRegions` reads, the operations of the blocks too: whoever emits looks at no memory of the
  * machine, which goes on meanwhile.
  *
- *     request  number, count, then for each region: mode, large, seed, record, count of blocks, then for each block:
+ *     request  number, count, then for each region: mode, large, seed, record, vCPU, count of blocks, then for each block:
  *              block, delta, count, count of targets, targets, count of operation words, operations
  *     reply    number, count, then for each region: count of entries, entries' blocks; then the module's bytes
  *
@@ -25,7 +25,7 @@ export function encodeRequest(number: number, words: Int32Array, codes: readonly
   const irWords = ({ blocks }: Region): number => blocks.reduce((sum, block) => sum + (block.irBytes >> 2), 0);
   const targets = ({ blocks }: Region): number => blocks.reduce((sum, block) => sum + block.targets.length, 0);
   const size = codes.reduce(
-    (sum, { region }) => sum + 5 + 5 * region.blocks.length + targets(region) + irWords(region),
+    (sum, { region }) => sum + 6 + 5 * region.blocks.length + targets(region) + irWords(region),
     2,
   );
   const message = new Int32Array(size);
@@ -34,8 +34,8 @@ export function encodeRequest(number: number, words: Int32Array, codes: readonly
     for (const value of values) message[at++] = value;
   };
   put(number, codes.length);
-  for (const { region, record } of codes) {
-    put(region.mode, region.size === "large" ? 1 : 0, region.seed, record, region.blocks.length);
+  for (const { region, record, vp } of codes) {
+    put(region.mode, region.size === "large" ? 1 : 0, region.seed, record, vp, region.blocks.length);
     for (const { block, delta, count, ir, irBytes, targets } of region.blocks) {
       put(block, delta, count, targets.length, ...targets, irBytes >> 2);
       message.set(words.subarray(ir, ir + (irBytes >> 2)), at);
@@ -52,7 +52,7 @@ export function decodeRequest(bytes: Uint8Array<ArrayBuffer>): EmitRequest {
   const [number, count] = [take(), take()];
   const codes: RegionCode[] = [];
   while (codes.length < count) {
-    const [mode, large, seed, record, blockCount] = [take(), take(), take(), take(), take()];
+    const [mode, large, seed, record, vp, blockCount] = [take(), take(), take(), take(), take(), take()];
     const blocks: RegionBlock[] = [];
     let instructions = 0;
     while (blocks.length < blockCount) {
@@ -67,6 +67,7 @@ export function decodeRequest(bytes: Uint8Array<ArrayBuffer>): EmitRequest {
     codes.push({
       region: { blocks, seed, pages: [], mode, size: large !== 0 ? "large" : "small", instructions },
       record,
+      vp,
     });
   }
   return { number, words, codes };

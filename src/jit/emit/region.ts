@@ -3,6 +3,7 @@
  * Regions to WebAssembly: one function for each region, a module for a batch of them.
  *
  *     function (vp, entry, left, RIP)
+ *       the vCPU is the region's, if it has one of its own, or LEAVE = refused
  *       what the guest maps is what the region was made from, or LEAVE = refused
  *       registers and flags from the record
  *       br_table entry → its block
@@ -19,7 +20,7 @@
 import { assert } from "#base";
 import { FlagsClass, helperRows, Op, type OpRow, opBytes, opRows } from "#ir";
 import { blockHeader, regionRecord } from "#memory";
-import { at, gpr, Leave } from "#vcpu";
+import { area, at, gpr, Leave } from "#vcpu";
 import { A, Code, type Label, type Local, ModuleBuilder, W } from "#wasm";
 import { isBranch, type Region, type RegionBlock } from "../hot/region.ts";
 import type { Passes } from "../passes.ts";
@@ -48,6 +49,8 @@ export interface RegionCode {
   readonly region: Region;
   /** Arena offset of the region's record; 0 for a region of one page. */
   readonly record: number;
+  /** The only vCPU that the region runs for, whose place is a constant of its code; 0 where there may be others. */
+  readonly vp: number;
 }
 export interface CompiledBatch {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -73,7 +76,8 @@ interface FunctionTypes {
 /** `words`: the arena. */
 export function emitRegions(words: Int32Array, regions: readonly RegionCode[], options: EmitOptions): CompiledBatch {
   const module = new ModuleBuilder();
-  module.importMemory("env", "memory");
+  // What lies below a size that V8 knows is read without a thought of traps, and in the instruction that needs it.
+  module.importMemory("env", "memory", Math.max(1, ...regions.map(({ vp }) => Math.ceil((vp + area.bytes) / 65536))));
   module.importTable("env", "helpers");
   module.importTable("env", "regions");
   const imports = new Map<string, number>();
@@ -143,7 +147,7 @@ class RegionFunction {
   }
 
   private constructor(
-    words: Int32Array, { region, record }: RegionCode, options: EmitOptions, imports: ReadonlyMap<string, number>, types: FunctionTypes,
+    words: Int32Array, { region, record, vp }: RegionCode, options: EmitOptions, imports: ReadonlyMap<string, number>, types: FunctionTypes,
     lanes: ReadonlyMap<number, readonly Lane[]>,
   ) {
     this.#lanes = lanes;
@@ -162,9 +166,10 @@ class RegionFunction {
     const c = this.code;
     this.#delta = c.local("i32");
     this.#back = c.local("i32");
-    this.#e = new RegionEmitter(c, imports, region.mode, registersOf(words, region, options.passes), options.passes);
+    this.#e = new RegionEmitter(c, imports, region.mode, registersOf(words, region, options.passes), options.passes, vp);
     if (options.passes["known-pages"]) this.#e.pages.slots = knownPages(words, region.blocks, shapes);
     if (options.passes["same-page"]) this.#e.pages.near = nearAccesses(words, region.blocks);
+    if (vp !== 0) this.#settleVcpu(vp);
     this.#prologue(record);
     this.#outAt = c.block();
     this.#out = c.block();
@@ -185,6 +190,14 @@ class RegionFunction {
     this.#storeCount();
   }
 
+  /** From here on V8 knows where the vCPU's area is: what lies in it has addresses without a register, and indexes need no addition. */
+  #settleVcpu(vp: number): void {
+    const c = this.code;
+    c.get(this.#vp).i32(vp).op(W.i32_ne).unlikely().if();
+    this.#refuse();
+    c.end();
+    c.i32(vp).set(this.#vp);
+  }
   /** The base, from RIP and the entry; the mapping looked at; the state into locals. */
   #prologue(record: number): void {
     const c = this.code;
@@ -206,8 +219,7 @@ class RegionFunction {
       c.get(vp).i32(record).get(base);
       this.#e.callRuntime("verify_region");
       c.op(W.i32_eqz).unlikely().if();
-      c.get(vp).i32(Leave.refused).memory(W.i32_store, at.LEAVE);
-      this.#return();
+      this.#refuse();
       c.end().end();
     }
     this.#e.loadState();
@@ -220,6 +232,10 @@ class RegionFunction {
     this.code.get(this.#vp);
     this.#pushCount();
     this.code.memory(W.i64_store, at.ICOUNT);
+  }
+  #refuse(): void {
+    this.code.get(this.#vp).i32(Leave.refused).memory(W.i32_store, at.LEAVE);
+    this.#return();
   }
   /** Back to the interpreter before anything has run. */
   #return(): void {
