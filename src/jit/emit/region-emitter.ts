@@ -11,7 +11,8 @@ import { at, Mode } from "#vcpu";
 import { type Code, type Local, V, W } from "#wasm";
 import type { Passes } from "../passes.ts";
 import { FloatState, type FloatType } from "./float-state.ts";
-import { type FlagOperands, type FlagsOrigin, originOf, pushCarryOf, pushCondition } from "./native-flags.ts";
+import type { FlagSource, KnownFlags } from "./known-flags.ts";
+import { type FlagOperands, originOf, pushCarryOf, pushCondition } from "./native-flags.ts";
 import { Intent, type OpEmitter, type PushType } from "./op-emitter.ts";
 import { PageAccess, type PageQuestion } from "./page-access.ts";
 import { pushFlagsShift } from "./region-cache.ts";
@@ -78,7 +79,7 @@ export class RegionEmitter implements OpEmitter {
   #indexed = false;
   #blockDelta = 0;
   /** Which operation set the flags, where that is known; the local that has their kind need not say so then. */
-  origin: FlagsOrigin | undefined;
+  origin: KnownFlags | undefined;
   leaveHere: LeaveHere = () => {};
 
   constructor(
@@ -162,8 +163,11 @@ export class RegionEmitter implements OpEmitter {
         .set(local);
     });
   }
-  storeState(): void {
+  storeRegisters(): void {
     for (const register of this.#written) if (!isTemporary(register)) this.#storeRegister(register);
+  }
+  /** The flags, for the next region or the interpreter (RUN_FLAGS). */
+  storeRunFlags(): void {
     if (!this.#flagsWritten) return;
     this.settleFlags();
     this.#flags.forEach((local, n) => {
@@ -219,6 +223,9 @@ export class RegionEmitter implements OpEmitter {
   syncAfter(touches: string): void {
     for (const register of this.#registers.keys())
       if (touches.includes(letterOf(register))) this.#loadRegister(register);
+    // Who leaves here may have come half of the way, with registers that are no longer what the flags are of.
+    if (touches.includes("g") && this.origin !== undefined)
+      this.origin = { cls: this.origin.cls, size: this.origin.size };
     if (!touches.includes("f")) return;
     this.loadFlags();
     // Their kind is in its local now, for who leaves here too: a loop of comparisons that faults has flags of its own.
@@ -469,6 +476,32 @@ export class RegionEmitter implements OpEmitter {
     });
     // Known while this is written: `origin` says so from here on.
     if (originOf[this.#words[this.#at] & 0xffff] === undefined) c.i64(flagsKind(cls, size)).set(this.#flags[0]);
+  }
+  /** For who leaves: the operands of flags are those of registers where they still have the same values. */
+  recallFlags(): void {
+    if (this.origin === undefined) return;
+    const { a, b, size } = this.origin;
+    [a, b].forEach((source, n) => {
+      if (source === undefined) return;
+      this.#pushSource(source, size);
+      this.code.set(this.#flags[n + 1]);
+    });
+  }
+  #pushSource({ field, plus }: FlagSource, size: SizeLog2): void {
+    const c = this.code;
+    const bits = 8 << size;
+    if (field === undefined) return this.#pushBig(BigInt.asUintN(bits, plus));
+    this.#push(field, (["i8", "i16", "i32", "i64"] as const)[size]);
+    if (size < 3) c.op(W.i64_extend_i32_u);
+    if (plus === 0n) return;
+    this.#pushBig(plus);
+    c.op(W.i64_add);
+    if (size === 3) return;
+    this.#pushBig(BigInt.asUintN(bits, -1n));
+    c.op(W.i64_and);
+  }
+  #pushBig(value: bigint): void {
+    this.code.i64(Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
   }
   /** The kind of flags is in its local, whatever is known about it. */
   settleFlags(): void {

@@ -18,16 +18,16 @@
  * ask for the time.
  */
 import { assert } from "#base";
-import { FlagsClass, helperRows, Op, type OpRow, opBytes, opRows } from "#ir";
+import { helperRows, Op, type OpRow, opBytes, opRows } from "#ir";
 import { blockHeader, regionRecord } from "#memory";
 import { area, at, gpr, Leave } from "#vcpu";
 import { A, Code, type Label, type Local, ModuleBuilder, W } from "#wasm";
 import { isBranch, type Region, type RegionBlock } from "../hot/region.ts";
 import type { Passes } from "../passes.ts";
 import { type FloatKnowledge, type Lane, lanesKnownAt } from "./float-state.ts";
+import { flagsAfter, flagsAtStarts, type KnownFlags } from "./known-flags.ts";
 import { knownPages } from "./known-pages.ts";
 import { ifNotCanonical } from "./memory-operations.ts";
-import { type FlagsOrigin, originOf } from "./native-flags.ts";
 import type { Semantics } from "./op-emitter.ts";
 import { eachOperation } from "./operations.ts";
 import { goOnInRegion, regionType } from "./region-cache.ts";
@@ -42,6 +42,8 @@ const semantics: readonly (Semantics | undefined)[] = opRows.map((row) => (row.e
 
 /** In `back`: the operation that leaves accesses the stack segment. */
 const stackBit = 1 << 30;
+/** Nothing has run since the region was entered: the flags in the record are what they were. */
+const freshShift = 29;
 /** And above this bit: the kind of the flags, where it is known (RegionEmitter.unsettledKind). */
 const kindShift = 16;
 
@@ -118,7 +120,9 @@ class RegionFunction {
   readonly #lanes: ReadonlyMap<number, readonly Lane[]>;
   /** What is known of floating point at the ends of blocks that were written. */
   readonly #floats = new Map<number, FloatKnowledge>();
-  readonly #origins: readonly (FlagsOrigin | undefined)[];
+  readonly #flags: readonly (KnownFlags | undefined)[];
+  /** Blocks in loops. */
+  readonly #looped: ReadonlySet<number>;
   readonly #headers: ReadonlySet<number>;
   // Parameters and locals.
   readonly #vp: Local = 0;
@@ -126,6 +130,8 @@ class RegionFunction {
   readonly #state: Local = 1;
   readonly #left: Local = 2;
   readonly #rip: Local = 3;
+  /** `left` at the region's entry. */
+  readonly #start: Local;
   /** Where the guest goes on, from the base; and how many instructions of the block were not run. */
   readonly #delta: Local;
   readonly #back: Local;
@@ -133,6 +139,12 @@ class RegionFunction {
   #out: Label | undefined;
   #outAt: Label | undefined;
   #scope: Scope | undefined;
+  /** The block that is written may just have been entered, with flags of which nothing is known. */
+  #fresh = false;
+  /** It is part of a loop. */
+  #looping = false;
+  /** Instructions of the block that is written which `left` has lost. */
+  #counted = 0;
 
   /** Writes the function; once more where loops turn out to keep numbers in vector registers, so that they need not be looked at. */
   static write(words: Int32Array, code: RegionCode, options: EmitOptions, imports: ReadonlyMap<string, number>, types: FunctionTypes): RegionFunction {
@@ -162,10 +174,12 @@ class RegionFunction {
     this.#headers = new Set(headersOf(shapes));
     this.#shapes = shapes;
     this.#predecessors = region.blocks.map((_, node) => successors.flatMap((to, from) => (to.includes(node) ? [from] : [])));
-    this.#origins = originsAt(words, region, successors, this.entries);
+    this.#flags = flagsAtStarts(words, region.blocks, successors, this.entries);
+    this.#looped = new Set(loopsOf(shapes).flatMap(nodesOf));
     const c = this.code;
     this.#delta = c.local("i32");
     this.#back = c.local("i32");
+    this.#start = c.local("i32");
     this.#e = new RegionEmitter(c, imports, region.mode, registersOf(words, region, options.passes), options.passes, vp);
     if (options.passes["known-pages"]) this.#e.pages.slots = knownPages(words, region.blocks, shapes);
     if (options.passes["same-page"]) this.#e.pages.near = nearAccesses(words, region.blocks);
@@ -185,7 +199,10 @@ class RegionFunction {
     this.#e.callRuntime("stack_fault");
     c.end();
     c.end();
-    this.#e.storeState();
+    this.#e.storeRegisters();
+    c.get(this.#back).i32(1 << freshShift).op(W.i32_and, W.i32_eqz).if();
+    this.#e.storeRunFlags();
+    c.end();
     goOnInRegion(c, this.#vp, this.#left, this.#rip, this.#e, types.region);
     this.#storeCount();
   }
@@ -223,6 +240,7 @@ class RegionFunction {
       c.end().end();
     }
     this.#e.loadState();
+    c.get(this.#left).set(this.#start);
   }
   /** Pushes the count of retired instructions. */
   #pushCount(): void {
@@ -334,12 +352,20 @@ class RegionFunction {
     const node = block.targets.includes(delta) ? this.#nodes.get(delta) : undefined;
     if (node === undefined) this.#leaveAt(delta, 0);
     else {
-      if (this.#origins[node] === undefined) this.#e.settleFlags();
+      if (this.#flags[node] === undefined) this.#e.settleFlags();
       this.#goTo(node);
     }
   }
   #leaveAt(delta: number, back: number): void {
-    this.code.i32(delta).set(this.#delta).i32(back | (this.#e.unsettledKind << kindShift)).set(this.#back).br(this.#out as Label);
+    const c = this.code;
+    if (this.#looping) this.#e.recallFlags();
+    c.i32(delta).set(this.#delta).i32(back | (this.#e.unsettledKind << kindShift));
+    if (this.#fresh) {
+      c.get(this.#left);
+      if (this.#counted > 0) c.i32(this.#counted).op(W.i32_add);
+      c.get(this.#start).op(W.i32_eq).i32(freshShift).op(W.i32_shl, W.i32_or);
+    }
+    c.set(this.#back).br(this.#out as Label);
   }
   #leaveFor(reason: number, delta: number): void {
     this.code.get(this.#vp).i32(reason).memory(W.i32_store, at.LEAVE);
@@ -352,7 +378,10 @@ class RegionFunction {
     const block = this.#region.blocks[node];
     const words = this.#words;
     const header = this.#headers.has(node);
-    e.origin = this.#origins[node];
+    e.origin = this.#flags[node];
+    this.#looping = this.#looped.has(node);
+    this.#fresh = e.origin !== undefined && this.entries.includes(node);
+    this.#counted = 0;
     const lanes = this.#lanes.get(node);
     if (lanes === undefined) e.float.enterBlock(this.entries.includes(node) ? [] : this.#predecessors[node].map((before) => this.#floats.get(before)));
     c.get(this.#left).i32(block.count).op(W.i32_sub).set(this.#left);
@@ -372,6 +401,7 @@ class RegionFunction {
       this.#leaveFor(Leave.limit, block.delta);
       c.end();
     }
+    this.#counted = block.count;
     if (lanes !== undefined) e.float.enterLoop(e, lanes);
     let late: LateQuestion | undefined;
     const end = block.ir + (block.irBytes >> 2);
@@ -381,7 +411,7 @@ class RegionFunction {
       e.select(words, word, row.name, block.delta);
       const back = (): number => (block.count - e.count) | (e.stackSegment ? stackBit : 0);
       e.leaveHere = () => this.#leaveAt(block.delta + e.position, back());
-      const origin = originAfter(words, word, row, e.origin);
+      const origin = flagsAfter(words, word, row, e.origin);
       // Whether the flags are what they were, the guest finds out.
       if (row.keepsFlags && origin === undefined) e.settleFlags();
       const meaning = semantics[op];
@@ -391,6 +421,7 @@ class RegionFunction {
       else if (op === Op.call) this.#call();
       else this.#blockEnd(row, op, block, late);
       e.origin = origin;
+      if (row.writesFlags) this.#fresh = false;
       word += opBytes(op) >> 2;
     }
     this.#floats.set(node, e.float.leaveBlock());
@@ -549,40 +580,4 @@ function registersOf(words: Int32Array, region: Region, passes: Passes): RegionR
     });
   }
   return { used, written, flagsWritten };
-}
-
-function originAfter(words: Int32Array, word: number, row: OpRow, before: FlagsOrigin | undefined): FlagsOrigin | undefined {
-  if (row.format === "call") return helperRows[words[word] >>> 16].touches.includes("f") ? undefined : before;
-  if (!row.writesFlags) return before;
-  const origin = originOf[words[word] & 0xffff];
-  // A shift by zero leaves the flags as they are.
-  const shifts = origin !== undefined && origin.cls >= FlagsClass.SHL && origin.cls <= FlagsClass.SAR;
-  return shifts && (words[word + 2] & (origin.size === 3 ? 63 : 31)) === 0 ? before : origin;
-}
-
-/** Which operation set the flags where each block starts: what all its predecessors agree on; unknown at entries. */
-function originsAt(words: Int32Array, region: Region, successors: readonly (readonly number[])[], entries: readonly number[]): (FlagsOrigin | undefined)[] {
-  /** Unvisited blocks have no value; "mixed" is known not to be known. */
-  const known: (FlagsOrigin | "mixed" | undefined)[] = region.blocks.map((_, n) => (entries.includes(n) ? "mixed" : undefined));
-  const same = (a: FlagsOrigin | "mixed", b: FlagsOrigin | "mixed"): boolean => a === b || (a !== "mixed" && b !== "mixed" && a.cls === b.cls && a.size === b.size);
-  for (let changed = true; changed; ) {
-    changed = false;
-    region.blocks.forEach((block, n) => {
-      const start = known[n];
-      if (start === undefined) return;
-      let now = start === "mixed" ? undefined : start;
-      eachOperation(words, block, (row, word) => {
-        now = originAfter(words, word, row, now);
-      });
-      const leaving = now ?? "mixed";
-      for (const to of successors[n]) {
-        const before = known[to];
-        const merged = before === undefined || same(before, leaving) ? leaving : "mixed";
-        if (before !== undefined && same(before, merged)) continue;
-        known[to] = merged;
-        changed = true;
-      }
-    });
-  }
-  return known.map((each) => (each === "mixed" ? undefined : each));
 }
