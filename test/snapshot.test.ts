@@ -1,5 +1,5 @@
 /** Snapshots of a stock guest that works while it is saved: skipped without the image. */
-import { mkdtempSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -103,6 +103,29 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
     await expect(VirtualMachine.restore(paths[0])).rejects.toThrow(
       "disk.img: was changed after the snapshot was taken",
     );
+  });
+
+  test("encrypted has what it wrote to its disk, for who has the key", { timeout: timeoutMs }, async () => {
+    const file = join(folder, "secret.img");
+    const key = join(folder, "key");
+    writeFileSync(file, "");
+    truncateSync(file, 16 << 20);
+    writeFileSync(key, "a secret of this test\n");
+    const path = (name: string): string => join(folder, `${name}.snapshot`);
+    const words = "on-this-disk";
+    await using vm = await start(1, [{ file, overlay: true }]);
+    await shell(vm, "mke2fs /dev/vda; modprobe ext4; mkdir /mnt; mount -t ext4 /dev/vda /mnt");
+    await shell(vm, `for n in $(seq 500); do echo "${words} $n"; done >/mnt/a; sync; echo 3 >/proc/sys/vm/drop_caches`);
+    await vm.snapshot(path("open"));
+    expect(readFileSync(path("open")).includes(words)).toBe(true);
+    await vm.snapshot(path("first"), { key });
+    await expect(VirtualMachine.restore(path("first"))).rejects.toThrow("it is encrypted: name the file with its key");
+    await using copy = await VirtualMachine.restore(path("first"), { key });
+    expect(await shell(copy, `grep -c ${words} /mnt/a; echo "${words} more" >>/mnt/a; sync`)).toBe("500");
+    await copy.snapshot(path("second"), { key, base: path("first") });
+    await using again = await VirtualMachine.restore(path("second"), { key });
+    expect(await shell(again, `echo 3 >/proc/sys/vm/drop_caches; grep -c ${words} /mnt/a`)).toBe("501");
+    for (const name of ["first", "second"]) expect(readFileSync(path(name)).includes(words)).toBe(false);
   });
 
   test("is not saved where it cannot be, and runs on", { timeout: timeoutMs }, async () => {

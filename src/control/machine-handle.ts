@@ -281,17 +281,12 @@ export class MachineHandle implements AsyncDisposable {
   }
 
   #checkKey(key: string | undefined): void {
-    const { memoryBacking, disks } = this.#options;
+    const { memoryBacking } = this.#options;
     const backing = memoryBacking === undefined ? undefined : parseBacking(memoryBacking);
     if (key === undefined && isEncrypted(backing))
       throw new VmError(
         "order",
         "the machine's memory is encrypted: a snapshot of it needs a key (--key FILE, or the option key)",
-      );
-    if (key !== undefined && disks !== undefined && disks.length > 0)
-      throw new VmError(
-        "order",
-        "a snapshot with disks cannot be encrypted: what the guest wrote to them would not be",
       );
   }
 

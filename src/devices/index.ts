@@ -46,6 +46,7 @@ export type {
   DiskFileFacts,
   DiskFormat,
   Place,
+  HostFile,
   SavedDisk,
 } from "./virtio/index.ts";
 export { type PluggableRegion, PluggedMemory, plugBlockBytes } from "./virtio/index.ts";
@@ -56,6 +57,7 @@ export {
   blkRingBytes,
   blockOperation,
   blockStatus,
+  decodeFreeze,
   decodeRequest,
   diskFormats,
   encodeAnswer,

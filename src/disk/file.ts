@@ -5,7 +5,7 @@
  * `DiskError`; the file is then as the host left it.
  */
 
-import type { DiskFileFacts } from "#devices";
+import type { DiskFileFacts, HostFile } from "#devices";
 
 /** A disk that cannot be opened, read or written: one line that says what is wrong, and what to do where there is something. */
 export class DiskError extends Error {
@@ -33,10 +33,13 @@ export interface DiskFile {
   close(): void;
 }
 
-/** A file to be written at any place. */
+/** A file to be written, in whole pages of 4096 bytes. */
 export interface DiskWriter {
   writeAt(offset: number, bytes: Uint8Array): void;
 }
+
+/** What is read of a snapshot. */
+export type SnapshotFile = Pick<DiskFile, "name" | "read" | "close">;
 
 export interface DiskHost {
   /**
@@ -44,10 +47,10 @@ export interface DiskHost {
    * closed or the process ends, however it ends.
    */
   open(name: string, access: "read" | "write"): DiskFile;
-  /** Opens a file that is no disk, without holding it. */
-  openShared?(name: string): DiskFile;
+  /** Opens a snapshot, without holding it; `key`: the file with its secret. */
+  openSnapshot?(name: string, key?: string): SnapshotFile;
   /** A file that another thread of the process has open; absent where threads know none of each other's. */
-  writer?(hostFile: number): DiskWriter;
+  writer?(file: HostFile): DiskWriter;
   /** A new file; an error where there is one of this name. */
   create(name: string): DiskFile;
   /** A file without a name, gone when it is closed. */

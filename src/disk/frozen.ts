@@ -8,7 +8,7 @@
 import { xxh64Low } from "#base";
 import type { SavedDisk } from "#devices";
 import type { Disk } from "./disk.ts";
-import { DiskError, type DiskFile, type DiskWriter } from "./file.ts";
+import { DiskError, type DiskWriter, type SnapshotFile } from "./file.ts";
 
 const partBytes = 1 << 16;
 const pageBytes = 4096;
@@ -25,14 +25,14 @@ export class FrozenDisk implements Disk {
   readonly physicalBlockBytes = 4096;
   readonly below: Disk | undefined;
   readonly files = [];
-  readonly #file: DiskFile;
+  readonly #file: SnapshotFile;
   readonly #parts = new Map<number, Part>();
   /** The part read last. */
   #last = -1;
   readonly #bytes = new Uint8Array(partBytes);
 
   /** Throws `DiskError` where the index is not what was saved. */
-  constructor(file: DiskFile, { sizeBytes, index }: SavedDisk, below: Disk | undefined) {
+  constructor(file: SnapshotFile, { sizeBytes, index }: SavedDisk, below: Disk | undefined) {
     this.#file = file;
     this.sizeBytes = sizeBytes;
     this.below = below;
@@ -135,8 +135,10 @@ export function freeze(disk: Disk, base: Disk | undefined, into: DiskWriter, off
     at += partBytes;
   }
   const index = new Uint8Array(Uint32Array.from(words).buffer);
-  into.writeAt(at, index);
   const end = Math.ceil((at + index.length) / pageBytes) * pageBytes;
+  const padded = new Uint8Array(end - at);
+  padded.set(index);
+  into.writeAt(at, padded);
   return { index: { offset: at, count: words.length / entryWords, check: xxh64Low(index) }, end };
 }
 

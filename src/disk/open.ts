@@ -64,13 +64,12 @@ class Opener {
     const below = base && this.open(base.name, format, true);
     checkFiles(below, saved.files);
     if (saved.index === undefined) return below as Disk;
-    const openShared = this.#host.openShared?.bind(this.#host);
-    if (openShared === undefined || saved.snapshot === undefined)
-      throw new DiskError("this host has no disks of snapshots");
-    const frozen = new FrozenDisk(openShared(saved.snapshot), saved, below);
+    const file = saved.snapshot === undefined ? undefined : this.#host.openSnapshot?.(saved.snapshot, saved.key);
+    if (file === undefined) throw new DiskError("this host has no disks of snapshots");
+    const frozen = new FrozenDisk(file, saved, below);
     const top = this.#host.createTemporary();
     createQcow2(top, { sizeBytes: frozen.sizeBytes });
-    return openQcow2(top, { ...this.#options(saved.snapshot, false), below: frozen });
+    return openQcow2(top, { ...this.#options(file.name, false), below: frozen });
   }
 
   /** What is written goes to the file `top`, which is made if it is not there. */

@@ -5,9 +5,11 @@ import {
   blockStatus,
   type DiskConfig,
   type DiskFacts,
+  decodeFreeze,
   decodeRequest,
   encodeAnswer,
   encodeFrozen,
+  type HostFile,
   type IoService,
   type Place,
   type ServicePort,
@@ -45,7 +47,7 @@ class BlockService implements IoService {
   receive(message: Uint8Array): void {
     const request = decodeRequest(message);
     try {
-      if (request.operation === blockOperation.freeze) return this.#freeze(request);
+      if (request.operation === blockOperation.freeze) return this.#freeze(request, decodeFreeze(message));
       const result = this.#do(request);
       if (result instanceof Promise) this.#answerLater(request.tag, result);
       else this.#port.send(encodeAnswer(request.tag, blockStatus.done, this.#placeFor(request)));
@@ -93,8 +95,8 @@ class BlockService implements IoService {
     }
   }
 
-  #freeze({ tag, offset, length: hostFile }: BlockRequest): void {
-    const writer = this.#host.writer?.(hostFile);
+  #freeze({ tag, offset }: BlockRequest, file: HostFile): void {
+    const writer = this.#host.writer?.(file);
     if (writer === undefined) throw new DiskError("this host's threads have no files in common");
     const { index, end } = freeze(this.#disk, this.#base, writer, offset);
     this.#port.send(encodeFrozen(tag, index, end));

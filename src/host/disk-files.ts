@@ -17,7 +17,10 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { DiskError, type DiskFile, type DiskHost } from "#disk";
+import { SnapshotError } from "#snapshot";
 import { childProcess, zlib } from "./late.ts";
+import { type RawFile, SealedFile } from "./sealed-file.ts";
+import { openFile } from "./snapshot-file.ts";
 
 /** IOV_MAX of Linux. */
 const maxPieces = 1024;
@@ -38,17 +41,32 @@ export const nodeDiskHost: DiskHost = {
       throw error;
     }
   },
-  openShared: (name) =>
-    new NodeDiskFile(
+  openSnapshot(name, key) {
+    const file = ofSnapshot(() => openFile(resolve(name), key));
+    return {
       name,
-      attempt(name, () => openSync(name, "r")),
-    ),
-  writer: (hostFile) => ({
-    writeAt: (offset, bytes) => {
-      for (let done = 0; done < bytes.length; )
-        done += attempt("the snapshot", () => writeSync(hostFile, bytes, done, bytes.length - done, offset + done));
-    },
-  }),
+      read: (offset, ...targets) => {
+        let at = offset;
+        for (const target of targets) {
+          if (ofSnapshot(() => file.read(at, target)) < target.length)
+            throw new DiskError(`${name}: the snapshot is truncated`);
+          at += target.length;
+        }
+      },
+      close: () => file[Symbol.dispose](),
+    };
+  },
+  writer({ descriptor, key }) {
+    const file: RawFile = {
+      name: "the snapshot",
+      read: () => 0,
+      writeAt: (offset, bytes) => {
+        for (let done = 0; done < bytes.length; )
+          done += attempt("the snapshot", () => writeSync(descriptor, bytes, done, bytes.length - done, offset + done));
+      },
+    };
+    return key === undefined ? (file as Required<RawFile>) : SealedFile.join(file, key);
+  },
   create: (name) =>
     new NodeDiskFile(
       name,
@@ -227,5 +245,14 @@ function errorText(name: string, error: unknown): string {
       return `${name}: the host's disk is full`;
     default:
       return `${name}: ${message}`;
+  }
+}
+
+/** Its errors are a disk's. */
+function ofSnapshot<T>(act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw error instanceof SnapshotError ? new DiskError(error.message) : error;
   }
 }

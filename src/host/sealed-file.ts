@@ -44,7 +44,8 @@ export const openedBytes = (fileBytes: number): number =>
 
 export class SealedFile {
   readonly #file: RawFile;
-  readonly #key: Buffer;
+  /** Of this file alone; who has it can write to it, too. */
+  readonly key: Buffer;
   readonly #header: Buffer;
   /** Units that are not whole yet, in plaintext. */
   readonly #partial = new Map<number, Uint8Array>();
@@ -71,9 +72,14 @@ export class SealedFile {
     return new SealedFile(file, key, header);
   }
 
+  /** To write whole units to a file that another one finishes. */
+  static join(file: RawFile, key: Uint8Array): Pick<SealedFile, "writeAt"> {
+    return new SealedFile(file, Buffer.from(key), Buffer.alloc(0));
+  }
+
   private constructor(file: RawFile, key: Buffer, header: Buffer) {
     this.#file = file;
-    this.#key = key;
+    this.key = key;
     this.#header = header;
   }
 
@@ -132,7 +138,7 @@ export class SealedFile {
   #seal(unit: number, bytes: Uint8Array): Buffer {
     const nonce = crypto().randomBytes(nonceBytes);
     const cipher = crypto()
-      .createCipheriv(algorithm, this.#key, nonce, { authTagLength: tagBytes })
+      .createCipheriv(algorithm, this.key, nonce, { authTagLength: tagBytes })
       .setAAD(nameOf(unit));
     const text = cipher.update(bytes);
     cipher.final();
@@ -141,7 +147,7 @@ export class SealedFile {
 
   #open(unit: number, sealed: Buffer): Uint8Array {
     const nonce = sealed.subarray(0, nonceBytes);
-    const decipher = crypto().createDecipheriv(algorithm, this.#key, nonce, { authTagLength: tagBytes });
+    const decipher = crypto().createDecipheriv(algorithm, this.key, nonce, { authTagLength: tagBytes });
     decipher.setAAD(nameOf(unit)).setAuthTag(sealed.subarray(nonceBytes, cipherAt));
     try {
       const plain = decipher.update(sealed.subarray(cipherAt));

@@ -59,8 +59,7 @@ export function createFile(path: string, key?: string): NewFile {
   };
   const sealed = secret === undefined ? undefined : SealedFile.create(file, secret);
   return {
-    // Who writes to that writes plaintext.
-    ...(sealed === undefined && { descriptor: fd }),
+    file: { descriptor: fd, ...(sealed && { key: sealed.key }) },
     nameOf: (other) => relative(dirname(resolve(path)), resolve(other)),
     writeAt: (offset, bytes) => (sealed ?? file).writeAt(offset, bytes),
     finish: () => {

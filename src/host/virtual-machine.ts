@@ -119,7 +119,8 @@ export class VirtualMachine extends MachineHandle {
 function ownerOf(path: string, key: string | undefined): SnapshotOwner {
   try {
     using file = openFile(path, key);
-    return readOwner(file);
+    const { owner, disks } = readOwner(file);
+    return { owner, disks: key === undefined ? disks : disks.map((disk) => ({ ...disk, key: resolve(key) })) };
   } catch (error) {
     throw error instanceof SnapshotError ? new VmError("snapshot", error.message) : error;
   }

@@ -3,6 +3,7 @@
  */
 import { pageSize } from "#address";
 import type { Value } from "#base";
+import type { HostFile } from "#devices";
 import type { AddressSpace, PageSet } from "#memory";
 import type { Machine, MachineParts, MachineState } from "#vm";
 import { encodeEnding, firstPlace } from "./format.ts";
@@ -11,8 +12,8 @@ import type { SnapshotReader } from "./pages.ts";
 /** The file. Bytes may lie in shared memory, and change after the call. */
 export interface SnapshotSink {
   writeAt(offset: number, bytes: Uint8Array): void;
-  /** What threads of this process know the open file by; absent where they do not. */
-  readonly descriptor?: number;
+  /** For other threads of this process; absent where they know none of its files. */
+  readonly file?: HostFile;
 }
 
 export interface SavedSnapshot {
@@ -124,7 +125,7 @@ export class SnapshotWriter {
   /** Writes what makes a snapshot of it. */
   finish(state: MachineState, owner: Value): SavedSnapshot {
     const base = this.#base && { name: this.#base.name, header: this.#base.pages.header };
-    const { disks, end: offset } = this.#machine.freezeDisks(this.#nextPlace * pageSize, this.#sink.descriptor);
+    const { disks, end: offset } = this.#machine.freezeDisks(this.#nextPlace * pageSize, this.#sink.file);
     const description: Value = {
       machine: state as unknown as Value,
       owner,

@@ -3,7 +3,7 @@
  * file without a name, each with an overlay of its own over them; a network of their own, without the ports of the host.
  */
 import { pageSize } from "#address";
-import { type Blk, IoError, type SavedDisk } from "#devices";
+import { type Blk, type HostFile, IoError, type SavedDisk } from "#devices";
 import { fileOf, remoteOf } from "#memory";
 import type { MachineConfig, MachineHost, TemporaryFile } from "./machine-host.ts";
 
@@ -29,7 +29,7 @@ export function checkFork({ pmem, memoryBacking, trace, profile }: MachineConfig
 export function forkedConfig(
   config: MachineConfig,
   host: MachineHost,
-  freeze: (offset: number, file: number) => readonly SavedDisk[],
+  freeze: (offset: number, file: HostFile) => readonly SavedDisk[],
 ): { readonly config: MachineConfig; readonly file: TemporaryFile | undefined } {
   const { disks = [], network } = config;
   // A port of the host belongs to the machine that was given it.
@@ -38,7 +38,7 @@ export function forkedConfig(
   const file = host.temporaryFile?.();
   if (file === undefined) throw new ForkError("this host has no files for what its disks hold");
   try {
-    const saved = freeze(pageSize, file.descriptor).map((disk) => ({ ...disk, snapshot: file.name }));
+    const saved = freeze(pageSize, file).map((disk) => ({ ...disk, snapshot: file.name }));
     return { config: { ...own, disks: disks.map((disk, n) => ({ ...disk, saved: saved[n] })) }, file };
   } catch (error) {
     file[Symbol.dispose]();
@@ -50,12 +50,12 @@ export function forkedConfig(
 export function freezeDisks(
   disks: readonly Blk[],
   offset: number,
-  hostFile: number | undefined,
+  file: HostFile | undefined,
 ): { disks: SavedDisk[]; end: number } {
   const all: SavedDisk[] = [];
   let at = offset;
   for (const disk of disks) {
-    const { saved, end } = disk.freeze(at, hostFile);
+    const { saved, end } = disk.freeze(at, file);
     all.push(saved);
     at = end;
   }

@@ -10,6 +10,7 @@ import { assertNever } from "#base";
 import {
   type Balloon,
   deliveryMode,
+  type HostFile,
   IoError,
   KvmClock,
   type Net,
@@ -408,8 +409,8 @@ export class Machine implements RunnableMachine, Disposable {
    * Has the disks written into a snapshot from `offset` on (`Blk.freeze`); where that ends. Requires: called in `whileStill`. Throws
    * `IoError` where a disk cannot be saved.
    */
-  freezeDisks(offset: number, hostFile: number | undefined): { disks: SavedDisk[]; end: number } {
-    return freezeDisks(this.#peripherals.disks, offset, hostFile);
+  freezeDisks(offset: number, file: HostFile | undefined): { disks: SavedDisk[]; end: number } {
+    return freezeDisks(this.#peripherals.disks, offset, file);
   }
 
   #save(others: readonly VcpuThreadState[]): MachineState {

@@ -3,12 +3,22 @@ export type { TransportOptions } from "./pci-transport.ts";
 export { VirtioPci } from "./pci-transport.ts";
 export { VirtioConsole } from "./console/index.ts";
 export { Net, networkRingBytes, networkService } from "./net/index.ts";
-export type { BlockRequest, DiskConfig, DiskFacts, DiskFileFacts, DiskFormat, Place, SavedDisk } from "./blk/index.ts";
+export type {
+  BlockRequest,
+  DiskConfig,
+  DiskFacts,
+  DiskFileFacts,
+  DiskFormat,
+  HostFile,
+  Place,
+  SavedDisk,
+} from "./blk/index.ts";
 export {
   Blk,
   blkRingBytes,
   blockOperation,
   blockStatus,
+  decodeFreeze,
   decodeRequest,
   diskFormats,
   encodeAnswer,

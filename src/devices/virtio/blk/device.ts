@@ -21,7 +21,9 @@ import {
   type DiskFacts,
   decodeAnswer,
   decodeFrozen,
+  encodeFreeze,
   encodeRequest,
+  type HostFile,
   maxPieces,
   type SavedDisk,
 } from "./protocol.ts";
@@ -183,19 +185,18 @@ export class Blk implements VirtioDevice<BlkState> {
   }
 
   /**
-   * Has the disk as it is now written into a snapshot, from `offset` on in the host's file of that number; where that ends. Throws
-   * `IoError` where it cannot be. Requires: nothing is in flight.
+   * Has the disk as it is now written into a snapshot, from `offset` on in that file; where that ends. Throws `IoError` where it cannot be.
+   * Requires: nothing is in flight.
    */
-  freeze(offset: number, hostFile: number | undefined): { readonly saved: SavedDisk; readonly end: number } {
+  freeze(offset: number, file: HostFile | undefined): { readonly saved: SavedDisk; readonly end: number } {
     const { sizeBytes, readOnly, below: files } = this.#disk;
     if (readOnly) return { saved: { sizeBytes, files }, end: offset };
-    if (hostFile === undefined) throw new IoError("this host cannot save a machine with a disk to write to");
+    if (file === undefined) throw new IoError("this host cannot save a machine with a disk to write to");
     let answer: Uint8Array | undefined;
     this.#onFrozen = (message) => {
       answer = message;
     };
-    const request = { tag: this.#nextTag, operation: blockOperation.freeze, offset, length: hostFile, pieces: [] };
-    this.#line.send(encodeRequest(request));
+    this.#line.send(encodeFreeze(this.#nextTag, offset, file));
     this.#handOutUntil(() => answer !== undefined);
     this.#onFrozen = undefined;
     if (answer === undefined) throw new IoError("a disk does not answer, and was not saved");

@@ -2,8 +2,9 @@
  * What a block device and its service say to each other: whole requests by the places of their data in the arena.
  *
  * Request: u32 tag, u32 operation, f64 offset in bytes, f64 length in bytes, then u32 HPA and u32 length for each piece of data.
- * Answer: u32 tag, u32 status (0: done), then perhaps a `Place` as five f64. To freeze is to write what the disk holds into the file with the number `length` from `offset` on;
- * the answer to it goes on with f64 place of the index, f64 end of what was written, u32 count and u32 check of the index. The greeting is a `DiskFacts` as JSON.
+ * Answer: u32 tag, u32 status (0: done), then perhaps a `Place` as five f64. To freeze is to write what the disk holds into the file with the number `length` from `offset` on,
+ * whose key, if it has one, stands in place of pieces; the answer to it goes on with f64 place of the index, f64 end of what was written, u32 count and u32 check of the
+ * index. The greeting is a `DiskFacts` as JSON.
  */
 import type { ArenaRange } from "#memory";
 
@@ -34,8 +35,16 @@ export interface SavedDisk {
   readonly files: readonly DiskFileFacts[];
   /** Where in the snapshot's file the rest is, and its check; absent where there is no rest (disk/frozen.ts). */
   readonly index?: { readonly offset: number; readonly count: number; readonly check: number };
-  /** The snapshot's file; whoever reads it says so. */
+  /** The snapshot's file, and where it is encrypted the file with its secret; whoever reads it says so. */
   readonly snapshot?: string;
+  readonly key?: string;
+}
+
+/** A file of the host that a thread has open, for the others of its process. */
+export interface HostFile {
+  readonly descriptor: number;
+  /** Of one that is encrypted: what its bytes are encrypted with. */
+  readonly key?: Uint8Array;
 }
 
 export const diskFormats = ["raw", "qcow2"] as const;
@@ -114,17 +123,33 @@ export function encodeRequest({ tag, operation, offset, length, pieces }: BlockR
 export function decodeRequest(message: Uint8Array): BlockRequest {
   scratch.set(message);
   const pieces: ArenaRange[] = [];
-  for (let at = headBytes; at + 8 <= message.length; at += 8) {
+  const operation = scratchView.getUint32(4, true);
+  const end = operation === blockOperation.freeze ? headBytes : message.length;
+  for (let at = headBytes; at + 8 <= end; at += 8) {
     const hpa = scratchView.getUint32(at, true) as ArenaRange["hpa"];
     pieces.push({ hpa, length: scratchView.getUint32(at + 4, true) });
   }
   return {
     tag: scratchView.getUint32(0, true),
-    operation: scratchView.getUint32(4, true),
+    operation,
     offset: scratchView.getFloat64(8, true),
     length: scratchView.getFloat64(16, true),
     pieces,
   };
+}
+
+/** To write what the disk holds into a file, from `offset` on. Good until the next call of this file. */
+export function encodeFreeze(tag: number, offset: number, { descriptor, key }: HostFile): Uint8Array {
+  const head = { tag, operation: blockOperation.freeze, offset, length: descriptor, pieces: [] };
+  const { length } = encodeRequest(head);
+  scratch.set(key ?? [], length);
+  return scratch.subarray(0, length + (key?.length ?? 0));
+}
+
+/** Of such a request. */
+export function decodeFreeze(message: Uint8Array): HostFile {
+  const { length: descriptor } = decodeRequest(message);
+  return { descriptor, ...(message.length > headBytes && { key: message.slice(headBytes) }) };
 }
 
 /** Good until the next call of this file. */
