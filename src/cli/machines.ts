@@ -2,7 +2,8 @@
 import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { exitStatus, type logsCommand, type snapshotCommand, type stopCommand, type ValuesOf } from "#control";
-import { listMachines, type MachineInfo, openFolder, RemoteMachine } from "#host";
+import { listMachines, type MachineInfo, openFolder, RemoteMachine, VirtualMachine } from "#host";
+import { Failure } from "./failure.ts";
 import { withMachineFailures } from "./machine-failures.ts";
 import { restoreBehind } from "./named.ts";
 import { sendTo } from "./output.ts";
@@ -50,8 +51,13 @@ export async function logs(name: string, { follow }: ValuesOf<typeof logsCommand
 export async function snapshot(
   name: string,
   path: string,
-  { base, live, key }: Partial<ValuesOf<typeof snapshotCommand>> = {},
+  { base, live, key, flatten }: Partial<ValuesOf<typeof snapshotCommand>> = {},
 ): Promise<number> {
+  if (flatten) {
+    if (base !== undefined || live) throw new Failure("--flatten takes neither --base nor --live", exitStatus.usage);
+    await withMachineFailures(() => VirtualMachine.flatten(name, path, key === undefined ? {} : { key }));
+    return exitStatus.success;
+  }
   const options = {
     ...(base !== undefined && { base: resolve(base) }),
     ...(live && { live }),

@@ -37,11 +37,7 @@ export class FrozenDisk implements Disk {
     this.sizeBytes = sizeBytes;
     this.below = below;
     if (index === undefined) return;
-    const words = new Uint32Array(entryWords * index.count);
-    const bytes = new Uint8Array(words.buffer);
-    file.read(index.offset, bytes);
-    if (xxh64Low(bytes) !== index.check)
-      throw new DiskError(`${file.name}: the index of a disk in the snapshot is damaged`);
+    const words = readIndex(file, index);
     for (let n = 0; n < words.length; n += entryWords)
       this.#parts.set(words[n], { check: words[n + 1], place: words[n + 2] });
   }
@@ -87,11 +83,9 @@ export class FrozenDisk implements Disk {
     }
   }
 
-  #load(number: number, { check, place }: Part): void {
+  #load(number: number, part: Part): void {
     this.#last = -1;
-    this.#file.read(place * pageBytes, this.#bytes);
-    if (xxh64Low(this.#bytes) !== check)
-      throw new DiskError(`${this.#file.name}: the snapshot is damaged where it has a disk's part ${number}`);
+    readPart(this.#file, number, part, this.#bytes);
     this.#last = number;
   }
 }
@@ -134,12 +128,46 @@ export function freeze(disk: Disk, base: Disk | undefined, into: DiskWriter, off
     into.writeAt(at, bytes);
     at += partBytes;
   }
-  const index = new Uint8Array(Uint32Array.from(words).buffer);
-  const end = Math.ceil((at + index.length) / pageBytes) * pageBytes;
-  const padded = new Uint8Array(end - at);
+  return writeIndex(Uint32Array.from(words), into, at);
+}
+
+/** Writes what `file` has of a disk into another file, likewise. Throws `DiskError` where it is damaged. */
+export function copyFrozen(file: SnapshotFile, index: Frozen["index"], into: DiskWriter, offset: number): Frozen {
+  const words = readIndex(file, index);
+  const bytes = new Uint8Array(partBytes);
+  let at = offset;
+  for (let n = 0; n < words.length; n += entryWords) {
+    const [number, check, place] = words.subarray(n, n + entryWords);
+    if (place === 0) continue;
+    readPart(file, number, { check, place }, bytes);
+    into.writeAt(at, bytes);
+    words[n + 2] = at / pageBytes;
+    at += partBytes;
+  }
+  return writeIndex(words, into, at);
+}
+
+function readIndex(file: SnapshotFile, { offset, count, check }: Frozen["index"]): Uint32Array {
+  const words = new Uint32Array(entryWords * count);
+  const bytes = new Uint8Array(words.buffer);
+  file.read(offset, bytes);
+  if (xxh64Low(bytes) !== check) throw new DiskError(`${file.name}: the index of a disk in the snapshot is damaged`);
+  return words;
+}
+
+function writeIndex(words: Uint32Array, into: DiskWriter, offset: number): Frozen {
+  const index = new Uint8Array(words.buffer);
+  const end = Math.ceil((offset + index.length) / pageBytes) * pageBytes;
+  const padded = new Uint8Array(end - offset);
   padded.set(index);
-  into.writeAt(at, padded);
-  return { index: { offset: at, count: words.length / entryWords, check: xxh64Low(index) }, end };
+  into.writeAt(offset, padded);
+  return { index: { offset, count: words.length / entryWords, check: xxh64Low(index) }, end };
+}
+
+function readPart(file: SnapshotFile, number: number, { check, place }: Part, target: Uint8Array): void {
+  file.read(place * pageBytes, target);
+  if (xxh64Low(target) !== check)
+    throw new DiskError(`${file.name}: the snapshot is damaged where it has a disk's part ${number}`);
 }
 
 function isZero(bytes: Uint8Array): boolean {

@@ -1,5 +1,6 @@
-export type { DiskFile, DiskHost } from "./file.ts";
+export type { DiskFile, DiskHost, SnapshotFile } from "./file.ts";
 export { DiskError } from "./file.ts";
+export { copyFrozen } from "./frozen.ts";
 export { openBlockService } from "./service.ts";
 export type { Disk } from "./disk.ts";
 export { newDisk } from "./new-disk.ts";

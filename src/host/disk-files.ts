@@ -16,7 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { DiskError, type DiskFile, type DiskHost } from "#disk";
+import { DiskError, type DiskFile, type DiskHost, type SnapshotFile } from "#disk";
 import { SnapshotError } from "#snapshot";
 import { childProcess, zlib } from "./late.ts";
 import { type RawFile, SealedFile } from "./sealed-file.ts";
@@ -41,21 +41,7 @@ export const nodeDiskHost: DiskHost = {
       throw error;
     }
   },
-  openSnapshot(name, key) {
-    const file = ofSnapshot(() => openFile(resolve(name), key));
-    return {
-      name,
-      read: (offset, ...targets) => {
-        let at = offset;
-        for (const target of targets) {
-          if (ofSnapshot(() => file.read(at, target)) < target.length)
-            throw new DiskError(`${name}: the snapshot is truncated`);
-          at += target.length;
-        }
-      },
-      close: () => file[Symbol.dispose](),
-    };
-  },
+  openSnapshot: openFrozen,
   writer({ descriptor, key }) {
     const file: RawFile = {
       name: "the snapshot",
@@ -246,6 +232,23 @@ function errorText(name: string, error: unknown): string {
     default:
       return `${name}: ${message}`;
   }
+}
+
+/** A snapshot, for what it has of disks. */
+export function openFrozen(name: string, key: string | undefined): SnapshotFile {
+  const file = ofSnapshot(() => openFile(resolve(name), key));
+  return {
+    name,
+    read: (offset, ...targets) => {
+      let at = offset;
+      for (const target of targets) {
+        if (ofSnapshot(() => file.read(at, target)) < target.length)
+          throw new DiskError(`${name}: the snapshot is truncated`);
+        at += target.length;
+      }
+    },
+    close: () => file[Symbol.dispose](),
+  };
 }
 
 /** Its errors are a disk's. */

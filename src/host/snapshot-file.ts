@@ -1,7 +1,17 @@
 /** Snapshots as files of this host. */
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, relative, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import type { NewFile } from "#control";
 import { SnapshotError, type SnapshotSource } from "#snapshot";
 import type { TemporaryFile } from "#vm";
@@ -44,8 +54,12 @@ function openSealed(file: RawFile, key: string | undefined): SealedFile | undefi
   return SealedFile.open(file, secretOf(key));
 }
 
-/** Written beside `path`, and renamed to it when it is on the disk. `key`: a file with a secret; then it is encrypted. */
+/**
+ * Written beside `path`, and renamed to it when it is on the disk. What processes that are no more left there is removed. `key`: a file with a
+ * secret; then it is encrypted.
+ */
 export function createFile(path: string, key?: string): NewFile {
+  removeLeft(path);
   const secret = key === undefined ? undefined : secretOf(key);
   const aside = `${path}.${process.pid}.partial`;
   const fd = attempt(path, () => openSync(aside, "w+", secret === undefined ? 0o666 : 0o600));
@@ -80,6 +94,25 @@ export function createFile(path: string, key?: string): NewFile {
       rmSync(aside, { force: true });
     },
   };
+}
+
+/** Files that savers to `path` who were killed did not finish. */
+function removeLeft(path: string): void {
+  const folder = dirname(path);
+  const start = `${basename(path)}.`;
+  for (const name of attempt(path, () => readdirSync(folder))) {
+    const pid = name.startsWith(start) ? /^(\d+)\.partial$/.exec(name.slice(start.length))?.[1] : undefined;
+    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(folder, name), { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // There may be one that is somebody else's.
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
 }
 
 /** A file for what disks hold at a moment. */

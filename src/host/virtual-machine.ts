@@ -2,7 +2,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join, posix, resolve } from "node:path";
-import { busybox, checkOptions, MachineHandle, type RestoreOptions, recallOptions, VmError } from "#control";
+import {
+  busybox,
+  checkOptions,
+  MachineHandle,
+  type RestoreOptions,
+  recallOptions,
+  type SnapshotSummary,
+  VmError,
+} from "#control";
 import { readOwner, SnapshotError, type SnapshotOwner } from "#snapshot";
 import { packPath, unpackTo } from "./copy.ts";
 import { hostMemory } from "./memory/index.ts";
@@ -71,6 +79,15 @@ export class VirtualMachine extends MachineHandle {
   }
 
   /**
+   * Writes a snapshot and those that it is based on as one that needs no other. `key`: the file with the secret of those that are encrypted; the
+   * new one is so, too. Throws `VmError` for what is no snapshot, or damaged; then there is no file, or that of before.
+   */
+  static async flatten(path: string, into: string, { key }: { readonly key?: string } = {}): Promise<SnapshotSummary> {
+    const { flattenFile } = await import("./flatten.ts");
+    return refusingSnapshots(() => ({ ...flattenFile(resolve(path), resolve(into), key), pauseMs: 0 }));
+  }
+
+  /**
    * `count` machines that go on as this one does, which runs on. They live on its thread and share its memory, but for what they
    * write; where it has what cannot be shared, or they are to have another engine, each is restored from a snapshot on a thread of its
    * own (docs/forks.md). Throws as `snapshot` does; then there is none.
@@ -117,10 +134,16 @@ export class VirtualMachine extends MachineHandle {
 }
 
 function ownerOf(path: string, key: string | undefined): SnapshotOwner {
-  try {
+  return refusingSnapshots(() => {
     using file = openFile(path, key);
     const { owner, disks } = readOwner(file);
     return { owner, disks: key === undefined ? disks : disks.map((disk) => ({ ...disk, key: resolve(key) })) };
+  });
+}
+
+function refusingSnapshots<T>(read: () => T): T {
+  try {
+    return read();
   } catch (error) {
     throw error instanceof SnapshotError ? new VmError("snapshot", error.message) : error;
   }

@@ -6,6 +6,7 @@ import type { Machine } from "#vm";
 import { memorySink } from "../../test/memory-sink.ts";
 import { tinyMachine } from "../../test/tiny-machine.ts";
 import { fillingProgram } from "../../test/tiny-programs.ts";
+import { flattenSnapshot } from "./flatten.ts";
 import { SnapshotError, type SnapshotSource } from "./format.ts";
 import { readSnapshot } from "./restore.ts";
 import { type SavedSnapshot, writeSnapshot } from "./save.ts";
@@ -139,6 +140,24 @@ describe("a differential snapshot", () => {
     expect(() => other.restore("2")).toThrow("1: its base cannot be read: 0: there is no such file or folder");
     files.files.set("1", files.files.get("0") as Uint8Array<ArrayBuffer>);
     expect(() => files.restore("2")).toThrow("2: 1 is not the base that it was saved with");
+  });
+
+  test("is flattened to one file that needs no other, unless a page is damaged", () => {
+    const { files, machine } = chain();
+    const noDisks = () => expect.unreachable();
+    const { sink, bytes } = memorySink();
+    const { pages } = flattenSnapshot(files.open("2"), sink, noDisks);
+    const alone = new Files();
+    alone.files.set("flat", bytes());
+    const restored = alone.restore("flat");
+    expect(restored.digest()).toEqual(machine.digest());
+    expect(alone.save("again", restored, "flat").pages).toBe(0);
+    expect(pages).toBeGreaterThan(8);
+    // The first page of the first base.
+    (files.files.get("0") as Uint8Array)[4096 + 7] ^= 1;
+    expect(() => flattenSnapshot(files.open("2"), memorySink().sink, noDisks)).toThrow(
+      /2: the page of guest frame 0x[0-9a-f]+ is damaged/,
+    );
   });
 
   test("written over its own base is refused, not followed without end", () => {

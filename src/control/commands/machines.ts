@@ -93,6 +93,7 @@ export const snapshotCommand = command({
   options: {
     base: text("OLD", "write only what differs from the snapshot OLD, which restore needs, too, then"),
     live: flag("the guest runs on meanwhile; the snapshot is of the end"),
+    flatten: flag("NAME is a snapshot: write it and those it is based on as one that needs no other"),
     key: text("SECRET", "encrypt it with the secret in the first line of the file SECRET; restore needs it, too, then"),
   },
 });
