@@ -26,13 +26,22 @@ const backings = (path: string): readonly string[] => [
   `encrypted:file:${path}`,
 ];
 
-/** Rows for a table: backing, microseconds a page out, in, and how much of the pages' size keeping them takes. */
-export function measureBackings(snapshot: string, path: string): string[][] {
-  return backings(path).map((text) => {
+export interface BackingFigures {
+  /** For a table: backing, microseconds a page out, in, and how much of the pages' size keeping them takes. */
+  readonly rows: readonly (readonly string[])[];
+  /** In, where they are compressed. */
+  readonly compressedUs: number;
+}
+
+export function measureBackings(snapshot: string, path: string): BackingFigures {
+  let compressedUs = Number.NaN;
+  const rows = backings(path).map((text) => {
     const { out, back, part } = measure(parseBacking(text) as MemoryBacking, snapshot);
+    if (text === "compressed") compressedUs = median(back);
     const us = (times: readonly number[]): string => `${median(times).toFixed(1)} us`;
     return [text.replace(path, ""), us(out), us(back), `${(100 * part).toFixed(0)} %`];
   });
+  return { rows, compressedUs };
 }
 
 function measure(backing: MemoryBacking, snapshot: string): { out: number[]; back: number[]; part: number } {

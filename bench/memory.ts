@@ -19,19 +19,21 @@ import { machineFiles } from "../tools/machine-setup.ts";
 import { qemu } from "./contenders.ts";
 import { measureForks } from "./forks.ts";
 import { measureBackings } from "./memory-backings.ts";
-import { costOf, costText, givenBack, pairsText } from "./memory-watch.ts";
-import { type Overcommitted, overcommitted, reclaimCost, reclaimed } from "./overcommit.ts";
+import { MemoryGoals } from "./memory-goals.ts";
+import { costOf, costText, givenBack } from "./memory-watch.ts";
+import { allFiles, type Overcommitted, overcommitted, reclaimed } from "./overcommit.ts";
 import { overcommitDigests } from "./overcommit-digests.ts";
+import { pairsText } from "./paired.ts";
 import { median, table } from "./table.ts";
 
 /** What is measured by itself. */
-const rowGroups = ["moving", "starts", "logs", "reclaim", "overcommit"] as const;
+const rowGroups = ["moving", "starts", "logs", "back", "reclaim", "overcommit"] as const;
 
 const usage = `npm run bench:memory -- [options]
   --image NAME    a prepared image (default debian-12-cloud)
   --memory MIB    guest memory (default 512)
   --rounds N      of each figure (default 5)
-  --pairs N       of each CPU kernel, with and without a log (default 3)
+  --seconds N     of pairs of CPU kernels, with something and without (default 150)
   --forks N       forks that are alive at the same time (default 200)
   --cpu NAME      the model that QEMU shows its guest (default qemu64)
   --rows LIST     some of ${rowGroups.join(", ")} (default all)`;
@@ -41,7 +43,7 @@ const { values } = parseArgs({
     image: { type: "string", default: "debian-12-cloud" },
     memory: { type: "string", default: "512" },
     rounds: { type: "string", default: "5" },
-    pairs: { type: "string", default: "3" },
+    seconds: { type: "string", default: "150" },
     forks: { type: "string", default: "200" },
     cpu: { type: "string", default: "qemu64" },
     rows: { type: "string", default: rowGroups.join(",") },
@@ -63,9 +65,23 @@ interface Figures {
   readonly sizeBytes: number[];
 }
 
+type OurFigure =
+  | keyof Figures
+  | "ready"
+  | "exec"
+  | "warm"
+  | "differs"
+  | "compared"
+  | "live"
+  | "pause"
+  | "execs"
+  | "forkWithDisk";
+
 const prompt = "~ # ";
 const rounds = Number(values.rounds);
 const memoryMib = Number(values.memory);
+const seconds = Number(values.seconds);
+const goals = new MemoryGoals();
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 const folder = await mkdtemp(join(tmpdir(), "memvisor-bench-memory-"));
 try {
@@ -80,11 +96,13 @@ async function main(): Promise<void> {
   const wanted = values.rows.split(",");
   const unknown = wanted.find((row) => !rowGroups.some((each) => each === row));
   if (unknown !== undefined) throw new Error(`--rows: ${unknown} is none of ${rowGroups.join(", ")}`);
-  if (wanted.includes("logs")) await measureWatching(files);
+  if (wanted.includes("logs")) await measureWatching();
+  if (wanted.includes("back")) await measureGivenBack(files);
   if (wanted.includes("reclaim")) await measureReclaim(files);
   if (wanted.includes("overcommit")) await measureOvercommit(files);
   if (wanted.includes("moving")) await measureMoving(files);
   if (wanted.includes("starts")) measureStarts();
+  console.log(String(goals));
 }
 
 async function measureMoving(files: { kernel: string; initrd: string }): Promise<void> {
@@ -115,6 +133,8 @@ async function measureMoving(files: { kernel: string; initrd: string }): Promise
       ["the same, by a thread that waited for it, learnt", ms(ours.ready), "", "", "100 ms"],
       ["restore, to the first exec", ms(ours.exec), "", "", ""],
       ["the same, the second that learns", ms(ours.warm), "", "", ""],
+      ["save what differs, from a base that it was", ms(ours.differs), "", "", ""],
+      ["save what differs, by all checksums", ms(ours.compared), "", "", ""],
       ["save live, until it is on the disk", ms(ours.live), "", "", ""],
       ["save live, the guest still", ms(ours.pause), "", "", ""],
       ["an exec of true, of a thousand", `${median(ours.execs).toFixed(1)} ms`, "", "", ""],
@@ -127,69 +147,84 @@ async function measureMoving(files: { kernel: string; initrd: string }): Promise
       ["idle forks together, of a processor", `${(100 * forks.idleLoad).toFixed(0)} %`, "", "", ""],
     ]),
   );
+  const backings = measureBackings(join(folder, "ours"), join(folder, "pages"));
   console.log(
-    table([
-      ["evicted pages of that guest", "out, a page", "in, a page", "kept of its size"],
-      ...measureBackings(join(folder, "ours"), join(folder, "pages")),
-      ["(goal, compressed)", "", "20 us", ""],
-    ]),
+    table([["evicted pages of that guest", "out, a page", "in, a page", "kept of its size"], ...backings.rows]),
   );
+  goals.atMost("saving: time over QEMU's", median(ours.save) / median(theirs.save), 0.5);
+  goals.atMost("size of the file, over QEMU's", median(ours.sizeBytes) / median(theirs.sizeBytes), 1);
+  goals.atMost("restore to an answer at the console, by a thread that waited, learnt", median(ours.ready), 100, " ms");
+  goals.atMost("fork", median(forks.forkMs), 10, " ms");
+  goals.atMost("memory of an idle fork", forks.idleBytes / 2 ** 20, 5, " MiB");
+  goals.atLeast("forks alive that answered an exec", forks.answered, 200);
+  goals.atMost("bringing in a compressed page", backings.compressedUs, 20, " us");
 }
 
 function measureStarts(): void {
   const { template, cold } = coldStarts();
   console.log(
     table([
-      ["a command to its end", "", "goal"],
-      ["run --exec true, from a template", `${median(template).toFixed(0)} ms`, "300 ms"],
-      ["run --cold --exec true", `${median(cold).toFixed(0)} ms`, ""],
+      ["a command to its end", ""],
+      ["run --exec true, from a template", `${median(template).toFixed(0)} ms`],
+      ["run --cold --exec true", `${median(cold).toFixed(0)} ms`],
     ]),
   );
+  goals.atMost("run --exec true, from a template", median(template), 300, " ms");
 }
 
-/** The memory of one guest, looked at and given back. */
-async function measureWatching(files: { kernel: string; initrd: string }): Promise<void> {
-  say("logs");
-  const dirty = await costOf(values.image, Number(values.pairs), (vm) => vm.memory.dirty());
-  const ages = await costOf(values.image, Number(values.pairs), (vm) => vm.memory.stats());
+/** The memory of one guest, looked at. */
+async function measureWatching(): Promise<void> {
+  say("logs: the dirty log");
+  const dirty = await costOf(values.image, seconds, (vm) => vm.memory.dirty());
+  say("logs: ages");
+  const ages = await costOf(values.image, seconds / 4, (vm) => vm.memory.stats());
+  console.log(`dirty log harvested each 100 ms, CPU kernels: ${costText(dirty)}`);
+  console.log(`ages scanned each second, and asked for each 100 ms, CPU kernels: ${costText(ages)}`);
+  goals.costsAtMost("dirty log harvested each 100 ms, CPU kernels", dirty, 3);
+}
+
+async function measureGivenBack(files: { kernel: string; initrd: string }): Promise<void> {
   say("400 MiB");
-  const back = await givenBack(files);
-  console.log(
-    [
-      `dirty log harvested each 100 ms, CPU kernels: ${costText(dirty)} (goal: 3 %)`,
-      `ages scanned each second, and asked for each 100 ms, CPU kernels: ${costText(ages)}`,
-      `of 400 MiB that the guest gave up, back at the host after 5 s: ${(100 * back).toFixed(0)} % (goal: 90 %)`,
-    ].join("\n"),
-  );
+  const back = 100 * (await givenBack(files));
+  goals.atLeast("of 400 MiB that the guest gave up, back at the host after 5 s", back, 90, " %");
 }
 
 async function measureReclaim(files: { kernel: string; initrd: string }): Promise<void> {
-  say("reclaim: two minutes of a guest that does little");
-  const percent = (part: number, digits = 0): string => `${(100 * part).toFixed(digits)} %`;
-  const { frames, memory, promotions } = await reclaimed(files);
+  say("reclaim: two minutes of a guest that does little, then CPU kernels");
+  const { frames, memory, promotions, cost } = await reclaimed(files, values.image, seconds);
   console.log(
-    [
-      `frames of a booted, half-idle guest that --reclaim saves: ${percent(frames)} (goal: 30 %), ${percent(memory)} with what is kept of them`,
-      `pages that came back in a minute, of those in use: ${percent(promotions, 2)} (goal: 0.2 %)`,
-    ].join("\n"),
+    `a booted, half-idle guest: with what is kept of its pages --reclaim saves ${(100 * memory).toFixed(0)} % of its memory`,
   );
-  say("CPU kernels");
-  const cost = await reclaimCost(values.image, Number(values.pairs));
-  console.log(`CPU kernels while cold pages are taken: ${pairsText(cost)} (goal: 1 %)`);
+  console.log(`CPU kernels while cold pages are looked for and taken: ${pairsText(cost)}`);
+  goals.atLeast("frames of a booted, half-idle guest that --reclaim saves", 100 * frames, 30, " %");
+  goals.atMost("pages that came back in a minute, of those in use", 100 * promotions, 0.2, " %");
+  goals.costsAtMost("CPU kernels while cold pages are looked for and taken", cost, 1);
 }
 
 async function measureOvercommit(files: { kernel: string; initrd: string }): Promise<void> {
-  say("overcommit");
+  say("overcommit: digests");
   const digests = overcommitDigests(values.image, { idle: 2, busy: 1.5 });
   console.log(
-    `four guests in virtual time: ${digests.idle.toFixed(2)} x idle, ${digests.busy.toFixed(2)} x busy, ${digests.back} pages came back: \
-${digests.equal} digests of memory and CPU equal, ${digests.unequal} not (goal: 2 x, 1.5 x, 0)`,
+    `four guests in virtual time: ${digests.idle.toFixed(2)} x idle, ${digests.busy.toFixed(2)} x busy, ${digests.out} pages went and \
+${digests.back} came back; ${digests.equal} digests of memory, CPU and devices are those of guests with all their frames, ${digests.unequal} are not`,
   );
-  const text = ({ factor, right, wrong, back }: Overcommitted): string =>
-    `${factor.toFixed(2)} x, ${right} files right, ${wrong} wrong, ${back} pages came back`;
-  console.log(`four idle guests: ${text(await overcommitted(files, 2, false))} (goal: 2 x, 0 wrong)`);
-  console.log(`four busy guests: ${text(await overcommitted(files, 1.5, true))} (goal: 1.5 x, 0 wrong)`);
+  goals.atLeast("overcommit of four idle guests in virtual time", digests.idle, 2, " x");
+  goals.atLeast("overcommit of four busy guests in virtual time", digests.busy, 1.5, " x");
+  goals.atMost("their digests that are wrong", digests.unequal, 0);
+  for (const [name, factor, busy] of [
+    ["idle", 2, false],
+    ["busy", 1.5, true],
+  ] as const) {
+    say(`overcommit: four ${name} guests`);
+    const result = await overcommitted(files, factor, busy);
+    console.log(`four ${name} guests: ${overcommitText(result)}`);
+    goals.atLeast(`overcommit of four ${name} guests`, result.factor, factor, " x");
+    goals.atMost(`files of four ${name} guests that are not right`, allFiles - result.right, 0);
+  }
 }
+
+const overcommitText = ({ factor, right, wrong, back }: Overcommitted): string =>
+  `${factor.toFixed(2)} x, ${right} files right, ${wrong} wrong, ${back} pages came back`;
 
 async function measureOurs(files: { kernel: string; initrd: string }) {
   const result = {
@@ -199,18 +234,24 @@ async function measureOurs(files: { kernel: string; initrd: string }) {
     ready: [],
     exec: [],
     warm: [],
+    differs: [],
+    compared: [],
     live: [],
     pause: [],
     execs: [],
     forkWithDisk: [],
-  } as Record<keyof Figures | "ready" | "exec" | "warm" | "live" | "pause" | "execs" | "forkWithDisk", number[]>;
+  } as Record<OurFigure, number[]>;
   await using vm = await VirtualMachine.start({ ...files, memoryBytes: memoryMib << 20 });
   await vm.exec("true");
   const path = join(folder, "ours");
+  // It was none of the snapshots that it is saved against.
+  const [stranger] = await vm.fork();
   for (let round = 1; round <= rounds; round++) {
     say(`memvisor, round ${round}`);
     const saved = await timed(result.save, () => vm.snapshot(path));
     result.sizeBytes.push(saved.sizeBytes);
+    result.differs.push((await vm.snapshot(join(folder, "differs"), { base: path })).pauseMs);
+    result.compared.push((await stranger.snapshot(join(folder, "differs"), { base: path })).pauseMs);
     const toAnswer = async (learn: boolean): Promise<VirtualMachine> => {
       const copy = await VirtualMachine.restore(path, { learn });
       const answered = new Promise<void>((resolve) => void copy.console.onOutput(() => resolve()));
@@ -237,6 +278,7 @@ async function measureOurs(files: { kernel: string; initrd: string }) {
     await timed(result.ready, () => toAnswer(true)).then((copy) => copy.stop());
     result.pause.push((await timed(result.live, () => vm.snapshot(join(folder, "live"), { live: true }))).pauseMs);
   }
+  await stranger.stop();
   for (let n = 0; n < 1000; n++) await timed(result.execs, () => vm.exec("/bin/true", []));
   await measureForkWithDisk(files, result.forkWithDisk);
   say(`memvisor, ${values.forks} forks`);

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { VirtualMachine } from "#host";
 import { prepareGuest, rowsOf } from "./guest-image.ts";
-import { type Pairs, pairsOf } from "./memory-watch.ts";
+import { cpuTimeOf, inPairs, type Pairs } from "./paired.ts";
 
 const mib = 2 ** 20;
 const pageBytes = 4096;
@@ -22,57 +22,62 @@ export interface Saving {
   readonly memory: number;
   /** Pages that came back in the last minute, as a part of those in use. */
   readonly promotions: number;
+  /** CPU kernels with pages being looked at and taken, and without. */
+  readonly cost: Pairs;
 }
 
 type Files = { readonly kernel: string; readonly initrd: string };
 
-/** Of a booted guest that does little. Takes two minutes. */
-export async function reclaimed(files: Files): Promise<Saving> {
+/** Of a booted guest that does little, for two minutes; then it does sums, for so many seconds. */
+export async function reclaimed(files: Files, image: string, seconds: number): Promise<Saving> {
   await using vm = await VirtualMachine.start({ ...files, memoryBytes: 512 * mib, reclaim: true });
-  await vm.spawn("sh", ["-c", halfIdle]);
+  const idle = await vm.spawn("sh", ["-c", halfIdle]);
   await sleep(warmUpMs);
   const before = await framesOf(vm);
   await sleep(settleMs);
   const { pages, objects, reclaim } = await vm.memory.stats();
   const after = pages.own + pages.shared;
+  idle.kill("SIGKILL");
   const stored = objects.reduce((sum, { hostBytes }) => sum + hostBytes, 0) / pageBytes;
   return {
     frames: 1 - after / before,
     memory: 1 - (after + stored) / before,
     promotions: (reclaim?.promotionsPerMinute ?? 0) / (reclaim?.workingSet || 1),
+    cost: await reclaimCost(vm, image, seconds),
   };
 }
 
-/** CPU kernels with cold pages being taken and without, in turn, on one guest. A round is all of them, which takes some seconds. */
-export async function reclaimCost(image: string, rounds: number): Promise<Pairs> {
+/** Runs are about a second long: pages are looked at every four. */
+const rowsInRun = 4;
+const divisor = 2;
+
+async function reclaimCost(vm: VirtualMachine, image: string, seconds: number): Promise<Pairs> {
   const guest = prepareGuest(image);
-  const rows = rowsOf(guest.program).filter(({ group }) => ["integer", "memory", "vector", "fp"].includes(group));
-  const { kernel, initrd } = guest;
-  await using vm = await VirtualMachine.start({ kernel, initrd, memoryBytes: 512 * mib });
+  const names = rowsOf(guest.program)
+    .filter(({ group }) => ["integer", "memory", "vector", "fp"].includes(group))
+    .map(({ name }) => name);
+  const works = Array.from({ length: Math.ceil(names.length / rowsInRun) }, (_, n) =>
+    names.slice(n * rowsInRun, (n + 1) * rowsInRun),
+  );
   await vm.writeFile(program, readFileSync(guest.program), { mode: 0o755 });
-  const run = async (reclaiming: boolean): Promise<number> => {
-    // As if the host were short of memory: what is cold goes.
-    vm.memory.host = { level: reclaiming ? "some" : "none", chosen: false };
-    const begun = process.cpuUsage();
-    const { status } = await vm.exec(program, ["--divide", "2", ...rows.map(({ name }) => name)]);
-    const { user, system } = process.cpuUsage(begun);
-    if (status !== 0) throw new Error(`the kernels ended with ${status}`);
-    return user + system;
+  const run = async (work: readonly string[], reclaiming: boolean): Promise<number> => {
+    await vm.memory.reclaim(reclaiming);
+    return cpuTimeOf(async () => {
+      const { status } = await vm.exec(program, ["--divide", String(divisor), ...work]);
+      if (status !== 0) throw new Error(`the kernels ended with ${status}`);
+    });
   };
-  await run(false);
-  const logs: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const first = Math.random() < 0.5;
-    const one = await run(first);
-    const other = await run(!first);
-    logs.push(Math.log(first ? one / other : other / one));
-  }
-  return pairsOf(logs);
+  for (const work of works) await run(work, false);
+  return inPairs(seconds, works, run);
 }
 
+const guestCount = 4;
+const filesEach = 24;
+/** Of all guests. */
+export const allFiles = guestCount * filesEach;
 /** Files of random bytes whose names are their checksums, in memory. */
 const writeFiles = (folder: string): string => `mkdir -p ${folder}; cd ${folder}
-for n in $(seq 24); do head -c 1048576 /dev/urandom >.f; mv .f $n.$(md5sum <.f | cut -c1-32); done`;
+for n in $(seq ${filesEach}); do head -c 1048576 /dev/urandom >.f; mv .f $n.$(md5sum <.f | cut -c1-32); done`;
 const verifyFiles = (folder: string): string => `cd ${folder}
 for f in *.*; do [ "$(md5sum <$f | cut -c1-32)" = "\${f##*.}" ] && echo right || echo wrong; done`;
 
@@ -92,7 +97,8 @@ export interface Overcommitted {
 export async function overcommitted(files: Files, factor: number, busy: boolean): Promise<Overcommitted> {
   await using guests = new AsyncDisposableStack();
   const vms: VirtualMachine[] = [];
-  for (let n = 0; n < 4; n++) vms.push(guests.use(await VirtualMachine.start({ ...files, memoryBytes: 256 * mib })));
+  for (let n = 0; n < guestCount; n++)
+    vms.push(guests.use(await VirtualMachine.start({ ...files, memoryBytes: 256 * mib })));
   const all = <T>(work: (vm: VirtualMachine) => Promise<T>): Promise<T[]> => Promise.all(vms.map(work));
   await all((vm) => vm.exec(writeFiles("/tmp/w")));
   const used = await all(framesOf);

@@ -100,6 +100,11 @@ export class VmMemory {
     await this.ask({ about: "limit", ...(bytes !== undefined && { bytes }) });
   }
 
+  /** Whether pages that are not used go from now on, as with the option `reclaim`. */
+  async reclaim(on: boolean): Promise<void> {
+    await this.ask({ about: "reclaim", on });
+  }
+
   /** How short of memory the machine is, and whether it stands still for that (docs/overcommit.md). */
   get pressure(): VmPressure {
     return this.#pressure;

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { gpa } from "#address";
 import { hex } from "../../test/guest-code.ts";
 import { tinyMachine } from "../../test/tiny-machine.ts";
+import type { MachineHost } from "./machine-host.ts";
 import type { HeatMap, MemoryStats } from "./machine-memory.ts";
 
 /** Adds to a word at 32 MiB for ever. */
@@ -11,8 +12,8 @@ const adder = hex(`
 const mib = 2 ** 20;
 const second = 1e9;
 
-function setting() {
-  const { machine } = tinyMachine(adder);
+function setting(around: Partial<MachineHost> = {}) {
+  const { machine } = tinyMachine(adder, {}, undefined, around);
   const { memory } = machine.parts;
   let icount = 0n;
   const run = (): void => void machine.runUntil((icount += 5000n));
@@ -69,4 +70,29 @@ test("when nobody has asked for a minute nothing is watched any more", () => {
   stats();
   machine.memory.look(1e12, false);
   expect(stats().ages.watchedMs).toBe(0);
+});
+
+test("what is cold goes while that is wanted, and stays while it is not", () => {
+  let now = second;
+  const { machine, memory, run } = setting({ now: () => now });
+  const wait = (seconds: number): number => {
+    const before = memory.framesTouched;
+    for (const until = now + seconds * second; now < until; now += second) {
+      run();
+      machine.memory.look(now, false);
+    }
+    return before - memory.framesTouched;
+  };
+  const fill = (): void => void memory.write(gpa(40 * mib), new Uint8Array(mib).fill(3));
+  const reclaim = (on: boolean): void => void machine.memory.answer({ about: "reclaim", on });
+  fill();
+  expect(wait(100)).toBe(0);
+  reclaim(true);
+  expect(wait(100)).toBeGreaterThanOrEqual(256);
+  fill();
+  reclaim(false);
+  expect(wait(200)).toBe(0);
+  reclaim(true);
+  // Those that came back have shown that they are wanted at that age: it takes long until that is forgotten.
+  expect(wait(1000)).toBeGreaterThanOrEqual(256);
 });

@@ -109,6 +109,8 @@ export type MemoryQuestion =
   | { readonly about: "size"; readonly wantedBytes?: number }
   /** From now on the machine may have so much in frames, or as much as it likes. Answered by nothing. */
   | { readonly about: "limit"; readonly bytes?: number }
+  /** Whether what is cold is taken from now on; meanwhile what is known of ages stays. Answered by nothing. */
+  | { readonly about: "reclaim"; readonly on: boolean }
   | ViewQuestion;
 
 interface MemoryAnswers extends ViewAnswers {
@@ -117,6 +119,7 @@ interface MemoryAnswers extends ViewAnswers {
   readonly dirty: readonly PageRange[];
   readonly size: MemorySize;
   readonly limit: null;
+  readonly reclaim: null;
 }
 
 /** What it is answered by. */
@@ -159,7 +162,9 @@ export class MachineMemory {
   readonly #parts: MemoryParts;
   readonly #pressure: PressureWatch;
   readonly #share: Disposable;
-  readonly #proactive: boolean;
+  #proactive: boolean;
+  /** Since when it is not to be, though it was: nothing is looked at for it. */
+  #restsSince: number | undefined;
   #reclaimer: Reclaimer | undefined;
   /** Until when there is one, of a machine from which pages are not always taken. */
   #reclaimUntil = 0;
@@ -223,6 +228,7 @@ export class MachineMemory {
   #scanIfDue(): void {
     if (this.#ages === undefined) return;
     const watched = this.#now <= this.#lastAsked + forgottenNs;
+    if (this.#restsSince !== undefined && !watched && !this.#reclaims) return;
     const close = watched || this.#pressure.isClose;
     if (this.#now < this.#scanned + (close ? scanNs.close : scanNs.far)) return;
     const seconds = Math.max(1, Math.round((this.#now - this.#scanned) / secondNs));
@@ -250,7 +256,19 @@ export class MachineMemory {
     if (asked) this.#needReclaimer();
     if (this.#reclaimer === undefined) return;
     this.#reclaimer.proactive = this.#proactive || asked;
-    this.#reclaimer.takeCold();
+    if (this.#reclaimer.proactive) this.#reclaimer.takeCold();
+  }
+
+  #setProactive(on: boolean): void {
+    this.#now = this.#parts.now();
+    this.#proactive = on;
+    if (on) {
+      this.#needReclaimer();
+      // No page has grown older meanwhile.
+      this.#scanned += this.#now - (this.#restsSince ?? this.#now);
+      this.#restsSince = undefined;
+    } else this.#restsSince ??= this.#now;
+    this.#reclaimUntil = 0;
   }
 
   #tell(pressure: MemoryPressure, before: MemoryPressure): void {
@@ -274,6 +292,9 @@ export class MachineMemory {
         return this.#size(question.wantedBytes);
       case "limit":
         this.#pressure.limitFrames = question.bytes === undefined ? undefined : Math.floor(question.bytes / pageSize);
+        return null;
+      case "reclaim":
+        this.#setProactive(question.on);
         return null;
       default:
         return this.#view.answer(question);
