@@ -11,14 +11,14 @@ import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { machineFiles } from "../tools/machine-setup.ts";
-import { type Contender, type Machine, memvisor, native, qemu, qemuMachines } from "./contenders.ts";
+import { bootWords, type Contender, type Machine, memvisor, native, qemu, qemuMachines } from "./contenders.ts";
 import { type GuestFiles, prepareGuest, type Row, rowsOf } from "./guest-image.ts";
 import { type Boot, clocks, doubts, type Measured } from "./measure.ts";
 import { plot } from "./plot.ts";
 import { fail } from "./programs.ts";
 import { qemuPath } from "./qemu.ts";
 import { type Circumstances, clockText, jsonReport, textReport } from "./report.ts";
-import { type Outcome, run, runAll } from "./session.ts";
+import { type Outcome, run, runAll, teach } from "./session.ts";
 
 /** Lists still being filled. */
 type Growing<T> = { [Key in keyof T]: T[Key] extends readonly (infer Each)[] ? Each[] : T[Key] };
@@ -164,9 +164,12 @@ async function rowsUnder(
 async function bootAll(round: number): Promise<void> {
   const { kernel, initrd } = machineFiles({ image: values.image });
   const plain = machine({ kernel, initrd: initrd as string }, 1);
-  const contenders = Object.entries(machines).flatMap(([name, make]): [string, Contender][] =>
-    name === "tcg" ? qemuMachines.map((each) => [each, qemu(each, values["qemu-cpu"], plain)]) : [[name, make(plain)]],
-  );
+  const contenders = Object.entries(machines).flatMap(([name, make]): [string, Contender][] => {
+    if (name === "tcg") return qemuMachines.map((each) => [each, qemu(each, values["qemu-cpu"], plain)]);
+    if (name !== "memvisor") return [[name, make(plain)]];
+    return Object.entries(bootWords).map(([each, words]) => [each, memvisor(plain, { words })]);
+  });
+  if (round === 1 && only.includes("memvisor")) await teach(memvisor(plain), limits);
   for (const [name, contender] of contenders) {
     const session = await run(contender, [], limits);
     const boot = boots.get(name) ?? { contender: name, seconds: [], cpuSeconds: [], peakRssBytes: [] };

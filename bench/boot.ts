@@ -1,6 +1,7 @@
 /**
- * Time from the start of the process to the first line of init: memvisor, and QEMU's translator on two machines, with the
- * same kernel, initramfs and memory. Rounds are interleaved, so that a busy host is busy for all.
+ * Time from the start of the process to the first line of init: memvisor, with nothing learnt of the image and with what an earlier boot has
+ * (docs/cold-path.md), and QEMU's translator on two machines, with the same kernel, initramfs and memory. Rounds are interleaved, so that a
+ * busy host is busy for all.
  *
  *   npm run bench:boot -- --rounds 10 --json boot.json
  */
@@ -8,8 +9,8 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { firstLineOfInit } from "#images";
 import { machineFiles } from "../tools/machine-setup.ts";
-import { type Contender, memvisor, qemu, qemuMachines } from "./contenders.ts";
-import { run } from "./session.ts";
+import { bootWords, type Contender, memvisor, qemu, qemuMachines } from "./contenders.ts";
+import { run, teach } from "./session.ts";
 import { median, table } from "./table.ts";
 
 const usage = `npm run bench:boot -- [options]
@@ -50,12 +51,15 @@ const machine = {
 };
 const limits = { bootSeconds: Number(values.timeout), rowSeconds: 0 };
 const all: Contender[] = [
-  ...(wanted.includes("memvisor") ? [memvisor(machine)] : []),
+  ...(wanted.includes("memvisor")
+    ? Object.entries(bootWords).map(([name, words]) => ({ ...memvisor(machine, { words }), name }))
+    : []),
   ...qemuMachines.filter((name) => wanted.includes(name)).map((name) => qemu(name, values.cpu, machine)),
 ];
 const times = new Map<string, number[]>(all.map((each) => [each.name, []]));
 /** Processor time, which other programs of the host change less. */
 const cpuTimes = new Map<string, number[]>(all.map((each) => [each.name, []]));
+if (wanted.includes("memvisor")) await teach(memvisor(machine), limits);
 for (let round = 1; round <= Number(values.rounds); round++) {
   for (const each of all) {
     const { bootSeconds, bootCpuSeconds } = await run(each, [], limits);
@@ -65,7 +69,8 @@ for (let round = 1; round <= Number(values.rounds); round++) {
   }
 }
 
-const own = median(times.get("memvisor") ?? []);
+const own = Object.keys(bootWords).map((name) => median(times.get(name) ?? []));
+const isOwn = (name: string): boolean => name in bootWords;
 const rows = all.map(({ name }) => {
   const list = times.get(name) ?? [];
   return {
@@ -74,7 +79,7 @@ const rows = all.map(({ name }) => {
     median: median(list),
     best: Math.min(...list),
     worst: Math.max(...list),
-    ratio: own / median(list),
+    ratios: own.map((each) => each / median(list)),
     cpu: median(cpuTimes.get(name) ?? []),
   };
 });
@@ -82,12 +87,14 @@ const text = (seconds: number): string => (Number.isFinite(seconds) ? `${seconds
 console.log(`${values.image}, ${values.memory} MiB: from process start to "${firstLineOfInit}"`);
 console.log(
   table([
-    ["", "boots", "median", "best", "worst", "processor time", "memvisor takes"],
+    ["", "boots", "median", "best", "worst", "processor time", "memvisor takes", "learnt"],
     ...rows.map((row) => [
-      row.name === "memvisor" ? row.name : `qemu tcg ${row.name}`,
+      isOwn(row.name) ? row.name : `qemu tcg ${row.name}`,
       String(row.boots),
       ...[row.median, row.best, row.worst, row.cpu].map(text),
-      row.name === "memvisor" || !Number.isFinite(row.ratio) ? "" : `${row.ratio.toFixed(2)} times that`,
+      ...row.ratios.map((ratio) =>
+        isOwn(row.name) || !Number.isFinite(ratio) ? "" : `${ratio.toFixed(2)} times that`,
+      ),
     ]),
   ]),
 );

@@ -44,6 +44,12 @@ export function memvisor(
   };
 }
 
+/**
+ * memvisor as it boots what it has never booted before, and as it does with what earlier boots have learnt (docs/cold-path.md). The
+ * second is taught by one boot that is not counted (`teach`).
+ */
+export const bootWords = { memvisor: "--without learnt", "memvisor, learnt": "" } as const;
+
 export const qemuMachines = ["pc", "microvm"] as const;
 
 export function qemu(

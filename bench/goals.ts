@@ -41,9 +41,14 @@ export function goals(measured: Measured): Goal[] {
     atLeast("operating system: the least speed over TCG's", 0.7, ...least(speeds(["os"]))),
     atMost("what TCG is bad at: the most time over native's", 15, ...most(times(["pathological"]))),
     atMost(
-      "boot to init: time over the better QEMU machine's (goal 0.6)",
+      "first boot ever to init: time over the better QEMU machine's (goal 0.6)",
       1.0,
       boot(bootTime, ["memvisor"]) / boot(bootTime, ["pc", "microvm"]),
+    ),
+    atMost(
+      "later boots to init: time over the better QEMU machine's (goal 0.6)",
+      1.0,
+      boot(bootTime, ["memvisor, learnt"]) / boot(bootTime, ["pc", "microvm"]),
     ),
     atLeast("two threads: speed-up over native's own", 0.85, speedup("memvisor") / speedup("native")),
     atMost("peak RSS after boot: MiB more than QEMU's pc", 120, (boot(rss, ["memvisor"]) - boot(rss, ["pc"])) / mib),

@@ -128,6 +128,27 @@ export function run(contender: Contender, rows: readonly string[], limits: Limit
   });
 }
 
+/** Boots to init's first line and ends the machine in peace, so that it keeps what it has learnt of its code for the boots to come. */
+export function teach({ command, args }: Contender, { bootSeconds }: Limits): Promise<void> {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "ignore"], detached: true });
+    running.add(child);
+    const timer = setTimeout(() => killAll(child), 2 * bootSeconds * 1000);
+    let text = "";
+    child.stdout?.on("data", (bytes: Buffer) => {
+      if (text.includes(firstLineOfInit)) return;
+      text += bytes.toString("latin1");
+      if (text.includes(firstLineOfInit)) child.kill("SIGTERM");
+    });
+    child.on("error", () => resolve());
+    child.on("close", () => {
+      clearTimeout(timer);
+      running.delete(child);
+      resolve();
+    });
+  });
+}
+
 /** The same rows, begun again after one that took its machine with it. A row never reached has failed with its boot. */
 export async function runAll(
   contender: (rows: readonly string[]) => Contender,

@@ -9,7 +9,15 @@ import {
   type ValuesOf,
   type VmOptions,
 } from "#control";
-import { canBeTemplate, programSettings, rootDisk, rootWords, startFromTemplate, VirtualMachine } from "#host";
+import {
+  canBeTemplate,
+  programSettings,
+  rootDisk,
+  rootWords,
+  startFromTemplate,
+  VirtualMachine,
+  withLearnt,
+} from "#host";
 import { cacheFolder } from "#host/images";
 import { defaultImage } from "#images";
 import { Failure } from "./failure.ts";
@@ -22,9 +30,11 @@ type RunValues = ValuesOf<typeof runCommand>;
 export function run(imageName: string | undefined, values: RunValues): Promise<number> {
   return attend(values, imageName ?? values.kernel ?? defaultImage, async () => {
     const options = await optionsFor(imageName, values);
+    const [templates, learnt] = ["templates", "learnt"].map((folder) => join(cacheFolder(), folder));
     const hasAgent = values.kernel === undefined && values.initrd === undefined;
     const fromTemplate = hasAgent && values.cold !== true && canBeTemplate(options);
-    return fromTemplate ? startFromTemplate(options, join(cacheFolder(), "templates")) : VirtualMachine.start(options);
+    if (fromTemplate) return startFromTemplate(options, templates, learnt);
+    return VirtualMachine.start(await withLearnt(options, learnt));
   });
 }
 

@@ -13,6 +13,8 @@ export function statsText(stats: VmStats): string {
     rows.push([`  ${name}`, `${grouped(instructions)} (${percent(instructions, stats.guestInstructions)})${mips}`]);
   }
   rows.push(
+    ["blocks lifted", grouped(stats.blocksLifted)],
+    ["  learnt before", grouped(stats.blocksLearnt)],
     ["regions", grouped(stats.regions)],
     ["Wasm", `${grouped(stats.wasmBytes)} bytes`],
     ["TLB misses", grouped(stats.tlbMisses)],

@@ -25,6 +25,7 @@ const names = Object.keys({
   snapshot: true,
   key: true,
   learn: true,
+  learnt: true,
   commandLine: true,
   memoryBytes: true,
   memoryMaxBytes: true,

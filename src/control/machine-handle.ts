@@ -66,8 +66,10 @@ import { type Vsock, vsockOf } from "./vsock.ts";
 
 /** A thread that does not stop on its own within this time is ended. */
 const stopGraceMs = 3000;
-/** A profile is written at the end. */
+/** A profile is written at the end, */
 const profileGraceMs = 60_000;
+/** and so is what was learnt. */
+const learntGraceMs = 20_000;
 /** How long a snapshot waits for the guest's agent to read what was sent to it. */
 const holdTimeoutMs = 1000;
 /** What a guest's serial driver holds for a reader that is late (N_TTY_BUF_SIZE). */
@@ -130,7 +132,7 @@ export class MachineHandle implements AsyncDisposable {
     this.#commands = new GuestCommands(this.#lines[1] as SerialLine, serialWindow, options.programs);
     this.exited = this.#exited.promise;
     this.#hasBalloon = options.balloon ?? false;
-    this.#graceMs = options.profile ? profileGraceMs : stopGraceMs;
+    this.#graceMs = options.profile ? profileGraceMs : options.learnt !== undefined ? learntGraceMs : stopGraceMs;
     this.#started.promise.catch(() => {});
     this.#thread = startThread({
       config: configOf(options),
@@ -466,7 +468,7 @@ export class MachineHandle implements AsyncDisposable {
 /** As Array.isArray, which takes no read-only list for one. */
 const isList = (value: readonly string[] | ExecOptions): value is readonly string[] => Array.isArray(value);
 
-function filesOf({ kernel, setupHeader, initrd, snapshot, key, learn }: VmOptions): BootFiles {
+function filesOf({ kernel, setupHeader, initrd, snapshot, key, learn, learnt }: VmOptions): BootFiles {
   return {
     ...(kernel !== undefined && { kernel }),
     ...(setupHeader !== undefined && { setupHeader }),
@@ -474,6 +476,7 @@ function filesOf({ kernel, setupHeader, initrd, snapshot, key, learn }: VmOption
     ...(snapshot !== undefined && { snapshot }),
     ...(key !== undefined && { key }),
     ...(learn && { learn }),
+    ...(learnt !== undefined && { learnt }),
   };
 }
 

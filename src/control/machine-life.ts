@@ -21,6 +21,7 @@ import {
   type RunnableMachine,
 } from "#vm";
 import type { Awakening } from "./agent/index.ts";
+import { type LearningMachine, LearntFile } from "./learnt.ts";
 import { noStats, sumStats } from "./machine-stats.ts";
 import { Later, type Order } from "./orders.ts";
 import { type SavedMachine, type SaveOrder, Saving, save } from "./saving.ts";
@@ -30,7 +31,7 @@ import type { VmStats } from "./vm-api.ts";
 import { type WarmMachine, WarmthFile } from "./warmth.ts";
 
 /** A machine that can be written down, and that others can go on from. */
-export interface ThreadMachine extends RunnableMachine, SavedMachine, WarmMachine {
+export interface ThreadMachine extends RunnableMachine, SavedMachine, WarmMachine, LearningMachine {
   /** Where there is a network. */
   readonly net?: Pick<Net, "port"> | undefined;
   readonly memory?: Pick<MachineMemory, "answer">;
@@ -70,6 +71,7 @@ export class MachineLife {
   #past: MachineStats = noStats;
   #machine: ThreadMachine | undefined;
   #warmth: WarmthFile | undefined;
+  #learnt: LearntFile | undefined;
   /** Published while the machine runs, by their rules in words. */
   readonly #ports = new Map<string, PublishRule>();
   /** Under way while the machine runs. */
@@ -117,6 +119,10 @@ export class MachineLife {
       if (snapshot && this.#start.files.learn && this.#start.files.key === undefined) {
         this.#warmth = await WarmthFile.of(thread, snapshot.pages);
         this.#warmth?.give(machine);
+      }
+      if (!snapshot) {
+        this.#learnt = LearntFile.of(thread, this.#start.files.learnt);
+        this.#learnt?.give(machine);
       }
       this.#begin(machine, resumed);
     } catch (error) {
@@ -183,6 +189,8 @@ export class MachineLife {
     this.#saving = undefined;
     if (past !== undefined) this.#warmth?.keep(past);
     this.#warmth = undefined;
+    if (past !== undefined) this.#learnt?.keep(past);
+    this.#learnt = undefined;
     // A guest that resets without end never looks at the host itself.
     const again = outcome.reason === "reset" && reboot && files.kernel !== undefined && !this.#host.poll();
     const stats = this.#stats();

@@ -4,6 +4,8 @@ import type { MachineStats } from "#vm";
 export const noStats: MachineStats = {
   guestInstructions: 0,
   tiers: [],
+  blocksLifted: 0,
+  blocksLearnt: 0,
   regions: 0,
   wasmBytes: 0,
   tlbMisses: 0,
@@ -24,6 +26,8 @@ export function sumStats(a: MachineStats, b: MachineStats): MachineStats {
       instructions: tier(name).reduce((sum, each) => sum + each.instructions, 0),
       ms: tier(name).reduce((sum, each) => sum + each.ms, 0),
     })),
+    blocksLifted: a.blocksLifted + b.blocksLifted,
+    blocksLearnt: a.blocksLearnt + b.blocksLearnt,
     regions: a.regions + b.regions,
     wasmBytes: a.wasmBytes + b.wasmBytes,
     tlbMisses: a.tlbMisses + b.tlbMisses,

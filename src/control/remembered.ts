@@ -14,6 +14,7 @@ const passing = [
   "profile",
   "snapshot",
   "learn",
+  "learnt",
   "key",
   "interpreterOnly",
   "hotThreshold",

@@ -178,6 +178,7 @@ const passes = Object.keys({
   "same-page": true,
   "one-vcpu": true,
   "float-knowledge": true,
+  learnt: true,
   "branch-hints": true,
 } satisfies Record<PassName, true>) as PassName[];
 

@@ -39,8 +39,8 @@ export interface ThreadHost {
   post(message: MachineMessage): void;
   /** A file's bytes, in memory of their own: it is given back when they are in the guest's. */
   readFile(path: string): Promise<Uint8Array<ArrayBuffer>>;
-  /** A file to be read piece by piece. Throws an Error that says what is wrong with it. */
-  openFile?(path: string, key?: string): SnapshotSource;
+  /** A file to be read piece by piece, open until it is disposed of. Throws an Error that says what is wrong with it. */
+  openFile?(path: string, key?: string): SnapshotSource & Partial<Disposable>;
   /** A file that appears under its name when it is whole. Throws an Error that says why there can be none. */
   createFile?(path: string, key?: string): NewFile;
   /** As in `MachineHost`. */

@@ -57,6 +57,11 @@ export interface BootFiles {
   readonly key?: string;
   /** Keep beside the snapshot what this machine wants first: the next ones have it at once. */
   readonly learn?: boolean;
+  /**
+   * A file of what boots have learnt of their code (docs/cold-path.md): one that boots takes it, and keeps what is new. There need be none
+   * yet, and any machine may use any.
+   */
+  readonly learnt?: string;
 }
 
 /** All that a thread is given. */

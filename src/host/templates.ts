@@ -11,6 +11,7 @@ import { printValue } from "#base";
 import { rememberedOf, VmError, type VmOptions, warmthPath } from "#control";
 import { isEncrypted, parseBacking } from "#memory/backing";
 import { crypto } from "./late.ts";
+import { withLearnt } from "./learnt-files.ts";
 import { packageVersion, runtimeFile } from "./package-files.ts";
 import { VirtualMachine } from "./virtual-machine.ts";
 
@@ -30,8 +31,11 @@ export function canBeTemplate(options: VmOptions): boolean {
   return !encrypted && !watched && !outside && !keeps && !profile && !interpreterOnly && clock !== "virtual";
 }
 
-/** As `VirtualMachine.start`, but from the template in `folder`; where there is none, the machine makes it. */
-export async function startFromTemplate(options: VmOptions, folder: string): Promise<VirtualMachine> {
+/**
+ * As `VirtualMachine.start`, but from the template in `folder`; where there is none, the machine boots with what is in the folder `learnt`,
+ * and makes it.
+ */
+export async function startFromTemplate(options: VmOptions, folder: string, learnt: string): Promise<VirtualMachine> {
   const path = join(folder, `${await keyOf(options)}${suffix}`);
   const { reboot, timeoutMs, memoryBacking, reclaim, memoryLimitBytes } = options;
   try {
@@ -49,7 +53,7 @@ export async function startFromTemplate(options: VmOptions, folder: string): Pro
     if (!(error instanceof VmError && error.code === "snapshot")) throw error;
     await remove(path);
   }
-  const vm = await VirtualMachine.start(options);
+  const vm = await VirtualMachine.start(await withLearnt(options, learnt));
   void makeTemplate(vm, folder, path);
   return vm;
 }

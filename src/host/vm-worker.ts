@@ -36,6 +36,8 @@ if (parentPort) {
       mark("the machine has ended");
       return learnWarmth(machine, of, before);
     },
+    giveLearnt: (source, build) => void machine.parts.engine.giveLearnt(source, build),
+    packLearnt: (build) => machine.parts.engine.packLearnt(build),
     fork: (host) => onThread(machine.fork(host)),
     memory: machine.memory,
     net: machine.net,

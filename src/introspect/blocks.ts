@@ -53,7 +53,7 @@ export function allBlocks({ vcpu }: Pick<MachineParts, "vcpu">): BlockFacts[] {
         region: field(blockHeader.B_REGION),
       });
     }
-    block += blockSize(field(blockHeader.B_IR_BYTES));
+    block += blockSize(field(blockHeader.B_IR_BYTES), field(blockHeader.B_BYTES));
   }
   return found;
 }

@@ -205,11 +205,16 @@ export const blockHeader = {
   B_REGION: 68,
   /** Guest instructions. */
   B_COUNT: 72,
+  /** The operations, and behind them the B_BYTES of code that they were lifted from. */
   B_IR: 80,
 } as const;
 
-/** Of a block with that much IR, header and all: blocks lie one after the other and begin at multiples of 16 (`blockSize` in the runtime). */
-export const blockSize = (irBytes: number): number => (blockHeader.B_IR + irBytes + 15) & ~15;
+/**
+ * Of a block with that much IR and code, header and all: blocks lie one after the other and begin at multiples of 16 (`blockSize` in the
+ * runtime).
+ */
+export const blockSize = (irBytes: number, codeBytes: number): number =>
+  (blockHeader.B_IR + irBytes + codeBytes + 15) & ~15;
 
 /**
  * Record of a region that spans pages: under which generation it was last found to be mapped (runtime/memory/generations.ts).

@@ -113,6 +113,9 @@ export interface MachineStats {
   readonly guestInstructions: number;
   /** Where they were retired, and the time spent there. */
   readonly tiers: readonly TierStats[];
+  /** Blocks that the machine's thread has lifted, and those that it took as earlier boots had lifted them. */
+  readonly blocksLifted: number;
+  readonly blocksLearnt: number;
   readonly regions: number;
   readonly wasmBytes: number;
   readonly tlbMisses: number;

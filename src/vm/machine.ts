@@ -369,6 +369,8 @@ export class Machine implements RunnableMachine, Disposable {
         { name: "interpreter", instructions: instructions - compiled, ms: interpretedMs },
         { name: "regions", instructions: compiled, ms: compiledMs },
       ],
+      blocksLifted: this.#engine.stats.lifted,
+      blocksLearnt: this.#engine.runtime.learnt_taken(),
       regions: this.#engine.regions.stats.regions + (this.#threads?.sum("REGIONS") ?? 0),
       wasmBytes: this.#engine.regions.stats.wasmBytes + (this.#threads?.sum("WASM_BYTES") ?? 0),
       tlbMisses: Number(this.#sum("TLB_MISSES")),

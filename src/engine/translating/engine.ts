@@ -20,7 +20,6 @@ import {
   ArenaError,
   arenaLayout,
   blockHeader,
-  blockSize,
   frameRecord,
   lifterFields,
   maxVcpus,
@@ -31,6 +30,7 @@ import {
 import { area, Event, Halted, initialize, Leave, Signal, startUp, startupVector, takeSignals, Vcpu } from "#vcpu";
 import type { Engine, EngineHost, EngineObserver, VmExit } from "../engine.ts";
 import { Chaos } from "./chaos.ts";
+import { giveLearnt, type LearntBlocks, type LearntSource, packLearnt } from "./learnt-blocks.ts";
 import { RegionCompiler } from "./regions.ts";
 import {
   instantiateRuntime,
@@ -39,7 +39,7 @@ import {
   type WasmRuntime,
   type WasmWatch,
 } from "./runtime.ts";
-import { giveBlocks, takeBlocks, type WarmBlocks } from "./warm-blocks.ts";
+import { blockSizeAt, giveBlocks, takeBlocks, type WarmBlocks } from "./warm-blocks.ts";
 
 export interface TranslatingOptions extends WasmBytes {
   readonly arena: Arena;
@@ -73,6 +73,8 @@ const maxSteps = 15;
 const freePatches = 8;
 /** For those after them: doublings of the hot threshold, at most. */
 const mostDoublings = 6;
+/** Of all blocks a run wanted, those that had to be lifted are worth keeping from this part on. */
+const newShare = 1 / 32;
 /** B_COUNTER of what is not to be compiled. */
 const neverHot = 0x7fffffff;
 const debugVector = 1;
@@ -106,6 +108,9 @@ export class TranslatingEngine implements Engine {
   /** A block of one instruction, lifted to run alone, is built here. */
   readonly #scratch: number;
   readonly #translations: Translations;
+  /** Blocks are kept and taken: their IR is what all passes make of it, and one thread has them. */
+  readonly #learns: boolean;
+  #learnt: LearntBlocks | undefined;
   /** One of several threads. */
   #threaded = false;
   readonly #catchFaults: boolean;
@@ -139,6 +144,7 @@ export class TranslatingEngine implements Engine {
     this.#observer = options.observer;
     if (options.chaosSeed !== undefined) this.#chaos = new Chaos(options.chaosSeed);
     const passes = options.passes ?? passesWithout();
+    this.#learns = options.thread === undefined && Object.values(passes).every((on) => on);
     this.#lifter = new BlockLifter((mnemonic, code) => this.#host.missingInstruction(mnemonic, code), passes);
     this.#translations = translationsOf(options.thread ?? 0);
     this.#scratch = this.#translations.scratch ?? options.arena.allot(128 * 1024);
@@ -600,7 +606,7 @@ export class TranslatingEngine implements Engine {
       block = words[nextAt];
     }
     if (!this.#liftInto(vcpu, block, Number.POSITIVE_INFINITY, false)) return this.runtime.end_lifting();
-    words[nextAt] = block + blockSize(words[(block + blockHeader.B_IR_BYTES) >> 2]);
+    words[nextAt] = block + blockSizeAt(words, block >> 2);
     this.runtime.register_block(vcpu.vp, block);
     this.stats.lifted++;
     this.stats.liftedInstructions += words[(block + blockHeader.B_COUNT) >> 2];
@@ -657,7 +663,25 @@ export class TranslatingEngine implements Engine {
     set(blockHeader.B_VALID, 1);
     set(blockHeader.B_BYTES, block.bytes);
     if (!lifted) words.set(this.#lifter.ir.words(), (target + blockHeader.B_IR) >> 2);
+    if (second === 0) this.#arena.u8.copyWithin(target + blockHeader.B_IR + irBytes, hpa, hpa + block.bytes);
     return true;
+  }
+
+  /**
+   * Takes over what earlier runs of any machine have learnt (learnt-blocks.ts); whether that is something for this one. `build`: of this
+   * memvisor. Requires: this one has run nothing yet.
+   */
+  giveLearnt(source: LearntSource, build: Uint8Array): boolean {
+    if (this.#learns) this.#learnt = giveLearnt(this.#arena, this.runtime, source, build, this.#threshold);
+    return this.#learnt !== undefined;
+  }
+
+  /** What runs to come can learn of this one; undefined where that is little more than was known. */
+  packLearnt(build: Uint8Array): Uint8Array | undefined {
+    const { lifted } = this.stats;
+    const isNew = lifted > (lifted + this.runtime.learnt_taken()) * newShare;
+    if (!this.#learns || !isNew || this.#threshold === Number.POSITIVE_INFINITY) return undefined;
+    return packLearnt(this.#arena, this.runtime, this.#translations, this.#learnt, build, this.#threshold);
   }
 
   /** Blocks that have run, for another engine of this build (warm-blocks.ts). */

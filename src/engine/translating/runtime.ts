@@ -20,6 +20,13 @@ export interface RuntimeExports extends FrameSource, FreeLists {
   register_block(vp: number, block: number): void;
   /** Takes over the blocks in [first, end) (src/runtime/memory/adopt.ts). */
   adopt_blocks(vp: number, first: number, end: number, frames: number, counter: number): number;
+  /**
+   * The blocks in [first, end) are taken instead of lifting them (src/runtime/memory/learnt.ts); how many they are, or 0 where they are
+   * none. `table`: zeros of `learntTableBytes`. The others: entries of a block until it is hot, by its heat.
+   */
+  learn_blocks(first: number, end: number, table: number, cold: number, warm: number, hot: number): number;
+  /** How many blocks were. */
+  learnt_taken(): number;
   /** The block for RIP, or 0 where it has to be lifted first, or fetching it faults. */
   lookup(vp: number): number;
   /** `forget_code` and `forget_regions` are to be called for each vCPU before that one runs. */

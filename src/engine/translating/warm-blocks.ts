@@ -73,7 +73,7 @@ export function takeBlocks(
   const taken = new Int32Array(end - (translations.blocks >> 2) + checkedBytes / 4);
   let length = 0;
   for (let block = translations.blocks >> 2; block < end; ) {
-    const bytes = blockSize(words[block + (blockHeader.B_IR_BYTES >> 2)]);
+    const bytes = blockSizeAt(words, block);
     const hpa = words[block + (blockHeader.B_HPA >> 2)];
     const hpa2 = words[block + (blockHeader.B_HPA2 >> 2)];
     const hasRun = words[block + (blockHeader.B_COUNTER >> 2)] !== untilHot(hpa);
@@ -84,16 +84,25 @@ export function takeBlocks(
       copy.set(words.subarray(block, block + bytes / 4));
       copy[blockHeader.B_HPA >> 2] = page * 4096 + (hpa & 4095);
       copy[blockHeader.B_HPA2 >> 2] = page2 * 4096;
-      copy[blockHeader.B_VALID >> 2] = 1;
-      for (const field of fleeting) copy[blockHeader[field] >> 2] = 0;
-      copy.fill(0, blockHeader.B_SEEN_VP >> 2, (blockHeader.B_SEEN_RIP >> 2) + 2);
-      unlink(copy);
+      detach(copy);
       length += bytes / 4;
     }
     block += bytes / 4;
   }
   const padded = Math.ceil((4 * length) / checkedBytes) * checkedBytes;
   return { bytes: new Uint8Array(taken.buffer, 0, padded), length: 4 * length };
+}
+
+/** Of the block at a word. */
+export const blockSizeAt = (words: Int32Array, block: number): number =>
+  blockSize(words[block + (blockHeader.B_IR_BYTES >> 2)], words[block + (blockHeader.B_BYTES >> 2)]);
+
+/** Makes a block's copy one of no machine: without what is fleeting, and with empty links. */
+export function detach(copy: Int32Array): void {
+  copy[blockHeader.B_VALID >> 2] = 1;
+  for (const field of fleeting) copy[blockHeader[field] >> 2] = 0;
+  copy.fill(0, blockHeader.B_SEEN_VP >> 2, (blockHeader.B_SEEN_RIP >> 2) + 2);
+  unlink(copy);
 }
 
 /** Empties the links of a block's operations. */

@@ -5,6 +5,7 @@ import { LEAVE_LIFT } from "./faults";
 import { beginExclusive, beginLifting, endExclusive, endLifting, severalThreads, tellOthers } from "./exclusive";
 import { frameRecord } from "./frames";
 import { jumpCacheEntry, newGlobalGeneration, noteCodePage } from "./generations";
+import { takeLearnt } from "./learnt";
 import { emptyEntry, fetch, forgetPages } from "./tlb";
 import { blockHash, blocksEndAt, blocksStart, granules } from "./worker";
 
@@ -43,7 +44,9 @@ export function lookup(vp: u32): u32 {
     return 0;
   }
   let block = load<u32>(block_hash(hpa, mode));
-  while (block != 0) {
+  for (;;) {
+    if (block == 0) block = takeLearnt(vp, hpa, mode);
+    if (block == 0) break;
     if (load<u32>(block, L.B_HPA) == hpa && load<u32>(block, L.B_MODE) == mode) {
       let global = isGlobal(vp, mode, va);
       const second = load<u32>(block, L.B_HPA2);
@@ -261,6 +264,8 @@ function forgetFrame(frame: u32): void {
 }
 
 function unhash(block: u32): void {
+  // So that who looks later sees what it was (engine/translating/learnt-blocks.ts).
+  store<u32>(block, load<u32>(block, L.B_REGION), L.B_HEAT);
   store<u32>(block, 0, L.B_VALID);
   store<u32>(block, 0, L.B_COUNTER);
   store<u32>(block, 0, L.B_REGION);
@@ -281,9 +286,9 @@ function holdsNoCode(frame: u32): void {
   store<u16>(record, 0, L.F_WRITER);
 }
 
-/** Header and IR: where the next block begins (`blockSize` of arena-layout.ts). */
+/** Header, IR and code: where the next block begins (`blockSize` of arena-layout.ts). */
 export function blockSize(block: u32): u32 {
-  return (L.B_IR + load<u32>(block, L.B_IR_BYTES) + 15) & ~15;
+  return (L.B_IR + load<u32>(block, L.B_IR_BYTES) + load<u32>(block, L.B_BYTES) + 15) & ~15;
 }
 
 /** Forgets every block of this thread's: the cache of blocks is full. */
