@@ -9,6 +9,8 @@ test("counters read as a table, the frequent exits first", () => {
       { name: "interpreter", instructions: 234567, ms: 1000 },
       { name: "regions", instructions: 1000000, ms: 2000 },
     ],
+    blocksLifted: 2000,
+    blocksLearnt: 75000,
     regions: 12,
     wasmBytes: 4096,
     tlbMisses: 99,
@@ -22,6 +24,8 @@ wall time           3.46 s
 guest instructions  1 234 567
   interpreter       234 567 (19.0 %), 0.2 MIPS
   regions           1 000 000 (81.0 %), 0.5 MIPS
+blocks lifted       2 000
+  learnt before     75 000
 regions             12
 Wasm                4 096 bytes
 TLB misses          99

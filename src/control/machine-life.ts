@@ -9,6 +9,7 @@ import { ArenaError, MemoryObjectError } from "#memory";
 import { type PublishRule, publishText } from "#net/rules";
 import { readSnapshot, type Snapshot, SnapshotError } from "#snapshot";
 import {
+  type BootBytes,
   BootError,
   ForkError,
   type MachineConfig,
@@ -307,22 +308,31 @@ async function bootFrom(
   newMachine: (config: MachineConfig) => ThreadMachine,
 ): Promise<ThreadMachine> {
   const own: ArrayBuffer[] = [];
+  const open: Disposable[] = [];
   const bytesOf = async (source: FileSource): Promise<Uint8Array> => {
     if (typeof source !== "string") return source;
     const bytes = await thread.readFile(source);
     own.push(bytes.buffer);
     return bytes;
   };
+  /** To be read when the machine is made, where that can be. */
+  const later = async (source: FileSource): Promise<BootBytes> => {
+    if (typeof source !== "string" || thread.openBootFile === undefined) return bytesOf(source);
+    const file = thread.openBootFile(source);
+    open.push(file);
+    return file;
+  };
   const { kernel, setupHeader, initrd } = files;
   try {
     return newMachine({
       ...config,
-      ...(kernel !== undefined && { kernel: await bytesOf(kernel) }),
+      ...(kernel !== undefined && { kernel: await later(kernel) }),
       ...(setupHeader !== undefined && { setupHeader: await bytesOf(setupHeader) }),
-      ...(initrd !== undefined && { initrd: await bytesOf(initrd) }),
+      ...(initrd !== undefined && { initrd: await later(initrd) }),
     });
   } finally {
     for (const buffer of own) buffer.transfer(0);
+    for (const file of open) file[Symbol.dispose]();
   }
 }
 

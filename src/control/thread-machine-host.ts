@@ -9,7 +9,15 @@ import { type IoRequest, type IoThreadSetup, type NearService, type SharedFiles,
 import type { EmitterSetup } from "#jit";
 import { type Discard, type MemoryServices, type PageFile, pressures } from "#memory";
 import type { SnapshotSink, SnapshotSource } from "#snapshot";
-import type { HostPressure, MachineHost, MemoryPressure, ReportKind, TemporaryFile, VcpuThreadSetup } from "#vm";
+import type {
+  BootFile,
+  HostPressure,
+  MachineHost,
+  MemoryPressure,
+  ReportKind,
+  TemporaryFile,
+  VcpuThreadSetup,
+} from "#vm";
 import { type Order, OrderDesk } from "./orders.ts";
 import { PanicWatch } from "./panic-watch.ts";
 import {
@@ -39,6 +47,8 @@ export interface ThreadHost {
   post(message: MachineMessage): void;
   /** A file's bytes, in memory of their own: it is given back when they are in the guest's. */
   readFile(path: string): Promise<Uint8Array<ArrayBuffer>>;
+  /** A file that a machine is booted from, to be read while that is made. Absent where files can only be read as wholes. */
+  openBootFile?(path: string): BootFile & Disposable;
   /** A file to be read piece by piece, open until it is disposed of. Throws an Error that says what is wrong with it. */
   openFile?(path: string, key?: string): SnapshotSource & Partial<Disposable>;
   /** A file that appears under its name when it is whole. Throws an Error that says why there can be none. */

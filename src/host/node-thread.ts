@@ -4,6 +4,7 @@ import { type MessagePort, receiveMessageOnPort, Worker } from "node:worker_thre
 import type { IoStart, Newcomer, ThreadHost, VcpuStart } from "#control";
 import type { EmitterSetup } from "#jit";
 import type { PageFile } from "#memory";
+import type { BootFile } from "#vm";
 import { discard, keepInLargePages } from "./arena-memory.ffi.ts";
 import { nodeDiskHost } from "./disk-files.ts";
 import { memoryServices } from "./guest-memory.ts";
@@ -39,6 +40,7 @@ export function nodeThread(port: MessagePort): ThreadHost {
     random: (target) => void crypto().randomFillSync(target),
     post: (message) => port.postMessage(message),
     readFile: async (path) => readFile(path),
+    openBootFile,
     openFile,
     keepInLargePages,
     createFile,
@@ -111,13 +113,22 @@ function startIo(workerData: IoStart): void {
 
 /** In memory of its own: a small file that Node reads by itself shares a buffer with others. */
 function readFile(path: string): Uint8Array<ArrayBuffer> {
+  using file = openBootFile(path);
+  const bytes = new Uint8Array(file.sizeBytes);
+  file.read(0, bytes);
+  return bytes;
+}
+
+function openBootFile(path: string): BootFile & Disposable {
   const file = openSync(path, "r");
-  try {
-    const bytes = new Uint8Array(fstatSync(file).size);
-    for (let done = 0, got = 1; got > 0 && done < bytes.length; done += got)
-      got = readSync(file, bytes, done, bytes.length - done, done);
-    return bytes;
-  } finally {
-    closeSync(file);
-  }
+  return {
+    sizeBytes: fstatSync(file).size,
+    read: (offset, target) => {
+      let done = 0;
+      for (let got = 1; got > 0 && done < target.length; done += got)
+        got = readSync(file, target, done, target.length - done, offset + done);
+      return done;
+    },
+    [Symbol.dispose]: () => closeSync(file),
+  };
 }

@@ -17,6 +17,7 @@ import type {
 import type { EmitterSetup, PassName } from "#jit";
 import type { Discard, MemoryBacking, MemoryObjectStats, MemoryServices, PageFile, ReclaimOptions } from "#memory";
 import type { NetworkOptions } from "#net/rules";
+import type { BootBytes } from "./boot/index.ts";
 import type { HostPressure, MemoryPressure } from "./memory-pressure.ts";
 import type { PmemConfig } from "./persistent-memory.ts";
 
@@ -51,10 +52,10 @@ export interface EngineOptions {
 /** A machine as plain data: it can be sent to a thread. */
 export interface MachineConfig {
   /** A bzImage or an ELF vmlinux; none is needed by a machine that goes on from a snapshot. */
-  readonly kernel?: Uint8Array;
+  readonly kernel?: BootBytes;
   /** Of the bzImage, when `kernel` is what was unpacked from it. */
   readonly setupHeader?: Uint8Array;
-  readonly initrd?: Uint8Array;
+  readonly initrd?: BootBytes;
   readonly commandLine: string;
   readonly memoryBytes: number;
   /** What it can grow to while it runs (virtio-mem). Over `memoryBytes` by a multiple of `pluggableAlignment`. */

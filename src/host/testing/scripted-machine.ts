@@ -34,7 +34,7 @@ class ScriptedMachine implements RunnableMachine {
 
   constructor(config: MachineConfig, host: MachineHost) {
     this.#host = host;
-    this.#lines = decoder.decode(config.kernel).split("\n");
+    this.#lines = decoder.decode(config.kernel as Uint8Array).split("\n");
     if (this.#lines[0] === "bad") throw new BootError("kernel: not a kernel");
   }
 
@@ -67,6 +67,8 @@ class ScriptedMachine implements RunnableMachine {
     return {
       guestInstructions: this.#instructions,
       tiers: [],
+      blocksLifted: 0,
+      blocksLearnt: 0,
       regions: 0,
       wasmBytes: 0,
       tlbMisses: 0,

@@ -28,6 +28,7 @@ export interface ElfKernel {
 
 const headerBytes = 64;
 const programHeaderBytes = 56;
+const mostHeadBytes = 1 << 20;
 const PT_LOAD = 1;
 const PT_NOTE = 4;
 const EM_386 = 3;
@@ -38,8 +39,18 @@ const addressLimit = 2 ** 52;
 export const isElf = (file: Uint8Array): boolean =>
   file.length >= 4 && file[0] === 0x7f && file[1] === 0x45 && file[2] === 0x4c && file[3] === 0x46;
 
-/** Reads headers of `file`; throws BootError where it is no 64-bit x86 kernel or its headers lead out of it. */
-export function parseElf(file: Uint8Array): ElfKernel {
+/** How many bytes of a file `parseElf` needs at least, seen from its first 64: its headers; more than any kernel has are not wanted. */
+export function elfHeadBytes(start: Uint8Array): number {
+  if (!isElf(start) || start.length < headerBytes) return headerBytes;
+  const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
+  return Math.min(number64(view, 32) + view.getUint16(56, true) * programHeaderBytes, mostHeadBytes);
+}
+
+/**
+ * Reads headers of a file of `sizeBytes`, of which `file` is the beginning; throws BootError where it is no 64-bit x86 kernel or its
+ * headers lead out of it.
+ */
+export function parseElf(file: Uint8Array, sizeBytes = file.length): ElfKernel {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   if (!isElf(file)) throw new BootError("the file is no ELF executable");
   if (file.length < headerBytes) throw new BootError("the kernel's ELF header is truncated");
@@ -64,7 +75,7 @@ export function parseElf(file: Uint8Array): ElfKernel {
     const header = tableOffset + i * programHeaderBytes;
     const type = view.getUint32(header, true);
     if (type === PT_LOAD) {
-      const segment = segmentAt(view, header);
+      const segment = segmentAt(view, header, sizeBytes);
       if (segment.memoryBytes > 0) segments.push(segment);
     } else if (type === PT_NOTE) {
       pvhEntry ??= findPvhEntry(view, number64(view, header + 8), number64(view, header + 32));
@@ -81,16 +92,16 @@ export function parseElf(file: Uint8Array): ElfKernel {
   return { entry: gpa(entry), segments, end: gpa(end), pvhEntry };
 }
 
-function segmentAt(view: DataView, header: number): ElfSegment {
+function segmentAt(view: DataView, header: number, sizeBytes: number): ElfSegment {
   const fileOffset = number64(view, header + 8);
   const physical = number64(view, header + 24);
   const fileBytes = number64(view, header + 32);
   const memoryBytes = number64(view, header + 40);
   if (fileBytes > memoryBytes) throw new BootError("an ELF segment of the kernel is larger in the file than in memory");
   if (fileOffset + fileBytes > addressLimit) throw new BootError("an ELF segment of the kernel has an impossible size");
-  if (fileOffset + fileBytes > view.byteLength) {
+  if (fileOffset + fileBytes > sizeBytes) {
     throw new BootError(
-      `the kernel is truncated: it needs ${sizeText(fileOffset + fileBytes)}, the file has ${sizeText(view.byteLength)}`,
+      `the kernel is truncated: it needs ${sizeText(fileOffset + fileBytes)}, the file has ${sizeText(sizeBytes)}`,
     );
   }
   if (physical + memoryBytes > addressLimit) throw new BootError("an ELF segment lies outside physical memory");

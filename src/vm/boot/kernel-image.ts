@@ -5,6 +5,7 @@
  * vmlinux lies: payload_offset and payload_length say where, its last four bytes how large it unpacks.
  * (Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header".)
  */
+import { type BootBytes, bytesOf, sizeOf } from "./boot-bytes.ts";
 import { BootError, sizeText } from "./boot-error.ts";
 import { isElf } from "./elf.ts";
 import { decodeGzip } from "./gzip.ts";
@@ -16,8 +17,8 @@ export type Compression = "none" | "gzip" | "xz" | "lz4" | "zstd";
 /** Unpacks `input` to `output` and gives back the bytes written; throws BootError for bad data. */
 export type Decoder = (input: Uint8Array, output: Uint8Array) => number;
 
-export interface KernelImage {
-  readonly vmlinux: Uint8Array;
+export interface KernelImage<T extends BootBytes = Uint8Array> {
+  readonly vmlinux: T;
   /** The setup header of the bzImage, from offset 0x1f1 on; absent where the file was a vmlinux. */
   readonly setupHeader: Uint8Array | undefined;
   readonly compression: Compression;
@@ -48,10 +49,11 @@ const magics: readonly { readonly bytes: readonly number[]; readonly name: strin
   { name: "lzo", bytes: [0x89, 0x4c, 0x5a, 0x4f] },
 ];
 
-/** Gives the vmlinux in `file`, a bzImage or an ELF vmlinux, unpacked where it was packed. */
-export function unpackKernel(file: Uint8Array, options: UnpackOptions = {}): KernelImage {
-  if (isElf(file)) return { vmlinux: file, setupHeader: undefined, compression: "none" };
-  const { setupHeader, payload, unpackedBytes } = parseBzImage(file);
+/** Gives the vmlinux in `file`, a bzImage or an ELF vmlinux, unpacked where it was packed; a file that is one is not read. */
+export function unpackKernel<T extends BootBytes>(file: T, options: UnpackOptions = {}): KernelImage<T | Uint8Array> {
+  if (isElf(bytesOf(file, 0, Math.min(4, sizeOf(file)))))
+    return { vmlinux: file, setupHeader: undefined, compression: "none" };
+  const { setupHeader, payload, unpackedBytes } = parseBzImage(bytesOf(file));
   const kind = magics.find(({ bytes }) => bytes.every((byte, i) => payload[i] === byte));
   if (kind === undefined)
     throw new BootError("the kernel's payload is compressed in an unknown way; gzip, xz, lz4 and zstd are known");

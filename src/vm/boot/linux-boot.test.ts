@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { gpa } from "#address";
+import type { BootFile } from "./boot-bytes.ts";
 import { BootError } from "./boot-error.ts";
 import { flatMemory, tinyImages, tinyVmlinux } from "./fuzz-cases.ts";
 import { bootLayout, e820Map, type LinuxBootOptions, prepareLinuxBoot } from "./linux-boot.ts";
@@ -33,6 +34,19 @@ function refusal(changes: Partial<LinuxBootOptions>, ramBytes?: number): string 
   return "none";
 }
 
+/** Megabytes, which a matcher compares one by one. */
+const same = (a: { bytes: Uint8Array }, b: { bytes: Uint8Array }): boolean =>
+  a.bytes.every((byte, n) => byte === b.bytes[n]);
+
+const fileOf = (bytes: Uint8Array): BootFile => ({
+  sizeBytes: bytes.length,
+  read: (offset, target) => {
+    const piece = bytes.subarray(offset, offset + target.length);
+    target.set(piece);
+    return piece.length;
+  },
+});
+
 /** Where a GVA leads by the tables at `cr3`, read like a page walker does: large pages only. */
 function walk(view: DataView, cr3: number, address: number): number {
   const entry = (table: number, index: number): number => Number(view.getBigUint64(table + index * 8, true));
@@ -48,6 +62,25 @@ describe("a prepared Linux boot", () => {
     const { memory } = boot();
     expect(memory.bytes.slice(0x1000000, 0x1000800)).toEqual(tinyVmlinux().slice(512, 2560));
     expect(memory.bytes.slice(0x1001000 + 400, 0x1001000 + 9000)).toEqual(new Uint8Array(8600));
+  });
+
+  test("is the same from files that are read piece by piece", () => {
+    // Larger than a piece, so that there are several.
+    const initrd = Uint8Array.from({ length: 700_000 }, (_, n) => n % 251);
+    const bytes = boot({ kernel: tinyVmlinux(), initrd });
+    const files = boot({ kernel: fileOf(tinyVmlinux()), initrd: fileOf(initrd) });
+    expect(same(files.memory, bytes.memory)).toBe(true);
+    expect({ ...files.state, kernel: { ...files.state.kernel, pvhEntry: 0 } }).toEqual({
+      ...bytes.state,
+      kernel: { ...bytes.state.kernel, pvhEntry: 0 },
+    });
+    expect(same(boot({ kernel: fileOf(images.xz) }).memory, boot({ kernel: images.xz }).memory)).toBe(true);
+  });
+
+  test("is refused where a file ends before its size", () => {
+    const { read } = fileOf(tinyVmlinux());
+    const shorter = { sizeBytes: tinyVmlinux().length, read: (at: number, into: Uint8Array) => read(at, into) - 1 };
+    expect(refusal({ kernel: shorter })).toBe("a file to boot has become shorter than it was");
   });
 
   test("clears what memory held where the kernel wants zeros", () => {

@@ -10,8 +10,9 @@
  */
 import { type Gpa, gpa } from "#address";
 import type { GuestMemory } from "#memory";
+import { type BootBytes, bytesOf, eachPiece, sizeOf } from "./boot-bytes.ts";
 import { BootError, sizeText } from "./boot-error.ts";
-import { type ElfKernel, parseElf } from "./elf.ts";
+import { type ElfKernel, elfHeadBytes, parseElf } from "./elf.ts";
 import { type Compression, type Decoder, setupHeaderStart, unpackKernel } from "./kernel-image.ts";
 
 /** Where the loader's own tables go. Each is page-aligned and lies in RAM below the BIOS area. */
@@ -48,10 +49,10 @@ export interface LinuxBootOptions {
   /** Requires: RAM of `ramBytes`, all below `lowLimit` and the rest from `highStart`. */
   readonly memory: GuestMemory;
   /** A bzImage or an ELF vmlinux. */
-  readonly kernel: Uint8Array;
+  readonly kernel: BootBytes;
   /** The setup header kept from the bzImage when `kernel` is the vmlinux unpacked from it earlier. */
   readonly setupHeader?: Uint8Array | undefined;
-  readonly initrd?: Uint8Array | undefined;
+  readonly initrd?: BootBytes | undefined;
   readonly commandLine: string;
   readonly ramBytes: number;
   /** Address of the ACPI root pointer; 0 where there is none. */
@@ -91,7 +92,7 @@ export function prepareLinuxBoot(options: LinuxBootOptions): BootState {
   const { memory, ramBytes } = options;
   const lowEnd = Math.min(ramBytes, bootLayout.lowLimit);
   const { vmlinux, setupHeader } = unpackKernel(options.kernel, { limitBytes: ramBytes, decoders: options.decoders });
-  const kernel = parseElf(vmlinux);
+  const kernel = parseElf(headOf(vmlinux), sizeOf(vmlinux));
   checkPlacement(kernel, lowEnd, ramBytes);
   const header = bootHeader(options.setupHeader ?? setupHeader);
   const commandLine = encodeCommandLine(options.commandLine, header.getUint32(0x238, true));
@@ -99,12 +100,13 @@ export function prepareLinuxBoot(options: LinuxBootOptions): BootState {
   const e820 = e820Map(ramBytes, options.reserved ?? []);
 
   for (const { gpa: start, fileOffset, fileBytes, memoryBytes } of kernel.segments) {
-    store(memory, start, vmlinux.subarray(fileOffset, fileOffset + fileBytes));
+    load(memory, start, vmlinux, fileOffset, fileOffset + fileBytes);
     clear(memory, start + fileBytes, start + memoryBytes);
   }
   // Nobody looks at the unpacked kernel again, and waiting for a collection would cost the host tens of megabytes.
-  if (vmlinux !== options.kernel && vmlinux.buffer instanceof ArrayBuffer) vmlinux.buffer.transfer(0);
-  if (initrd && options.initrd) store(memory, initrd.gpa, options.initrd);
+  if (vmlinux !== options.kernel && vmlinux instanceof Uint8Array && vmlinux.buffer instanceof ArrayBuffer)
+    vmlinux.buffer.transfer(0);
+  if (initrd && options.initrd) load(memory, initrd.gpa, options.initrd, 0, initrd.sizeBytes);
   put(memory, bootLayout.commandLine, commandLine);
   put(memory, bootLayout.gdt, bootGdt());
   put(memory, bootLayout.pageTables, identityMap());
@@ -209,23 +211,24 @@ function encodeCommandLine(text: string, headerLimit: number): Uint8Array {
 
 /** As high as the kernel allows, on a page: Linux frees it page by page. */
 function placeInitrd(
-  initrd: Uint8Array | undefined,
+  initrd: BootBytes | undefined,
   kernel: ElfKernel,
   lowEnd: number,
   addressMax: number,
 ): BootState["initrd"] {
-  if (initrd === undefined || initrd.length === 0) return undefined;
+  if (initrd === undefined || sizeOf(initrd) === 0) return undefined;
+  const sizeBytes = sizeOf(initrd);
   const end = Math.min(lowEnd, addressMax + 1);
-  const start = Math.floor((end - initrd.length) / pageBytes) * pageBytes;
+  const start = Math.floor((end - sizeBytes) / pageBytes) * pageBytes;
   if (start < kernel.end) {
-    const needed = kernel.end + Math.ceil(initrd.length / pageBytes) * pageBytes;
+    const needed = kernel.end + Math.ceil(sizeBytes / pageBytes) * pageBytes;
     const advice =
       needed > Math.min(addressMax + 1, bootLayout.lowLimit)
         ? "use a smaller one"
         : `the VM needs at least ${sizeText(needed)}`;
-    throw new BootError(`the initrd of ${sizeText(initrd.length)} does not fit in memory above the kernel; ${advice}`);
+    throw new BootError(`the initrd of ${sizeText(sizeBytes)} does not fit in memory above the kernel; ${advice}`);
   }
-  return { gpa: gpa(start), sizeBytes: initrd.length };
+  return { gpa: gpa(start), sizeBytes };
 }
 
 interface BootParamsContent {
@@ -291,6 +294,18 @@ function identityMap(): Uint8Array {
 function put(memory: GuestMemory, at: number, bytes: Uint8Array): void {
   if (!memory.write(gpa(at), bytes))
     throw new BootError(`the VM has no RAM at ${at.toString(16)}; at least 1 MiB is needed`);
+}
+
+/** The beginning of a vmlinux, with its headers; all of it where that costs nothing. */
+function headOf(vmlinux: BootBytes): Uint8Array {
+  if (vmlinux instanceof Uint8Array) return vmlinux;
+  const start = bytesOf(vmlinux, 0, Math.min(vmlinux.sizeBytes, 64));
+  return bytesOf(vmlinux, 0, Math.min(vmlinux.sizeBytes, elfHeadBytes(start)));
+}
+
+/** Puts bytes [from, to) of what is loaded into memory. */
+function load(memory: GuestMemory, gpa: number, source: BootBytes, from: number, to: number): void {
+  eachPiece(source, from, to, (at, piece) => store(memory, gpa + at, piece));
 }
 
 /**
