@@ -663,7 +663,6 @@ export class TranslatingEngine implements Engine {
     set(blockHeader.B_VALID, 1);
     set(blockHeader.B_BYTES, block.bytes);
     if (!lifted) words.set(this.#lifter.ir.words(), (target + blockHeader.B_IR) >> 2);
-    if (second === 0) this.#arena.u8.copyWithin(target + blockHeader.B_IR + irBytes, hpa, hpa + block.bytes);
     return true;
   }
 

@@ -126,8 +126,10 @@ function protectFrom(vp: u32, frame: u32): void {
   }
 }
 
-/** Enters a block whose header and IR are written: into the hash table and the lists of its frames. */
+/** Enters a block whose header and IR are written: into the hash table and the lists of its frames. It is given its code, too. */
 export function register_block(vp: u32, block: u32): void {
+  // Of a block that crosses into another page nobody asks for it.
+  if (load<u32>(block, L.B_HPA2) == 0) memory.copy(codeOf(block), load<u32>(block, L.B_HPA), load<u32>(block, L.B_BYTES));
   enterBlock(vp, block, !severalThreads());
   endLifting();
 }
@@ -284,6 +286,11 @@ function holdsNoCode(frame: u32): void {
   store<u32>(record, 0, L.F_BLOCKS);
   store<u64>(record, 0, L.F_CODE);
   store<u16>(record, 0, L.F_WRITER);
+}
+
+/** The code that a block was lifted from, as it was then. */
+export function codeOf(block: u32): u32 {
+  return block + L.B_IR + load<u32>(block, L.B_IR_BYTES);
 }
 
 /** Header, IR and code: where the next block begins (`blockSize` of arena-layout.ts). */

@@ -6,7 +6,7 @@
  * that nothing the guest does or a file says makes it run other code than its own. It is copied: what is learnt stays as it is.
  */
 import * as L from "../layout";
-import { blockSize, enterBlock } from "./blocks";
+import { blockSize, codeOf, enterBlock } from "./blocks";
 import { severalThreads } from "./exclusive";
 import { frameRecord } from "./frames";
 import { blocksEndAt } from "./worker";
@@ -32,10 +32,6 @@ const FREE_PATCHES: u16 = 8;
 function slotOf(key: u64, place: u32, mode: u32): u32 {
   const mixed = (key ^ (<u64>place << 40) ^ (<u64>mode << 52)) * 0x9e3779b97f4a7c15;
   return table + ((<u32>(mixed >> 32) & (ENTRIES - 1)) << 2);
-}
-
-function codeOf(block: u32): u32 {
-  return block + L.B_IR + load<u32>(block, L.B_IR_BYTES);
 }
 
 /** The blocks in [first, end) are learnt; how many they are, or 0 where those are not blocks one after the other. */
