@@ -81,7 +81,9 @@ export class Swap implements Disposable {
     const words = this.#arena.i32;
     this.#table.eachRun(gfn, end, (at, first, count) => {
       const page = firstPage + first - gfn;
-      for (let n = 0; n < count; n++) if (object.has(page + n)) words[at + n] |= entryFlags.E_BACKED;
+      if (object.eachHeld)
+        object.eachHeld(page, page + count, (held) => (words[at + held - page] |= entryFlags.E_BACKED));
+      else for (let n = 0; n < count; n++) if (object.has(page + n)) words[at + n] |= entryFlags.E_BACKED;
     });
   }
 

@@ -61,6 +61,20 @@ export class SnapshotReader {
     return number === 0 ? (this.base?.has(gfn) ?? false) : number > 0;
   }
 
+  /** As of a memory object. An index is short beside a guest's memory. */
+  eachHeld(first: number, end: number, see: (gfn: number) => void): void {
+    if (this.base === undefined) return this.#eachOwn(first, end, see);
+    for (let gfn = first; gfn < Math.min(end, this.end); gfn++) if (this.has(gfn)) see(gfn);
+  }
+
+  #eachOwn(first: number, end: number, see: (gfn: number) => void): void {
+    const index = this.#index;
+    for (let n = 0; n < index.count; n++) {
+      const gfn = index.gfn(n);
+      if (gfn >= first && gfn < end && index.place(n) !== 0) see(gfn);
+    }
+  }
+
   /** The checksum of a page that is here; undefined for one of zeros. */
   checkOf(gfn: number): number | undefined {
     const n = this.#numberOf(gfn);
@@ -137,6 +151,10 @@ export class SnapshotPages extends KeptPages {
 
   has(gfn: number): boolean {
     return this.#reader.has(gfn);
+  }
+
+  eachHeld(first: number, end: number, see: (gfn: number) => void): void {
+    this.#reader.eachHeld(first, end, see);
   }
 
   protected load(gfn: number, target: Uint8Array): void {

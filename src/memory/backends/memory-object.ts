@@ -15,6 +15,8 @@ export interface MemoryObject extends Disposable {
   readonly sealed: boolean;
   /** False: a hole. A page of zeros may be kept as one. */
   has(page: number): boolean;
+  /** Sees each page from `first` on, before `end`, that is no hole. Absent: who wants to know asks of each. */
+  eachHeld?(first: number, end: number, see: (page: number) => void): void;
   /**
    * Fills `target`, 4096 bytes; may block the thread. Throws `MemoryObjectError` when the bytes are not to be had, or are not those
    * that were written.
