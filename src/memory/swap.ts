@@ -79,12 +79,10 @@ export class Swap implements Disposable {
     assert(firstPage + (end - gfn) <= object.pageCount, "a memslot is no longer than its object");
     this.#mappings.push({ gfn, end, object, firstPage });
     const words = this.#arena.i32;
-    this.#table.eachRun(gfn, end, (at, first, count) => {
-      const page = firstPage + first - gfn;
-      if (object.eachHeld)
-        object.eachHeld(page, page + count, (held) => (words[at + held - page] |= entryFlags.E_BACKED));
-      else for (let n = 0; n < count; n++) if (object.has(page + n)) words[at + n] |= entryFlags.E_BACKED;
-    });
+    const mark = (page: number): void =>
+      void (words[this.#table.indexOf(gfn + page - firstPage)] |= entryFlags.E_BACKED);
+    if (object.eachHeld) return object.eachHeld(firstPage, firstPage + (end - gfn), mark);
+    for (let page = firstPage; page < firstPage + (end - gfn); page++) if (object.has(page)) mark(page);
   }
 
   /**

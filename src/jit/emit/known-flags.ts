@@ -43,7 +43,7 @@ export function flagsAfter(
     return touches.includes("g") ? { cls: before.cls, size: before.size } : before;
   }
   if (!row.writesFlags) return without(before, written(words, word, row));
-  const origin = originOf[words[word] & 0xffff];
+  const origin = originOf(words[word] & 0xffff);
   if (origin === undefined) return undefined;
   // A shift by zero leaves the flags as they are.
   const shifts = origin.cls >= FlagsClass.SHL && origin.cls <= FlagsClass.SAR;

@@ -40,8 +40,14 @@ function originOfName(name: string): FlagsOrigin | undefined {
   return undefined;
 }
 
-/** By operation number: what is known after it, if it writes flags; of a shift by an immediate, if that is not 0. */
-export const originOf: readonly (FlagsOrigin | undefined)[] = opRows.map((row) => originOfName(row.name));
+/** By operation number; null: nothing. Names are taken apart when they are first asked for: a machine's start asks for none. */
+const originByOp: (FlagsOrigin | null | undefined)[] = [];
+
+/** What is known after an operation, if it writes flags; of a shift by an immediate, if that is not 0. */
+export function originOf(op: number): FlagsOrigin | undefined {
+  originByOp[op] ??= originOfName(opRows[op].name) ?? null;
+  return originByOp[op] ?? undefined;
+}
 
 /** The operands, each pushed as an i64 whose low bits count; of SUB and LOGIC zero-extended. */
 export interface FlagOperands {

@@ -475,7 +475,7 @@ export class RegionEmitter implements OpEmitter {
       c.set(this.#flags[n + 1]);
     });
     // Known while this is written: `origin` says so from here on.
-    if (originOf[this.#words[this.#at] & 0xffff] === undefined) c.i64(flagsKind(cls, size)).set(this.#flags[0]);
+    if (originOf(this.#words[this.#at] & 0xffff) === undefined) c.i64(flagsKind(cls, size)).set(this.#flags[0]);
   }
   /** For who leaves: the operands of flags are those of registers where they still have the same values. */
   recallFlags(): void {
