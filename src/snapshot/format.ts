@@ -117,9 +117,10 @@ export function openSnapshot(source: SnapshotSource): Opened {
   const pagesAt = version === 1 ? toPage(indexAt + bytes.length) / pageSize : 0;
   const index = indexOf(new Uint32Array(bytes.buffer), entryBytes / 4, pagesAt);
   let end = 0;
-  for (let n = 0; n < pageCount; n++) {
-    if (index.gfn(n) >= mostPages || (n > 0 && index.gfn(n) <= index.gfn(n - 1)))
-      refuse("the snapshot's index is not in order");
+  for (let n = 0, before = -1; n < pageCount; n++) {
+    const gfn = index.gfn(n);
+    if (gfn >= mostPages || gfn <= before) refuse("the snapshot's index is not in order");
+    before = gfn;
     end = Math.max(end, index.place(n) + 1);
   }
   if (pageCount > 0 && source.sizeBytes < end * pageSize) refuse("the snapshot is truncated");
