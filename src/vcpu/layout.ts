@@ -243,10 +243,11 @@ export const jumpCacheEntry = {
 
 /**
  * Known pages: for each TLB of data, the entries that accesses of compiled code found last (jit/emit/known-pages.ts).
- * Entry: u64 tag as in the TLB, u32 limit (0 = nothing known), u32 addend.
+ * Entry: u64 tag as in the TLB, u64 limit (0 = nothing known), u32 addend. As wide as what it is compared with, the limit needs no load
+ * of its own.
  */
 export const knownPageSlots = 32;
-export const knownPageEntryBytes = 16;
+export const knownPageEntryBytes = 32;
 const knownPageHeader = 64;
 
 /** Places that an indirect jump remembers (ir/ops.ts). */

@@ -80,11 +80,11 @@ export class PageAccess {
     const { code: c, vp, x, p } = this.#e;
     const entry = this.#entry(slot, question.intent);
     c.get(vp).memory(W.i64_load, entry).get(x).op(W.i64_xor);
-    c.get(vp).memory(W.i64_load32_u, entry + 8).op(W.i64_ge_u);
+    c.get(vp).memory(W.i64_load, entry + 8).op(W.i64_ge_u);
     c.unlikely().if();
     this.#missed("page_miss", question, slot);
     c.else();
-    c.get(vp).memory(W.i32_load, entry + 12).set(p);
+    c.get(vp).memory(W.i32_load, entry + 16).set(p);
     c.end();
   }
 
@@ -104,12 +104,12 @@ export class PageAccess {
       c.get(least).op(W.i64_xor);
     } else {
       c.get(vp).memory(W.i64_load, entry).get(least).op(W.i64_xor).tee(least);
-      c.get(vp).memory(W.i64_load32_u, entry + 8).op(W.i64_ge_u).unlikely().brIf(missed);
+      c.get(vp).memory(W.i64_load, entry + 8).op(W.i64_ge_u).unlikely().brIf(missed);
       c.get(least);
     }
     c.i64(4096 - group.span).op(W.i64_gt_u).unlikely().brIf(missed);
     if (entry === undefined) c.get(p).memory(W.i32_load, this.#table(question.intent) + 8);
-    else c.get(vp).memory(W.i32_load, entry + 12);
+    else c.get(vp).memory(W.i32_load, entry + 16);
     c.tee(addend).set(p).br(done).end();
     c.i32(0).set(addend);
     this.#missed(slot === undefined ? "seek" : "page_miss", question, slot);

@@ -245,7 +245,7 @@ export function seek(vp: u32, va: u64, size: u32, intent: u32): u32 {
 }
 
 /** Accesses of sixteen bytes and less lie on a known page where they start below this. */
-const KNOWN_LIMIT: u32 = 4096 - 15;
+const KNOWN_LIMIT: u64 = 4096 - 15;
 
 /** `resolve` for an access that is not on its known page, which becomes known if the TLB has it. `slot`: which of all. */
 export function page_miss(vp: u32, va: u64, slot: u32, size: u32, intent: u32): u32 {
@@ -256,8 +256,8 @@ export function page_miss(vp: u32, va: u64, slot: u32, size: u32, intent: u32): 
   store<u32>(maskAt, load<u32>(maskAt) | (1 << (slot & (L.KNOWN_PAGE_SLOTS - 1))));
   const known = vp + L.KNOWN_PAGES + slot * L.KNOWN_PAGE_BYTES;
   store<u64>(known, load<u64>(entry));
-  store<u32>(known, KNOWN_LIMIT, 8);
-  store<u32>(known, addend, 12);
+  store<u64>(known, KNOWN_LIMIT, 8);
+  store<u32>(known, addend, 16);
   return addend + <u32>va;
 }
 

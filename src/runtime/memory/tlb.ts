@@ -76,7 +76,7 @@ export function forgetPages(vp: u32): void {
     store<u32>(maskAt, 0);
     for (; mask != 0; mask &= mask - 1) {
       const known = vp + (tlb * L.KNOWN_PAGE_SLOTS + ctz(mask)) * L.KNOWN_PAGE_BYTES;
-      store<u32>(known, 0, L.KNOWN_PAGES + 8);
+      store<u64>(known, 0, L.KNOWN_PAGES + 8);
     }
   }
 }
