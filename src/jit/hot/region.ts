@@ -22,7 +22,10 @@ export interface RegionBlock {
   /** Word index of its IR in the arena, and bytes of it. */
   readonly ir: number;
   readonly irBytes: number;
-  /** Deltas that its last operation can go to: the taken one first, or those that an indirect jump was seen to take. */
+  /**
+   * Deltas that its last operation can go to: the taken one first, or those that an indirect jump was seen to take; of a return also
+   * what the region's calls of its function come back to.
+   */
   readonly targets: readonly number[];
 }
 
@@ -68,14 +71,17 @@ const maxPages = 12;
 /** A block belongs to the region when it ran at least this part of what makes a block hot. */
 const coldShare = 1 / 64;
 
+/** Instructions of a function that is in a small region although it is compiled already, where it is called from there. */
+const inlinedInstructions = 40;
+
 /** Grows a region from the block at `seed`. */
 export function growRegion(words: Int32Array, seed: number, ground: RegionGround): Region {
   const field = (block: number, name: number): number => words[(block + name) >> 2];
   const mode = field(seed, blockHeader.B_MODE);
-  const found = new Map<number, RegionBlock>();
+  const found = new Map<number, ReadBlock>();
   const frames = new Map<number, number>();
   const { blocks: maxBlocks, instructions: maxInstructions } = limits[ground.size];
-  const queue: { block: number; delta: number; runs: number }[] = [];
+  const queue: { block: number; delta: number; runs: number; inlined: boolean }[] = [];
   const wanted = new Set<number>();
   let instructions = 0;
 
@@ -90,43 +96,70 @@ export function growRegion(words: Int32Array, seed: number, ground: RegionGround
     if (frames.size >= maxPages || (page !== 0 && !ground.passes["cross-page"])) return 0;
     return ground.frameOf(page);
   };
-  const consider = (delta: number): void => {
+  /** The block at a position that a region may have, with the frames it lies in; 0 where there is none. */
+  const blockAt = (delta: number): number => {
+    const frame = frameOf(delta >> 12);
+    if (frame === 0) return 0;
+    const block = ground.blockAt((frame | (delta & 0xfff)) >>> 0, mode);
+    if (block === 0) return 0;
+    const second = field(block, blockHeader.B_HPA2);
+    if (second !== 0 && frameOf((delta >> 12) + 1) !== second >>> 0) return 0;
+    return runsOf(block) >= ground.hotThreshold * coldShare ? block : 0;
+  };
+  /** Whether the function at a position is so short that a call of it pays for having it twice. What it calls itself does not count. */
+  const isShort = (entry: number): boolean => {
+    const reached = new Set([entry]);
+    let length = 0;
+    for (const delta of reached) {
+      const block = blockAt(delta);
+      if (block === 0) continue;
+      const { read, returnPoint, returns } = readBlock(words, block, delta, ground.passes);
+      length += read.count;
+      if (length > inlinedInstructions) return false;
+      if (returnPoint !== undefined) reached.add(returnPoint);
+      else if (!returns) for (const target of read.targets) reached.add(target);
+    }
+    return true;
+  };
+  const consider = (delta: number, from: { readonly inlined: boolean; readonly calls: boolean }): void => {
     if (wanted.has(delta)) return;
     wanted.add(delta);
-    const frame = frameOf(delta >> 12);
-    if (frame === 0) return;
-    const block = ground.blockAt((frame | (delta & 0xfff)) >>> 0, mode);
+    const block = blockAt(delta);
     if (block === 0) return;
-    const second = field(block, blockHeader.B_HPA2);
-    if (second !== 0 && frameOf((delta >> 12) + 1) !== second >>> 0) return;
-    if (ground.size === "small" && block !== seed && field(block, blockHeader.B_REGION) !== 0) return;
-    const runs = runsOf(block);
-    if (runs >= ground.hotThreshold * coldShare) queue.push({ block, delta, runs });
+    let inlined = from.inlined && !from.calls;
+    if (ground.size === "small" && block !== seed && !inlined && field(block, blockHeader.B_REGION) !== 0) {
+      if (!from.calls || !isShort(delta)) return;
+      inlined = true;
+    }
+    queue.push({ block, delta, runs: runsOf(block), inlined });
   };
 
-  consider(field(seed, blockHeader.B_HPA) & 0xfff);
+  consider(field(seed, blockHeader.B_HPA) & 0xfff, { inlined: false, calls: false });
   while (queue.length > 0 && found.size < maxBlocks && instructions < maxInstructions) {
     // The one that ran most goes first, the eldest of equals.
     let best = 0;
     queue.forEach((each, n) => {
       if (each.runs > queue[best].runs) best = n;
     });
-    const [{ block, delta }] = queue.splice(best, 1);
+    const [{ block, delta, inlined }] = queue.splice(best, 1);
     const page = delta >> 12;
     const second = field(block, blockHeader.B_HPA2);
     const pages = second === 0 ? [page] : [page, page + 1];
     if (frames.size + pages.filter((each) => !frames.has(each)).length > maxPages) continue;
     for (const each of pages)
       frames.set(each, each === page ? (field(block, blockHeader.B_HPA) & ~0xfff) >>> 0 : second >>> 0);
-    const { read, returnPoint, returns } = readBlock(words, block, delta, ground.passes);
-    found.set(delta, read);
+    const one = readBlock(words, block, delta, ground.passes);
+    const { read, returnPoint, returns } = one;
+    found.set(delta, one);
     instructions += read.count;
     if (returns) continue;
-    for (const target of read.targets) consider(target);
+    for (const target of read.targets) consider(target, { inlined, calls: returnPoint !== undefined });
     // A call comes back, if what is called belongs to the region.
-    if (returnPoint !== undefined && read.targets.some((target) => wanted.has(target))) consider(returnPoint);
+    if (returnPoint !== undefined && read.targets.some((target) => wanted.has(target)))
+      consider(returnPoint, { inlined, calls: false });
   }
-  const blocks = [...found.values()].sort((a, b) => a.delta - b.delta);
+  joinReturns(found);
+  const blocks = [...found.values()].map(({ read }) => read).sort((a, b) => a.delta - b.delta);
   return {
     blocks,
     seed: blocks.findIndex((each) => each.block === seed),
@@ -137,8 +170,23 @@ export function growRegion(words: Int32Array, seed: number, ground: RegionGround
   };
 }
 
+/** Adds to the returns of each function what the region's calls of it come back to: compiled code does not note where it goes. */
+function joinReturns(found: ReadonlyMap<number, ReadBlock>): void {
+  for (const { read, returnPoint } of found.values()) {
+    if (returnPoint === undefined || !found.has(returnPoint)) continue;
+    const reached = new Set(read.targets);
+    for (const delta of reached) {
+      const block = found.get(delta);
+      if (block?.returns === true) {
+        if (!block.read.targets.includes(returnPoint)) block.read.targets.push(returnPoint);
+      } else if (block?.returnPoint !== undefined) reached.add(block.returnPoint);
+      else for (const target of block?.read.targets ?? []) reached.add(target);
+    }
+  }
+}
+
 interface ReadBlock {
-  readonly read: RegionBlock;
+  readonly read: RegionBlock & { readonly targets: number[] };
   /** Where the call at its end comes back to. */
   readonly returnPoint: number | undefined;
   /** It ends with a return: its targets are wanted only as what calls come back to. */
