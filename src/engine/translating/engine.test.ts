@@ -298,6 +298,14 @@ test("what is hot waits for more of that, but not where a loop is all that runs"
   expect(regionsAfter(5, 1000n)).toEqual([0, 0, 0, 0, 1]);
 });
 
+test("blocks of a loop become hot together, and get one region", () => {
+  // inc eax; jmp on; inc ebx; jmp on; inc ecx; jmp to the beginning
+  const g = guest(hex("ff c0 eb 00 ff c3 eb 00 ff c1 eb f4"), { hotThreshold: 100 });
+  for (let runs = 1n; runs <= 3n; runs++) g.run(200_000n * runs);
+  expect(g.engine.regions.stats.regions).toBe(1);
+  expect(g.vcpu.u64("COMPILED")).toBeGreaterThan(100_000n);
+});
+
 test("a vCPU in the place of another one has generations of its own", () => {
   const { engine, vcpu } = guest(hex("0f 0b"));
   const generations = (of: typeof vcpu): number[] => [of.u32("ASID"), of.u32("GLOBAL_ASID")];

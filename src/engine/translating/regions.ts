@@ -30,6 +30,8 @@ const quietRun = 100_000;
 const mostRequests = 8;
 /** Entries of a block whose region was forgotten until it gets another one. */
 const entriesUntilAgain = 500;
+/** Of what makes a block hot, the part that one has to be entered for once more when a region has it inside. */
+const insideShare = 1 / 4;
 /** B_VALID of a block that some region holds. */
 const compiledBlock = 3;
 /** Of all regions, the part that makes room when there is none for more. */
@@ -63,6 +65,8 @@ export class RegionCompiler {
   readonly #hash: number;
   readonly #regionsChanged: () => void;
   #queue: Region[] = [];
+  /** Blocks of regions that wait or are on their way. */
+  readonly #awaited = new Set<number>();
   /** Runs since the last batch, with something in the queue. */
   #waited = 0;
   /** Length of the queue before the last run. */
@@ -105,9 +109,30 @@ export class RegionCompiler {
   request(vcpu: Vcpu, block: number, hotThreshold: number): void {
     const words = this.#arena.i32;
     const compiled = words[(block + blockHeader.B_REGION) >> 2] !== 0;
+    const again = Math.floor(hotThreshold * insideShare);
+    if (!compiled && again > 0 && this.#awaited.has(block)) {
+      words[(block + blockHeader.B_COUNTER) >> 2] = again;
+      return;
+    }
     if (!compiled) words[(block + blockHeader.B_COUNTER) >> 2] = neverHot;
     const region = this.grow(vcpu, block, vcpu.u64("RIP"), hotThreshold, compiled ? "large" : "small");
-    if (region.blocks.length > 0) this.#queue.push(region);
+    if (region.blocks.length === 0) return;
+    this.#queue.push(region);
+    this.#expect(region, again);
+  }
+
+  /**
+   * What a region will have inside has run as often as its seed, and is entered until the region comes: without this, each block
+   * of a loop would get a region of its own, with the others in it.
+   */
+  #expect({ blocks }: Region, entries: number): void {
+    const words = this.#arena.i32;
+    for (const { block } of blocks) {
+      const left = words[(block + blockHeader.B_COUNTER) >> 2];
+      this.#awaited.add(block);
+      // A counter of 0 says other things.
+      if (left > 0 && left < entries) words[(block + blockHeader.B_COUNTER) >> 2] = entries;
+    }
   }
 
   /** The region that the block at `rip` would have now; without blocks where it can have none. */
@@ -159,6 +184,7 @@ export class RegionCompiler {
 
   forgetAll(): void {
     this.#queue = [];
+    this.#awaited.clear();
     for (const codes of this.#requested.values()) for (const { record } of codes) this.#freeRecord(record);
     this.#requested.clear();
     this.#forget([...this.#byPlace.values()]);
@@ -226,6 +252,7 @@ export class RegionCompiler {
   /** Some of a region changed before it could be entered: its seed gets hot again. */
   #giveUp({ blocks, seed, size }: Region): void {
     const words = this.#arena.i32;
+    for (const { block } of blocks) this.#awaited.delete(block);
     const { block } = blocks[seed];
     // A counter of 0 keeps a forgotten block from being run.
     if (words[(block + blockHeader.B_VALID) >> 2] === 0) return;
@@ -279,7 +306,10 @@ export class RegionCompiler {
       if (regions === undefined) this.#ofFrame.set(frame, new Set([compiled]));
       else regions.add(compiled);
     }
-    for (const { block } of region.blocks) words[(block + blockHeader.B_VALID) >> 2] = compiledBlock;
+    for (const { block } of region.blocks) {
+      words[(block + blockHeader.B_VALID) >> 2] = compiledBlock;
+      this.#awaited.delete(block);
+    }
     entries.forEach((block, n) => {
       const field = (name: number): number => (block + name) >> 2;
       // The head of a loop may have a region already: the larger one serves it.
