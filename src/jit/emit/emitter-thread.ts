@@ -6,7 +6,7 @@
  * sleeps until there is something to do, or it is told to end.
  */
 import { allocateMessageRing, MessageReceiver, MessageSender } from "#base";
-import { type EmitOptions, emitRegions, type RegionCode } from "./region.ts";
+import { type EmitOptions, emitRegions, memoryPagesOf, type RegionCode } from "./region.ts";
 import {
   decodeReply,
   decodeRequest,
@@ -15,6 +15,7 @@ import {
   encodeReply,
   encodeRequest,
 } from "./region-messages.ts";
+import { Rehearsal } from "./rehearsal.ts";
 
 /** Everything the thread is given; it can be sent there. */
 export interface EmitterSetup {
@@ -96,6 +97,7 @@ export function runEmitterThread({ options, requests, replies, words: shared }: 
   // Who asked looks by itself.
   const sender = new MessageSender(replies, () => {});
   const receiver = new MessageReceiver(requests, () => {});
+  const rehearsal = new Rehearsal();
   const isOpen = (): boolean => Atomics.load(words, closing) === 0;
   for (let seen = Atomics.load(words, bell); isOpen(); seen = Atomics.load(words, bell)) {
     const message = receiver.receive();
@@ -106,7 +108,9 @@ export function runEmitterThread({ options, requests, replies, words: shared }: 
     const { number, words: operations, codes } = decodeRequest(message);
     let reply: readonly Uint8Array[];
     try {
-      reply = encodeReply(number, emitRegions(operations, codes, options));
+      const batch = emitRegions(operations, codes, options);
+      rehearsal.of(batch.bytes, memoryPagesOf(codes));
+      reply = encodeReply(number, batch);
       if (reply.reduce((sum, part) => sum + part.length, 0) > sender.maxBytes)
         throw new Error("the module is too large");
     } catch (error) {

@@ -80,11 +80,14 @@ interface FunctionTypes {
   readonly region: number;
 }
 
+/** Of a memory that holds the vCPUs which regions were made for, in pages of WebAssembly. */
+export const memoryPagesOf = (regions: readonly RegionCode[]): number => Math.max(1, ...regions.map(({ vp }) => Math.ceil((vp + area.bytes) / 65536)));
+
 /** `words`: the arena. */
 export function emitRegions(words: Int32Array, regions: readonly RegionCode[], options: EmitOptions): CompiledBatch {
   const module = new ModuleBuilder();
   // What lies below a size that V8 knows is read without a thought of traps, and in the instruction that needs it.
-  module.importMemory("env", "memory", Math.max(1, ...regions.map(({ vp }) => Math.ceil((vp + area.bytes) / 65536))));
+  module.importMemory("env", "memory", memoryPagesOf(regions));
   module.importTable("env", "helpers");
   module.importTable("env", "regions");
   const imports = new Map<string, number>();
