@@ -14,6 +14,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { median } from "../bench/table.ts";
 import { CanaryFamily } from "../test/canaries.ts";
+import { tamper } from "../test/tampering.ts";
 import { bundledLibrary } from "./build-bundle.ts";
 import { virtualMachine } from "./machine-setup.ts";
 import { soakBackings } from "./soak/backings.ts";
@@ -32,7 +33,8 @@ const usage = `npm run soak:memory -- [options]
   --boots N       boots, with one vCPU and with two on threads, of which a copy is kept by the dirty log (default 1)
   --recyclings N  times that frames go from one machine to another, each of which looks for the others' bytes (default 500)
   --seed N        of the instants (default 1)
-  --canaries N    look for N canaries of a guest in all that leaves its process instead, encrypted and not
+  --canaries N    look for N canaries of a guest in all that leaves its process instead, encrypted and not; and change and
+                  replay N pages of what is encrypted
   --backings      run stress-ng in a guest on each memory backing instead, its pages evicted at random
   --seconds N     how long on each (default 20)`;
 
@@ -104,8 +106,13 @@ async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
   }
 }
 
-function ofCanaries(count: number, folder: string): Promise<number> {
-  return soakCanaries({ image: values.image, count, folder, say });
+async function ofCanaries(count: number, folder: string): Promise<number> {
+  const { noticed, whole, pages } = tamper(count, (bound) => Math.floor(next() * bound));
+  console.log(
+    `${count} pages under an encrypted object changed, exchanged, replayed or taken away: ${noticed} noticed (goal: all)`,
+  );
+  const missed = count - noticed + pages - whole;
+  return missed + (await soakCanaries({ image: values.image, count, folder, say }));
 }
 
 function onBackings(folder: string): Promise<number> {

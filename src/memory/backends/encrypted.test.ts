@@ -3,18 +3,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { pageKernels } from "../../../test/page-kernels.ts";
+import { tamper } from "../../../test/tampering.ts";
 import { memoryServices } from "../../host/guest-memory.ts";
 import { CompressedPages } from "./compressed.ts";
 import { EncryptedPages } from "./encrypted.ts";
 import { FilePages } from "./file.ts";
-import { type MemoryObject, MemoryObjectError } from "./memory-object.ts";
-import { PlainPages } from "./plain.ts";
+import type { MemoryObject } from "./memory-object.ts";
 import { SharedPages, SharedStore } from "./shared.ts";
 
 const codec = memoryServices.codec as NonNullable<typeof memoryServices.codec>;
 const newFile = memoryServices.newFile as NonNullable<typeof memoryServices.newFile>;
 const newCipher = memoryServices.newCipher as NonNullable<typeof memoryServices.newCipher>;
-const pageCount = 64;
 
 let state = 7;
 function below(bound: number): number {
@@ -24,53 +23,8 @@ function below(bound: number): number {
 
 const page = (seed: number): Uint8Array => Uint8Array.from({ length: 4096 }, (_, n) => (n * seed + (n >> 4)) & 255);
 
-function readPage(object: { read(page: number, target: Uint8Array): void }, number: number): Uint8Array {
-  const target = new Uint8Array(4096);
-  object.read(number, target);
-  return target;
-}
-
-/** What whoever has the inner object can do to a page of it. */
-const attacks: readonly ((inner: PlainPages, old: readonly Uint8Array[], at: number) => void)[] = [
-  // A bit, a byte or all of it.
-  (inner, _, at) => {
-    const bytes = readPage(inner, at);
-    bytes[below(4096)] ^= 1 << below(8);
-    inner.write(at, bytes);
-  },
-  (inner, _, at) => inner.write(at, crypto.getRandomValues(new Uint8Array(4096))),
-  // What it was before.
-  (inner, old, at) => inner.write(at, old[at]),
-  // Another page.
-  (inner, _, at) => inner.write(at, readPage(inner, (at + 1 + below(pageCount - 1)) % pageCount)),
-  // A hole.
-  (inner, _, at) => inner.punch(at, 1),
-];
-
 test("10,000 pages that were changed, put back or taken away are all noticed, and by name", () => {
-  const inner = new PlainPages(pageCount);
-  const object = new EncryptedPages(inner, newCipher());
-  for (let n = 0; n < pageCount; n++) object.write(n, page(n + 1));
-  const old = Array.from({ length: pageCount }, (_, n) => readPage(inner, n));
-  // The same bytes, written again.
-  for (let n = 0; n < pageCount; n++) object.write(n, page(n + 1));
-  let noticed = 0;
-  for (let n = 0; n < 10_000; n++) {
-    const at = below(pageCount);
-    const right = readPage(inner, at);
-    attacks[n % attacks.length](inner, old, at);
-    const target = new Uint8Array(4096).fill(0xee);
-    try {
-      object.read(at, target);
-    } catch (error) {
-      if (!(error instanceof MemoryObjectError) || !error.message.includes(`page ${at} is not what was written`))
-        throw error;
-      if (target.every((byte) => byte === 0)) noticed++;
-    }
-    inner.write(at, right);
-  }
-  expect(noticed).toBe(10_000);
-  for (let n = 0; n < pageCount; n++) expect(readPage(object, n)).toEqual(page(n + 1));
+  expect(tamper(10_000, below)).toEqual({ noticed: 10_000, whole: 64, pages: 64 });
 });
 
 test("10,000 canaries are nowhere in the file, whatever is stacked on what is encrypted", () => {
