@@ -14,7 +14,15 @@
  *   0x0600_0000  translations of each thread after the first, where there are several; then frames, and among them pieces that are
  *                lent to a VM: its vCPU areas, and its address space's header and tables
  */
-import { lifted, lifterFields, modrmFlags, opcodeFlags, templateFields, templateValues } from "./lifter-layout.ts";
+import {
+  lifted,
+  lifterFields,
+  modrmFlags,
+  opcodeFlags,
+  templateFields,
+  templateNumbers,
+  templatePlaces,
+} from "./lifter-layout.ts";
 
 export const arenaLayout = {
   PROCESS: 0x100000,
@@ -243,7 +251,8 @@ export function generateArenaLayout(): string {
     ...blockHeader,
     ...regionRecord,
     ...lifterFields,
-    ...templateValues,
+    ...templateNumbers,
+    ...templatePlaces,
     ...templateFields,
     ...modrmFlags,
     ...opcodeFlags,

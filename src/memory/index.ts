@@ -42,5 +42,6 @@ export {
   modrmFlags,
   opcodeFlags,
   templateFields,
-  templateValues,
+  templateNumbers,
+  templatePlaces,
 } from "./lifter-layout.ts";

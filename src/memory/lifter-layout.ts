@@ -7,7 +7,8 @@
  *   34..32 the prefix (0 none, 1 66, 2 F3, 3 F2, 4 64, 5 65), 42 where it may read flags, and then 41..40 what is known of them before it, 46..45 the
  *   mode's bits about FPU and SSE
  *
- * A template: 8 bytes T_..., then its words, twice u32 each: a number, and which of the values at Y_VALUES is added.
+ * A template: a header T_..., then for each four of its words T_QUARTET bytes: the words, and which of the numbers and of the places
+ * (`templateValues`) is added to each, as i8x16.swizzle wants it.
  */
 export const lifterFields = {
   /** Address of the next instruction, and where its page ends. */
@@ -35,7 +36,6 @@ export const lifterFields = {
   /** A copy of its bytes, 16 at most, and how many: what is learnt is learnt from them, whoever stores to the page meanwhile. */
   Y_BYTES_COUNT: 56,
   Y_BYTES: 64,
-  Y_VALUES: 80,
   /** By ModRM byte, in 64-bit code: bytes of displacement, and the flags below. */
   Y_MODRM: 256,
   /** By opcode byte, then by the byte after 0F: the flags below. */
@@ -57,32 +57,39 @@ export const lifterFields = {
 
 export const lifterOperations = 1024;
 
-/** What may be added to a template's word, by its place at Y_VALUES. */
-export const templateValues = {
-  V_NOTHING: 0,
-  /** Position and count, as an operation that may leave carries them. */
-  V_STAMP: 4,
-  V_IMMEDIATE: 8,
-  V_IMMEDIATE_HIGH: 12,
+/** What may be added to a template's word, by its place among the numbers: bytes of a vector. */
+export const templateNumbers = {
+  V_IMMEDIATE: 0,
+  V_IMMEDIATE_HIGH: 4,
   /** All bits the immediate's sign, as its low 32 bits have it. */
-  V_SIGN: 16,
-  V_DISPLACEMENT: 20,
+  V_SIGN: 8,
+  /** Position and count, as an operation that may leave carries them. */
+  V_STAMP: 12,
+} as const;
+/** The same among the places. */
+export const templatePlaces = {
+  V_DISPLACEMENT: 0,
   /** Distance from the block's start of what follows; the sum of that and displacement, or immediate. */
-  V_NEXT: 24,
-  V_NEXT_DISPLACEMENT: 28,
-  V_NEXT_IMMEDIATE: 32,
+  V_NEXT: 4,
+  V_NEXT_DISPLACEMENT: 8,
+  V_NEXT_IMMEDIATE: 12,
 } as const;
 
 export const templateFields = {
-  T_WORDS: 0,
+  /** Bytes of its operations. */
+  T_BYTES: 0,
   T_IMMEDIATE_BYTES: 1,
   /** Bits that are not the immediate's, of 64. */
   T_IMMEDIATE_SHIFT: 2,
   T_IMMEDIATE_SIGNED: 3,
-  /** What is known of the flags after it; 3: what was before. */
+  /** What is known of the flags after it; 12: what was before. */
   T_KNOWN: 4,
   T_ENDS: 5,
-  T_HEADER: 8,
+  T_HEADER: 16,
+  /** In a quartet. */
+  T_NUMBERS: 16,
+  T_PLACES: 32,
+  T_QUARTET: 48,
 } as const;
 
 /** At Y_MODRM, beside the bytes of displacement (0, 1 or 4). */

@@ -8,8 +8,9 @@
  */
 import * as L from "./layout";
 
-/** So many bytes are looked at, at most. */
-const LONGEST: u32 = 16;
+/** So many bytes are read here at most, those of an immediate included that it does not have; and so many are copied for others. */
+const REACH: u32 = 18;
+const COPIED: u32 = 16;
 
 /** In place of a template's number. */
 const MET_ONCE: u32 = 0xffff;
@@ -25,12 +26,11 @@ export function lift_on(base: u32): u32 {
   const end = load<u32>(base, L.Y_END);
   const limit = load<u32>(base, L.Y_OUT_LIMIT);
   const most = load<u32>(base, L.Y_MOST);
-  const values = base + L.Y_VALUES;
   const mode = load<u32>(base, L.Y_MODE);
   let answer = L.LIFTED;
   while (ended == 0 && count < most && out < limit) {
     answer = L.LIFT_OTHER;
-    if (end - at < LONGEST) break;
+    if (end - at < REACH) break;
     const bytes = load<u64>(at);
     let head: u32 = 1;
     let byte = <u32>bytes & 0xff;
@@ -58,27 +58,24 @@ export function lift_on(base: u32): u32 {
     // A prefix again, REX again, or an opcode of three bytes.
     if (info > (L.O_MODRM | L.O_READS_FLAGS)) break;
     low |= byte;
-    let displacement: i32 = 0;
-    let shape: u32 = 0;
-    if ((info & L.O_MODRM) != 0) {
-      const modrm = <u32>(bytes >> (head << 3)) & 0xff;
+    // Without branches as far as may be: what comes next is not to be foreseen. Without ModRM it is as if that were 0.
+    const hasModrm = info & L.O_MODRM;
+    const modrm = <u32>(bytes >> (head << 3)) & 0xff & (0 - hasModrm);
+    head += hasModrm;
+    low |= modrm << 8;
+    const shape = <u32>load<u8>(base + modrm, L.Y_MODRM);
+    let size = shape & 7;
+    if ((shape & L.M_SIB) != 0) {
+      const sib = <u32>(bytes >> (head << 3)) & 0xff;
       head++;
-      low |= modrm << 8;
-      shape = <u32>load<u8>(base + modrm, L.Y_MODRM);
-      let size = shape & 7;
-      if ((shape & L.M_SIB) != 0) {
-        const sib = <u32>(bytes >> (head << 3)) & 0xff;
-        head++;
-        low |= sib << 16;
-        // No base.
-        if (modrm < 0x40 && (sib & 7) == 5) size = 4;
-      }
-      if (size != 0) {
-        displacement = load<i32>(at + head);
-        if (size == 1) displacement = displacement << 24 >> 24;
-        head += size;
-      }
+      low |= sib << 16;
+      // No base.
+      if (modrm < 0x40 && (sib & 7) == 5) size = 4;
     }
+    // Of size 0 as well.
+    const unused = <i64>(32 - 8 * size);
+    const displacement = <i32>(<i64>load<u32>(at + head) << unused << 32 >> 32 >> unused);
+    head += size;
     if ((info & L.O_READS_FLAGS) != 0) high |= (4 | known) << 8;
     const key = (<u64>high << 32) | <u64>low;
     const entryAt = base + L.Y_HEADS + (hash(low, high) << 3);
@@ -100,36 +97,40 @@ export function lift_on(base: u32): u32 {
     }
     if (number == 0) break;
     const template = base + (number << 4);
-    const immediateBytes = <u32>load<u8>(template, L.T_IMMEDIATE_BYTES);
-    const shift = <u64>load<u8>(template, L.T_IMMEDIATE_SHIFT);
+    const header = load<u64>(template);
+    const immediateBytes = <u32>(header >> (8 * L.T_IMMEDIATE_BYTES)) & 0xff;
+    const shift = (header >> (8 * L.T_IMMEDIATE_SHIFT)) & 0xff;
     const raw = load<u64>(at + head) << shift;
-    const immediate = load<u8>(template, L.T_IMMEDIATE_SIGNED) != 0 ? <u64>(<i64>raw >> <i64>shift) : raw >> shift;
-    const length = head + immediateBytes;
-    const next = position + length;
+    const isSigned = (header >> (8 * L.T_IMMEDIATE_SIGNED)) & 1;
+    const immediate = <u64>(<i64>raw >> <i64>shift) & (<u64>-1 >> shift | 0 - isSigned);
+    const next = position + head + immediateBytes;
     const target = <i32>next + displacement;
     // The rule has another way for a target that is not within 32 bits.
     if ((shape & L.M_RIP) != 0 && target < displacement) break;
-    store<u32>(values, position | (count << 16), L.V_STAMP);
-    store<u32>(values, <u32>immediate, L.V_IMMEDIATE);
-    store<u32>(values, <u32>(immediate >> 32), L.V_IMMEDIATE_HIGH);
-    store<i32>(values, <i32>immediate >> 31, L.V_SIGN);
-    store<i32>(values, displacement, L.V_DISPLACEMENT);
-    store<u32>(values, next, L.V_NEXT);
-    store<i32>(values, target, L.V_NEXT_DISPLACEMENT);
-    store<u32>(values, next + <u32>immediate, L.V_NEXT_IMMEDIATE);
+    let numbers = i64x2.splat(<i64>immediate);
+    numbers = i32x4.replace_lane(numbers, <u8>(L.V_SIGN >> 2), <i32>immediate >> 31);
+    numbers = i32x4.replace_lane(numbers, <u8>(L.V_STAMP >> 2), <i32>(position | (count << 16)));
+    let places = i32x4.splat(next);
+    places = i32x4.replace_lane(places, <u8>(L.V_DISPLACEMENT >> 2), displacement);
+    places = i32x4.replace_lane(places, <u8>(L.V_NEXT_DISPLACEMENT >> 2), target);
+    places = i32x4.replace_lane(places, <u8>(L.V_NEXT_IMMEDIATE >> 2), <i32>(next + <u32>immediate));
     let from = template + L.T_HEADER;
-    const past = from + (<u32>load<u8>(template, L.T_WORDS) << 3);
-    // Operations are whole pairs of words.
-    for (; from < past; from += 16) {
-      store<u32>(out, load<u32>(from) + load<u32>(values + load<u32>(from, 4)));
-      store<u32>(out, load<u32>(from, 8) + load<u32>(values + load<u32>(from, 12)), 4);
-      out += 8;
+    const past = out + (<u32>header & 0xff);
+    // Four words at a time. What is written too much is written over by what follows, or is free.
+    for (let to = out; to < past; to += 16) {
+      const added = v128.or(
+        i8x16.swizzle(numbers, v128.load(from, L.T_NUMBERS)),
+        i8x16.swizzle(places, v128.load(from, L.T_PLACES)),
+      );
+      v128.store(to, i32x4.add(v128.load(from), added));
+      from += L.T_QUARTET;
     }
-    const after = <u32>load<u8>(template, L.T_KNOWN);
-    if (after != 3) known = after;
-    ended = <u32>load<u8>(template, L.T_ENDS);
+    out = past;
+    const after = <u32>(header >> (8 * L.T_KNOWN)) & 15;
+    known = known & (after >> 2) | after & 3;
+    ended = <u32>(header >> (8 * L.T_ENDS)) & 1;
+    at += next - position;
     position = next;
-    at += length;
     count++;
     answer = L.LIFTED;
   }
@@ -140,7 +141,7 @@ export function lift_on(base: u32): u32 {
   store<u32>(base, known, L.Y_KNOWN);
   store<u32>(base, ended, L.Y_ENDED);
   if (answer != L.LIFTED) {
-    const size = min(end - at, LONGEST);
+    const size = min(end - at, COPIED);
     const seen = answer == L.LIFT_LEARN ? 8 : 0;
     memory.copy(base + L.Y_BYTES + seen, at + seen, size - seen);
     store<u32>(base, size, L.Y_BYTES_COUNT);

@@ -6,7 +6,7 @@
  * in `passOn`; of displacements the lifter says itself whether one was looked at.
  */
 import { opRows } from "#ir";
-import { lifterFields, modrmFlags, opcodeFlags, templateFields, templateValues } from "#memory";
+import { lifterFields, modrmFlags, opcodeFlags, templateFields, templateNumbers, templatePlaces } from "#memory";
 import { immediateKind, ripBase, rows } from "#x86";
 import type { Lifter } from "./lifter.ts";
 import { ruleOfRow, systemRows } from "./rules.ts";
@@ -29,22 +29,32 @@ const samples: readonly [Sample, Sample] = [
   { immediate: 0x12345679, immediateHigh: 0x0bcd1357, displacement: 0x03217655, next: 0x00123457 },
   { immediate: -0x2345678b, immediateHigh: -0x0abc2469, displacement: -0x04328767, next: 0x0023456b },
 ];
-const sources: readonly (readonly [value: number, of: (sample: Sample) => number])[] = [
-  [templateValues.V_IMMEDIATE, (s) => s.immediate],
-  [templateValues.V_IMMEDIATE_HIGH, (s) => s.immediateHigh],
-  [templateValues.V_SIGN, (s) => s.immediate >> 31],
-  [templateValues.V_DISPLACEMENT, (s) => s.displacement],
-  [templateValues.V_NEXT, (s) => s.next],
-  [templateValues.V_NEXT_DISPLACEMENT, (s) => s.next + s.displacement],
-  [templateValues.V_NEXT_IMMEDIATE, (s) => s.next + s.immediate],
+/** Where a word's number is: from where on in the quartet, and at which place of that vector. */
+interface Source {
+  readonly vector: number;
+  readonly place: number;
+  readonly of: (sample: Sample) => number;
+}
+const { T_NUMBERS, T_PLACES } = templateFields;
+const sources: readonly Source[] = [
+  { vector: T_NUMBERS, place: templateNumbers.V_IMMEDIATE, of: (s) => s.immediate },
+  { vector: T_NUMBERS, place: templateNumbers.V_IMMEDIATE_HIGH, of: (s) => s.immediateHigh },
+  { vector: T_NUMBERS, place: templateNumbers.V_SIGN, of: (s) => s.immediate >> 31 },
+  { vector: T_PLACES, place: templatePlaces.V_DISPLACEMENT, of: (s) => s.displacement },
+  { vector: T_PLACES, place: templatePlaces.V_NEXT, of: (s) => s.next },
+  { vector: T_PLACES, place: templatePlaces.V_NEXT_DISPLACEMENT, of: (s) => s.next + s.displacement },
+  { vector: T_PLACES, place: templatePlaces.V_NEXT_IMMEDIATE, of: (s) => s.next + s.immediate },
 ];
+/** In place of a place: nothing is added. */
+const nothing = 0x80;
 /** Where the operation's fourth word says where its instruction is. */
 const isStamped = Uint8Array.from(opRows, ({ format }) =>
   format === "mem" || format === "mem2" || format === "call" || format === "pos" ? 1 : 0,
 );
-const { T_HEADER, T_WORDS, T_IMMEDIATE_BYTES, T_IMMEDIATE_SHIFT, T_IMMEDIATE_SIGNED, T_KNOWN, T_ENDS } = templateFields;
-const mostWords = 64;
-const unchanged = 3;
+const { T_HEADER, T_QUARTET, T_BYTES, T_IMMEDIATE_BYTES, T_IMMEDIATE_SHIFT, T_IMMEDIATE_SIGNED, T_KNOWN, T_ENDS } =
+  templateFields;
+const mostWords = 60;
+const unchanged = 12;
 
 /** A head as it was found. */
 export interface Head {
@@ -82,20 +92,23 @@ export function templateOf(l: Lifter, head: Head): Uint8Array | undefined {
   if ((l.looked && hasDisplacement) || first.words.length !== second.words.length || first.words.length > mostWords)
     return undefined;
 
-  const template = new Uint8Array(T_HEADER + 8 * first.words.length);
-  const words = new Int32Array(template.buffer, T_HEADER);
+  const template = new Uint8Array(T_HEADER + T_QUARTET * Math.ceil(first.words.length / 4)).fill(nothing, T_HEADER);
+  const words = new Int32Array(template.buffer);
+  const quartetOf = (word: number): number => T_HEADER + T_QUARTET * (word >> 2) + 4 * (word & 3);
+  const add = (word: number, vector: number, place: number): void => {
+    for (let n = 0; n < 4; n++) template[quartetOf(word) + vector + n] = place + n;
+  };
   for (const [n, word] of first.words.entries()) {
-    const isSame = word === second.words[n];
-    const source = isSame ? templateValues.V_NOTHING : sourceOf(word, second.words[n]);
-    if (source === undefined) return undefined;
-    words[2 * n] = isSame ? word : 0;
-    words[2 * n + 1] = source;
+    const source = word === second.words[n] ? undefined : sourceOf(word, second.words[n]);
+    if (source === undefined && word !== second.words[n]) return undefined;
+    words[quartetOf(n) >> 2] = source ? 0 : word;
+    if (source) add(n, source.vector, source.place);
   }
   for (let n = 0; n < l.ir.opCount; n++) {
     const word = l.ir.starts[n] >> 2;
-    if (isStamped[first.words[word] & 0xffff] === 1) words[2 * (word + 3) + 1] = templateValues.V_STAMP;
+    if (isStamped[first.words[word] & 0xffff] === 1) add(word + 3, T_NUMBERS, templateNumbers.V_STAMP);
   }
-  template[T_WORDS] = first.words.length;
+  template[T_BYTES] = 4 * first.words.length;
   template[T_IMMEDIATE_BYTES] = immediateBytes;
   template[T_IMMEDIATE_SHIFT] = immediateBytes === 0 ? 0 : 64 - 8 * immediateBytes;
   template[T_IMMEDIATE_SIGNED] = kind === "signed" ? 1 : 0;
@@ -105,8 +118,8 @@ export function templateOf(l: Lifter, head: Head): Uint8Array | undefined {
 }
 
 /** Which number a word is, that is `first` in one sample and `second` in the other. */
-function sourceOf(first: number, second: number): number | undefined {
-  return sources.find(([, of]) => of(samples[0]) === first && of(samples[1]) === second)?.[0];
+function sourceOf(first: number, second: number): Source | undefined {
+  return sources.find(({ of }) => of(samples[0]) === first && of(samples[1]) === second);
 }
 
 /** The tables by which heads are found, as they lie from Y_MODRM on. */
