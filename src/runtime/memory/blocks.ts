@@ -177,18 +177,18 @@ function noteCode(record: u32, block: u32, second: u32): void {
 /** Stores to a page after one that changed code in it, without any of its code running: the page gets other contents. */
 const REWRITTEN: u32 = 16;
 
-/** Whether stores to a frame with code are counted now. */
-export function countsStores(frame: u32): bool {
-  return load<u16>(frameRecord(frame), L.F_STORES) != 0;
-}
-
-/** A store to a frame with code: one too many since its code last ran, and all of it is forgotten. */
-export function noteStore(frame: u32): void {
+/** Counts a store to a frame with code, where they are counted now; false: it is one too many since the frame's code last ran. */
+export function countStore(frame: u32): bool {
   const record = frameRecord(frame);
   const stores = <u32>load<u16>(record, L.F_STORES);
-  if (stores == 0) return;
-  if (stores < REWRITTEN) store<u16>(record, <u16>(stores + 1), L.F_STORES);
-  else forgetFrame(frame);
+  if (stores == REWRITTEN) return false;
+  if (stores != 0) store<u16>(record, <u16>(stores + 1), L.F_STORES);
+  return true;
+}
+
+/** As `countStore`; where it is one too many, all code of the frame is forgotten. */
+export function noteStore(frame: u32): void {
+  if (!countStore(frame)) forgetFrame(frame);
 }
 
 /** Whether bytes [from, to) of a frame share a granule with translated code. */
