@@ -40,11 +40,6 @@ import { type LoopShape, loopsOf, nodesOf, type Shape, structure } from "./struc
 /** By operation number; undefined for control operations. */
 const semantics: readonly (Semantics | undefined)[] = opRows.map((row) => (row.ends || row.name === "call" ? undefined : semanticsOf(row.name)));
 
-/**
- * Less than any budget. Who enters a loop in its middle takes it from `left` and notes the place in LEAVE_ARG, which is nobody's until
- * the region is left: the loop's header then finds out where it looks at the budget anyway.
- */
-const midway = 1 << 30;
 /** In `back`: the operation that leaves accesses the stack segment. */
 const stackBit = 1 << 30;
 /** Nothing has run since the region was entered: the flags in the record are what they were. */
@@ -131,11 +126,11 @@ class RegionFunction {
   readonly #flags: readonly (KnownFlags | undefined)[];
   /** Blocks in loops. */
   readonly #looped: ReadonlySet<number>;
-  /** By their headers. */
-  readonly #loops: ReadonlyMap<number, LoopShape>;
+  readonly #headers: ReadonlySet<number>;
   // Parameters and locals.
   readonly #vp: Local = 0;
-  readonly #entry: Local = 1;
+  /** The entry; later the node that a loop with several entries goes on at. */
+  readonly #state: Local = 1;
   readonly #left: Local = 2;
   readonly #rip: Local = 3;
   /** `left` at the region's entry. */
@@ -179,7 +174,7 @@ class RegionFunction {
     const successors = region.blocks.map((block) => block.targets.map((delta) => this.#nodes.get(delta)).filter((node) => node !== undefined));
     this.entries = [...new Set([region.seed, ...headersOf(structure(successors, [region.seed]))])];
     const shapes = structure(successors, this.entries);
-    this.#loops = new Map(loopsOf(shapes).map((loop) => [loop.header, loop]));
+    this.#headers = new Set(headersOf(shapes));
     this.#shapes = shapes;
     this.#predecessors = region.blocks.map((_, node) => successors.flatMap((to, from) => (to.includes(node) ? [from] : [])));
     this.#flags = flagsAtStarts(words, region.blocks, successors, this.entries);
@@ -233,7 +228,7 @@ class RegionFunction {
     this.entries.forEach((node, n) => {
       c.i64(this.#region.blocks[node].delta);
       if (n === 0) return;
-      c.get(this.#entry).i32(n).op(W.i32_ne, W.select);
+      c.get(this.#state).i32(n).op(W.i32_ne, W.select);
     });
     c.op(W.i64_sub).set(base);
     if (record !== 0) {
@@ -275,7 +270,7 @@ class RegionFunction {
     this.#open(shapes, undefined, () => {
       if (this.entries.length === 1) return this.#enterAt(this.entries[0]);
       const stubs = this.entries.map(() => c.block()).reverse();
-      c.get(this.#entry).brTable(stubs.slice(0, -1), stubs[stubs.length - 1]);
+      c.get(this.#state).brTable(stubs.slice(0, -1), stubs[stubs.length - 1]);
       for (const node of this.entries) {
         c.end();
         this.#enterAt(node);
@@ -322,21 +317,16 @@ class RegionFunction {
   #loop(shape: LoopShape): void {
     const c = this.code;
     const top = c.loop();
-    this.#open(shape.body, { shape, top }, () => this.#goTo(shape.header, true));
-    c.op(W.unreachable).end();
-  }
-
-  /** In the header of a loop, where less than nothing seems to be left: on at the node in its middle that it was entered at, if it was. */
-  #goOnInMiddle({ header, entries }: LoopShape): void {
-    const c = this.code;
-    c.get(this.#left).i32(-midway >> 1).op(W.i32_lt_s).if();
-    c.get(this.#left).i32(midway).op(W.i32_add).set(this.#left);
-    for (const node of entries) {
-      if (node === header) continue;
-      c.get(this.#vp).memory(W.i32_load, at.LEAVE_ARG).i32(node).op(W.i32_eq).if();
-      this.#goTo(node, true);
-      c.end();
-    }
+    this.#open(shape.body, { shape, top }, () => {
+      for (const node of shape.entries) {
+        if (node === shape.header) continue;
+        c.get(this.#state).i32(node).op(W.i32_eq).unlikely().if();
+        c.i32(-1).set(this.#state);
+        this.#goTo(node, true);
+        c.end();
+      }
+      this.#goTo(shape.header, true);
+    });
     c.op(W.unreachable).end();
   }
 
@@ -353,10 +343,7 @@ class RegionFunction {
       const shape = scope.shapes.get(node) as Shape;
       const lanes = this.#lanes.get(node);
       if (lanes !== undefined && !entering) this.#e.float.beforeLoop(lanes);
-      if (shape.kind === "loop" && shape.header !== node) {
-        c.get(this.#vp).i32(node).memory(W.i32_store, at.LEAVE_ARG);
-        c.get(this.#left).i32(midway).op(W.i32_sub).set(this.#left);
-      }
+      if (shape.kind === "loop" && shape.entries.length > 1) c.i32(shape.header === node ? -1 : node).set(this.#state);
       c.br(label);
       return;
     }
@@ -393,8 +380,7 @@ class RegionFunction {
     const e = this.#e;
     const block = this.#region.blocks[node];
     const words = this.#words;
-    const loop = this.#loops.get(node);
-    const header = loop !== undefined;
+    const header = this.#headers.has(node);
     e.origin = this.#flags[node];
     this.#looping = this.#looped.has(node);
     this.#fresh = e.origin !== undefined && this.entries.includes(node);
@@ -409,7 +395,6 @@ class RegionFunction {
       else c.i32(0);
       c.op(W.i32_lt_s).unlikely().if();
       c.get(this.#left).i32(block.count).op(W.i32_add).set(this.#left);
-      if (loop !== undefined && loop.entries.length > 1) this.#goOnInMiddle(loop);
       if (header) {
         // Read again: kept until here, it would be spilled each time round.
         c.get(this.#vp).atomic(A.i32_load, 2, at.EVENTS).if();

@@ -7,12 +7,12 @@
  * the same way. (Tarjan 1972; for graphs that are reducible this finds the natural loops of the dominator tree.)
  *
  * A component that is entered at several nodes, because the graph is irreducible or because the region itself can be
- * entered in its middle, has several entries: whoever writes it dispatches in its header (region.ts). Inner loops stay as they are.
+ * entered in its middle, gets a dispatch at its top. Only such entries pay for it; inner loops stay as they are.
  */
 export interface LoopShape {
   readonly kind: "loop";
   readonly header: number;
-  /** Where the loop is entered from outside; more than the header where its header dispatches. */
+  /** Where the loop is entered from outside; more than the header where it begins with a dispatch. */
   readonly entries: readonly number[];
   readonly body: readonly Shape[];
 }
