@@ -223,8 +223,9 @@ ${digests.back} came back; ${digests.equal} digests of memory, CPU and devices a
   }
 }
 
-const overcommitText = ({ factor, right, wrong, back }: Overcommitted): string =>
-  `${factor.toFixed(2)} x, ${right} files right, ${wrong} wrong, ${back} pages came back`;
+function overcommitText({ factor, right, wrong, back }: Overcommitted): string {
+  return `${factor.toFixed(2)} x, ${right} files right, ${wrong} wrong, ${back} pages came back`;
+}
 
 async function measureOurs(files: { kernel: string; initrd: string }) {
   const result = {

@@ -101,6 +101,11 @@ export class MachineLife {
     return this.#over;
   }
 
+  /** Its owner wants something of it. */
+  get wasRung(): boolean {
+    return this.#host.wasRung;
+  }
+
   /** There is no machine yet, or none any more: `boot` comes before the next turn. */
   get isToBoot(): boolean {
     return this.#machine === undefined && !this.#over;

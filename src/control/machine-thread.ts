@@ -2,7 +2,8 @@
  * A thread that machines live on, whatever they are and whoever made the thread: the first one, and its forks.
  *
  * Each takes turns for some milliseconds where it has something to do; where none has, the thread sleeps until the first
- * of their times or a ring of the first machine's bell, which the forks' owners ring, too. Law: what one does to itself ends that one only.
+ * of their times or a ring of the first machine's bell, which the forks' owners ring, too. One whose owner rings is next, however many
+ * others wait for their turn. Law: what one does to itself ends that one only.
  */
 import { type LifeContext, MachineLife, type NewMachine } from "./machine-life.ts";
 import type { ThreadHost } from "./thread-machine-host.ts";
@@ -15,14 +16,20 @@ export async function runMachineThread(start: MachineStart, thread: ThreadHost, 
   const context: LifeContext = { bell: start.words, thread, newMachine, add: (life) => void lives.push(life) };
   lives.push(new MachineLife(start, context));
   while (lives.length > 0) {
-    const rung = Atomics.load(bell, words.bell);
+    let rung = Atomics.load(bell, words.bell);
     const now = thread.now();
     let nextNs = Number.POSITIVE_INFINITY;
+    const take = (life: MachineLife): void => {
+      if (!life.isOver && !life.isToBoot) nextNs = Math.min(nextNs, life.turns(now));
+    };
     // One that is forked meanwhile stands at the end.
     for (let n = 0; n < lives.length; n++) {
       const life = lives[n];
       if (life.isToBoot) await life.boot();
-      if (!life.isOver) nextNs = Math.min(nextNs, life.turns(now));
+      take(life);
+      const heard = Atomics.load(bell, words.bell);
+      if (heard !== rung) for (const each of lives) if (each.wasRung) take(each);
+      rung = heard;
       if (life.isOver) lives.splice(n--, 1);
     }
     if (lives.length === 0) return;
