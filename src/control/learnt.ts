@@ -1,5 +1,9 @@
-/** What boots have learnt (engine/translating/learnt-blocks.ts), in a file that machines of one kind have in common: read before one runs, written when one has ended. */
+/**
+ * What boots have learnt (engine/translating/learnt-blocks.ts), in a file that machines of one kind have in common: read before one runs,
+ * written when one has ended.
+ */
 import type { SnapshotSource } from "#snapshot";
+import { keepFile } from "./kept-file.ts";
 import type { ThreadHost } from "./thread-machine-host.ts";
 
 /** A machine as far as this goes. */
@@ -27,25 +31,19 @@ export class LearntFile {
   }
 
   give(machine: LearningMachine): void {
+    let file: (SnapshotSource & Partial<Disposable>) | undefined;
     try {
-      const file = this.#thread.openFile?.(this.#path);
-      if (file === undefined) return;
-      machine.giveLearnt?.(file, this.#build);
-      file[Symbol.dispose]?.();
+      file = this.#thread.openFile?.(this.#path);
+      if (file !== undefined) machine.giveLearnt?.(file, this.#build);
     } catch {
       // There is none yet.
+    } finally {
+      file?.[Symbol.dispose]?.();
     }
   }
 
   keep(machine: LearningMachine): void {
     const bytes = machine.packLearnt?.(this.#build);
-    if (bytes === undefined) return;
-    try {
-      const into = this.#thread.createFile?.(this.#path);
-      into?.writeAt(0, bytes);
-      into?.finish();
-    } catch {
-      // No room for it, or no right.
-    }
+    if (bytes !== undefined) keepFile(this.#thread, this.#path, bytes);
   }
 }

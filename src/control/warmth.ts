@@ -1,5 +1,6 @@
 /** What machines want first, kept in a file beside the snapshot they go on from: read before one runs, written when one has ended. */
 import type { SnapshotReader, WarmthOf } from "#snapshot";
+import { keepFile } from "./kept-file.ts";
 import type { ThreadHost } from "./thread-machine-host.ts";
 
 /** A machine as far as this goes (#snapshot: `warmUp` and `learnWarmth`). */
@@ -32,17 +33,9 @@ export class WarmthFile {
     if (this.#bytes !== undefined) machine.warmUp?.(this.#of, this.#bytes);
   }
 
-  /** Whatever goes wrong, there is none, or that of before. */
   keep(machine: WarmMachine): void {
     const file = machine.learnWarmth?.(this.#of, this.#bytes);
-    if (file === undefined) return;
-    try {
-      const into = this.#thread.createFile?.(this.#path);
-      into?.writeAt(0, file);
-      into?.finish();
-    } catch {
-      // No room for it, or no right.
-    }
+    if (file !== undefined) keepFile(this.#thread, this.#path, file);
   }
 
   async #read(): Promise<void> {

@@ -15,6 +15,7 @@ import { basename, dirname, join, relative, resolve } from "node:path";
 import type { NewFile } from "#control";
 import { SnapshotError, type SnapshotSource } from "#snapshot";
 import type { TemporaryFile } from "#vm";
+import { processExists } from "./process-exists.ts";
 import { isSealed, openedBytes, type RawFile, SealedFile, sealHeaderBytes } from "./sealed-file.ts";
 import { readSecret, SecretError } from "./secret.ts";
 
@@ -102,16 +103,7 @@ function removeLeft(path: string): void {
   const start = `${basename(path)}.`;
   for (const name of attempt(path, () => readdirSync(folder))) {
     const pid = name.startsWith(start) ? /^(\d+)\.partial$/.exec(name.slice(start.length))?.[1] : undefined;
-    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(folder, name), { force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    // There may be one that is somebody else's.
-    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+    if (pid !== undefined && !processExists(Number(pid))) rmSync(join(folder, name), { force: true });
   }
 }
 

@@ -31,7 +31,7 @@ import { area, Event, Halted, initialize, Leave, Signal, startUp, startupVector,
 import type { Engine, EngineHost, EngineObserver, VmExit } from "../engine.ts";
 import { Chaos } from "./chaos.ts";
 import { giveLearnt, type LearntBlocks, type LearntSource, packLearnt } from "./learnt-blocks.ts";
-import { RegionCompiler } from "./regions.ts";
+import { neverHot, RegionCompiler } from "./regions.ts";
 import {
   instantiateRuntime,
   type RuntimeExports,
@@ -75,8 +75,6 @@ const freePatches = 8;
 const mostDoublings = 6;
 /** Of all blocks a run wanted, those that had to be lifted are worth keeping from this part on. */
 const newShare = 1 / 32;
-/** B_COUNTER of what is not to be compiled. */
-const neverHot = 0x7fffffff;
 const debugVector = 1;
 const nmiVector = 2;
 

@@ -8,6 +8,7 @@
  * Blocks whose last instruction crosses into another page are left out. Frames' numbers, links, lists: as in warm-blocks.ts.
  */
 import { type Arena, arenaLayout, blockHeader, type Translations } from "#memory";
+import { neverHot } from "./regions.ts";
 import type { RuntimeExports } from "./runtime.ts";
 import { blockSizeAt, detach } from "./warm-blocks.ts";
 
@@ -31,7 +32,6 @@ const Heat = { cold: 0, warm: 1, hot: 2 } as const;
 const warmShare = 1 / 64;
 /** Entries until a block is hot that was hot before: those that its region may be grown over have run by then. */
 const untilHotAgain = 100;
-const neverHot = 0x7fffffff;
 
 /** Bytes that can be read piece by piece into memory that threads share. */
 export interface LearntSource {

@@ -41,7 +41,8 @@ const segmentedModes = Mode.code32 | Mode.code16;
 
 /** Entries of a small region until it is made anew as a large one. */
 const entriesUntilLarge = 100_000;
-const neverHot = 0x7fffffff;
+/** B_COUNTER of what is not to be compiled, now or ever. */
+export const neverHot = 0x7fffffff;
 
 /** A region that can run. */
 interface Compiled {

@@ -22,7 +22,7 @@ export interface RuntimeExports extends FrameSource, FreeLists {
   adopt_blocks(vp: number, first: number, end: number, frames: number, counter: number): number;
   /**
    * The blocks in [first, end) are taken instead of lifting them (src/runtime/memory/learnt.ts); how many they are, or 0 where they are
-   * none. `table`: zeros of `learntTableBytes`. The others: entries of a block until it is hot, by its heat.
+   * none. `table`: BLOCK_HASH_ENTRIES words of zeros. The others: entries of a block until it is hot, by its heat.
    */
   learn_blocks(first: number, end: number, table: number, cold: number, warm: number, hot: number): number;
   /** How many blocks were. */

@@ -17,6 +17,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type BuiltImage, ImageError, type ImageRecord, type OnProgress } from "#images";
 import { crypto } from "../late.ts";
+import { processExists } from "../process-exists.ts";
 
 export function cacheFolder(environment: NodeJS.ProcessEnv = process.env, platform = process.platform): string {
   if (environment.MEMVISOR_CACHE) return environment.MEMVISOR_CACHE;
@@ -264,10 +265,8 @@ export const isCode = (error: unknown, code: string): boolean =>
 function isStale(held: string): boolean {
   try {
     const { pid, host } = JSON.parse(held) as { pid: number; host: string };
-    if (host !== hostname()) return false;
-    process.kill(pid, 0);
-    return false;
-  } catch (error) {
-    return !isCode(error, "EPERM");
+    return host === hostname() && !processExists(pid);
+  } catch {
+    return true;
   }
 }

@@ -1,5 +1,4 @@
 /** The other end of a running machine's socket. */
-
 import {
   type MemoryAnswer,
   type MemoryQuestion,
