@@ -6,31 +6,22 @@
  * - With a budget of n instructions exactly n retire, unless HLT, shutdown or the host ends the run before.
  */
 import { assert } from "#base";
-import {
-  ArenaLifter,
-  BlockLifter,
-  type EmitterSetup,
-  maxInstructions,
-  type Passes,
-  passesWithout,
-  RemoteEmitter,
-} from "#jit";
+import { type EmitterSetup, maxInstructions, type Passes, passesWithout, RemoteEmitter } from "#jit";
 import {
   type Arena,
   ArenaError,
   arenaLayout,
-  blockHeader,
-  frameRecord,
-  lifterFields,
   maxVcpus,
   processFields,
   type Translations,
   translationsOf,
 } from "#memory";
-import { area, Event, Halted, initialize, Leave, Signal, startUp, startupVector, takeSignals, Vcpu } from "#vcpu";
+import { area, Event, Halted, Leave, Vcpu } from "#vcpu";
 import type { Engine, EngineHost, EngineObserver, VmExit } from "../engine.ts";
 import { Chaos } from "./chaos.ts";
+import { Events } from "./events.ts";
 import { giveLearnt, type LearntBlocks, type LearntSource, packLearnt } from "./learnt-blocks.ts";
+import { faultExit, Lifting } from "./lifting.ts";
 import { neverHot, RegionCompiler } from "./regions.ts";
 import {
   instantiateRuntime,
@@ -39,7 +30,7 @@ import {
   type WasmRuntime,
   type WasmWatch,
 } from "./runtime.ts";
-import { blockSizeAt, giveBlocks, takeBlocks, type WarmBlocks } from "./warm-blocks.ts";
+import { giveBlocks, takeBlocks, type WarmBlocks } from "./warm-blocks.ts";
 
 export interface TranslatingOptions extends WasmBytes {
   readonly arena: Arena;
@@ -64,19 +55,8 @@ export interface TranslatingOptions extends WasmBytes {
   readonly chaosSeed?: number;
 }
 
-const IF = 1n << 9n;
-const TF = 1n << 8n;
-/** DR6.BS */
-const singleStep = 1 << 14;
-const maxSteps = 15;
-/** Changes of a frame's compiled code that cost nothing: an operating system patches its own once in a while, and goes on with it. */
-const freePatches = 8;
-/** For those after them: doublings of the hot threshold, at most. */
-const mostDoublings = 6;
 /** Of all blocks a run wanted, those that had to be lifted are worth keeping from this part on. */
 const newShare = 1 / 32;
-const debugVector = 1;
-const nmiVector = 2;
 
 /** What is known of a vCPU beside its record. */
 interface Resident {
@@ -99,23 +79,18 @@ export class TranslatingEngine implements Engine {
   /** How often regions, and blocks, that any vCPU may remember have gone. */
   #regionChanges = 0;
   readonly #wasm: WasmRuntime;
-  readonly #lifter: BlockLifter;
-  readonly #arenaLifter: ArenaLifter;
-  #threshold: number;
+  readonly #lifting: Lifting;
+  readonly #events: Events;
   readonly #exact: boolean;
-  /** A block of one instruction, lifted to run alone, is built here. */
-  readonly #scratch: number;
   readonly #translations: Translations;
   /** Blocks are kept and taken: their IR is what all passes make of it, and one thread has them. */
   readonly #learns: boolean;
   #learnt: LearntBlocks | undefined;
   /** One of several threads. */
   #threaded = false;
-  readonly #catchFaults: boolean;
   readonly #observer: EngineObserver | undefined;
   readonly #chaos: Chaos | undefined;
   readonly #now: (() => number) | undefined;
-  #caught: VmExit | undefined;
   readonly #regions: RegionCompiler;
   readonly #emitter: RemoteEmitter | undefined;
   #running: Vcpu | undefined;
@@ -135,17 +110,14 @@ export class TranslatingEngine implements Engine {
     this.#arena = options.arena;
     this.#commonHost = options.host;
     this.#host = options.host;
-    this.#threshold = options.hotThreshold ?? Number.POSITIVE_INFINITY;
     this.#exact = options.exact;
-    this.#catchFaults = options.catchFaults ?? false;
     this.#now = options.now;
     this.#observer = options.observer;
     if (options.chaosSeed !== undefined) this.#chaos = new Chaos(options.chaosSeed);
     const passes = options.passes ?? passesWithout();
+    const catchFaults = options.catchFaults ?? false;
     this.#learns = options.thread === undefined && Object.values(passes).every((on) => on);
-    this.#lifter = new BlockLifter((mnemonic, code) => this.#host.missingInstruction(mnemonic, code), passes);
     this.#translations = translationsOf(options.thread ?? 0);
-    this.#scratch = this.#translations.scratch ?? options.arena.allot(128 * 1024);
     this.#wasm = instantiateRuntime(
       options.arena,
       options,
@@ -161,11 +133,12 @@ export class TranslatingEngine implements Engine {
           values.forEach((value, n) => vcpu.setU32("CPUID_RESULT", value, n));
         },
       },
-      options.catchFaults ?? false,
+      catchFaults,
       this.#observer && this.#watch(this.#observer),
     );
     const emitOptions = { exact: options.exact, passes };
-    if (options.startEmitter && this.#threshold !== Number.POSITIVE_INFINITY) {
+    const hotThreshold = options.hotThreshold ?? Number.POSITIVE_INFINITY;
+    if (options.startEmitter && hotThreshold !== Number.POSITIVE_INFINITY) {
       this.#emitter = new RemoteEmitter(emitOptions, options.startEmitter);
     }
     this.#regions = new RegionCompiler(
@@ -176,11 +149,49 @@ export class TranslatingEngine implements Engine {
       () => this.#regionsChanged(),
       this.#emitter,
     );
-    const lifterBase = this.#translations.lifter ?? options.arena.allot(lifterFields.Y_TOTAL);
-    this.#arenaLifter = new ArenaLifter(options.arena, this.runtime, lifterBase, this.#lifter, passes);
+    this.#lifting = this.#buildLifting(passes, hotThreshold, catchFaults);
+    this.#events = this.#buildEvents();
     if (options.thread !== undefined && options.thread > 0) {
       this.runtime.use_translations(this.#translations.records);
     }
+  }
+
+  #buildLifting(passes: Passes, hotThreshold: number, catchFaults: boolean): Lifting {
+    const engine = this;
+    const around = {
+      arena: this.#arena,
+      runtime: this.runtime,
+      translations: this.#translations,
+      passes,
+      get host() {
+        return engine.#host;
+      },
+      observer: this.#observer,
+      catchFaults,
+      stats: this.stats,
+      forgetBlocks: () => this.#forgetBlocks(),
+    };
+    return new Lifting(around, hotThreshold);
+  }
+
+  #buildEvents(): Events {
+    const engine = this;
+    return new Events({
+      runtime: this.runtime,
+      get host() {
+        return engine.#host;
+      },
+      observer: this.#observer,
+      get isThreaded() {
+        return engine.#threaded;
+      },
+      step: (vcpu) => this.#step(vcpu),
+      park: (vcpu) => {
+        this.#pause(vcpu);
+        this.#begin(vcpu);
+        this.#forget(vcpu);
+      },
+    });
   }
 
   /** Ends what runs beside the engine. */
@@ -341,8 +352,8 @@ export class TranslatingEngine implements Engine {
   #run(vcpu: Vcpu): VmExit {
     if (vcpu.u32("FORGET_COUNT") !== 0) this.#forget(vcpu);
     for (;;) {
-      if (vcpu.u32("HALTED") !== 0 && !this.#wake(vcpu)) return { reason: "halt" };
-      const pending = this.#takeEvents(vcpu);
+      if (vcpu.u32("HALTED") !== 0 && !this.#events.wake(vcpu)) return { reason: "halt" };
+      const pending = this.#events.take(vcpu);
       if (pending !== undefined) return pending;
       if (vcpu.u32("HALTED") !== Halted.no) continue;
       this.#wasm.run(vcpu.vp, 0);
@@ -360,8 +371,8 @@ export class TranslatingEngine implements Engine {
   step(vcpu: Vcpu): VmExit {
     this.#enter(vcpu);
     vcpu.setU64("ICOUNT_LIMIT", vcpu.u64("ICOUNT") + 1n);
-    if (vcpu.u32("HALTED") !== 0 && !this.#wake(vcpu)) return { reason: "halt" };
-    const pending = this.#takeEvents(vcpu);
+    if (vcpu.u32("HALTED") !== 0 && !this.#events.wake(vcpu)) return { reason: "halt" };
+    const pending = this.#events.take(vcpu);
     if (pending !== undefined) return pending;
     if (vcpu.u32("HALTED") !== 0) return { reason: "halt" };
     return this.#step(vcpu) ?? { reason: "budget" };
@@ -371,7 +382,7 @@ export class TranslatingEngine implements Engine {
   #disturb(vcpu: Vcpu, chaos: Chaos, icount: bigint): bigint {
     if (chaos.flushesTlb()) this.runtime.tlb_flush_all(vcpu.vp);
     if (chaos.forgetsBlocks()) this.#forgetBlocks();
-    if (this.#threshold !== Number.POSITIVE_INFINITY) this.#threshold = chaos.hotThreshold();
+    if (this.#lifting.hotThreshold !== Number.POSITIVE_INFINITY) this.#lifting.hotThreshold = chaos.hotThreshold();
     return chaos.cut(vcpu.u64("ICOUNT"), icount);
   }
 
@@ -386,139 +397,6 @@ export class TranslatingEngine implements Engine {
     };
   }
 
-  /** True when a halted vCPU goes on. */
-  #wake(vcpu: Vcpu): boolean {
-    vcpu.setU32("INHIBIT", 0);
-    this.#signals(vcpu);
-    if (vcpu.u32("HALTED") === Halted.no) return true;
-    if (vcpu.u32("HALTED") === Halted.waitForStartup) return false;
-    if (!this.#host.interruptPending() || (vcpu.u64("EFLAGS") & IF) === 0n) return false;
-    vcpu.setU32("HALTED", Halted.no);
-    return true;
-  }
-
-  /** Takes INIT, then a startup IPI, then an NMI. An NMI that is blocked waits; IRET raises the event again. */
-  #signals(vcpu: Vcpu): void {
-    if (vcpu.u32("SIGNALS") === 0) return;
-    const signals = takeSignals(vcpu, vcpu.u32("NMI_BLOCKED") !== 0 ? Signal.nmi : 0);
-    if ((signals & Signal.init) !== 0) {
-      initialize(vcpu);
-      this.#host.initialized();
-      vcpu.setU32("HALTED", Halted.waitForStartup);
-      this.runtime.tlb_flush_all(vcpu.vp);
-      this.runtime.update_mode(vcpu.vp);
-      // A run that comes to this between two instructions is over.
-      vcpu.raiseEvent(Event.host);
-    }
-    if ((signals & Signal.startup) !== 0 && vcpu.u32("HALTED") === Halted.waitForStartup) {
-      startUp(vcpu, startupVector(signals));
-      vcpu.setU32("HALTED", Halted.no);
-      this.runtime.update_mode(vcpu.vp);
-    }
-    if ((signals & Signal.nmi) === 0 || vcpu.u32("HALTED") === Halted.waitForStartup) return;
-    this.#observer?.interrupt(vcpu, nmiVector);
-    this.runtime.deliver_nmi(vcpu.vp);
-  }
-
-  /** Deals with EVENTS before code runs; an exit when the host is wanted. */
-  #takeEvents(vcpu: Vcpu): VmExit | undefined {
-    for (let rounds = 0; ; rounds++) {
-      // Of other threads they may come without end: code gets its turn.
-      if (rounds >= maxSteps && this.#threaded) return undefined;
-      assert(rounds < maxSteps, "events come to an end");
-      const events = vcpu.u32("EVENTS");
-      if (events === 0) return undefined;
-      if ((events & Event.park) !== 0) {
-        vcpu.clearEvent(Event.park);
-        this.#pause(vcpu);
-        this.#begin(vcpu);
-        this.#forget(vcpu);
-        continue;
-      }
-      if ((events & Event.host) !== 0) {
-        vcpu.clearEvent(Event.host);
-        return vcpu.u32("HALTED") !== 0 ? undefined : { reason: "budget" };
-      }
-      if ((events & Event.debug) !== 0) {
-        const exit = this.#debug(vcpu);
-        if (exit !== undefined) return exit;
-        if (vcpu.u32("DEBUG_ARMED") === 0) continue;
-        // The event stays while breakpoints are armed: interrupts get their turn here, others come back.
-        if ((events & Event.interrupt) !== 0 && vcpu.u32("INHIBIT") === 0) this.#interrupt(vcpu);
-        return undefined;
-      }
-      if ((events & Event.interrupt) !== 0) {
-        if (vcpu.u32("INHIBIT") !== 0) {
-          const exit = this.#stepInhibited(vcpu);
-          if (exit !== undefined) return exit;
-          if (vcpu.u32("HALTED") !== 0) return undefined;
-          continue;
-        }
-        this.#interrupt(vcpu);
-        continue;
-      }
-      vcpu.clearEvent(events);
-    }
-  }
-
-  /**
-   * Runs the instruction after STI or MOV SS, during which no interrupt is taken. Where the budget ends before it, the
-   * shadow stays: an interrupt between STI and HLT would be gone when HLT begins to wait for it.
-   */
-  #stepInhibited(vcpu: Vcpu): VmExit | undefined {
-    const shadow = vcpu.u32("INHIBIT");
-    vcpu.setU32("INHIBIT", 0);
-    const retired = vcpu.u64("ICOUNT");
-    const exit = this.#step(vcpu);
-    if (exit !== undefined && vcpu.u64("ICOUNT") === retired) vcpu.setU32("INHIBIT", shadow);
-    return exit;
-  }
-
-  #interrupt(vcpu: Vcpu): void {
-    vcpu.clearEvent(Event.interrupt);
-    this.#signals(vcpu);
-    if (!this.#host.interruptPending()) return;
-    if ((vcpu.u64("EFLAGS") & IF) === 0n) {
-      vcpu.setU32("IRQ_WAITING", 1);
-      return;
-    }
-    vcpu.setU32("IRQ_WAITING", 0);
-    const vector = this.#host.acknowledgeInterrupt();
-    if (vector < 0) return;
-    this.#observer?.interrupt(vcpu, vector);
-    this.runtime.deliver_interrupt(vcpu.vp, vector);
-    // Another one may wait behind it.
-    if (this.#host.interruptPending()) vcpu.raiseEvent(Event.interrupt);
-  }
-
-  /** Single step, or breakpoints: the instruction runs alone, and #DB comes before or after it where something asks for it. */
-  #debug(vcpu: Vcpu): VmExit | undefined {
-    vcpu.clearEvent(Event.debug);
-    const stepping = (vcpu.u64("EFLAGS") & TF) !== 0n;
-    const armed = vcpu.u32("DEBUG_ARMED") !== 0;
-    if (!stepping && !armed) return undefined;
-    if (armed && vcpu.u32("RESUME") === 0 && this.runtime.deliver_breakpoint(vcpu.vp) !== 0) {
-      this.#observer?.exception(vcpu, debugVector, 0);
-      vcpu.raiseEvent(Event.debug);
-      return undefined;
-    }
-    const retired = vcpu.u64("ICOUNT");
-    vcpu.setU32("RESUME", 0);
-    vcpu.setU32("STEP_TRAP", stepping ? 1 : 0);
-    const exit = this.#stepInhibited(vcpu);
-    // An instruction that faulted is not done, and begins anew; one element of a repeated one is.
-    if (vcpu.u64("ICOUNT") !== retired || vcpu.u32("LEAVE") === Leave.again) {
-      const causes = vcpu.u32("PENDING_DB") | (vcpu.u32("STEP_TRAP") !== 0 ? singleStep : 0);
-      if (causes !== 0) {
-        this.#observer?.exception(vcpu, debugVector, 0);
-        this.runtime.deliver_debug(vcpu.vp, causes);
-      }
-    }
-    vcpu.setU32("PENDING_DB", 0);
-    if (vcpu.u32("DEBUG_ARMED") !== 0 || (vcpu.u64("EFLAGS") & TF) !== 0n) vcpu.raiseEvent(Event.debug);
-    return exit;
-  }
-
   /** Why the interpreter came back. */
   #left(vcpu: Vcpu): VmExit | undefined {
     const reason = vcpu.u32("LEAVE") as Leave;
@@ -529,8 +407,8 @@ export class TranslatingEngine implements Engine {
       case Leave.again:
         return undefined;
       case Leave.lift:
-        this.#timed("liftNs", () => this.#lift(vcpu));
-        return this.#takeCaught();
+        this.#timed("liftNs", () => this.#lifting.lift(vcpu));
+        return this.#lifting.takeCaught();
       case Leave.hot:
         this.#hot(vcpu, vcpu.u32("LEAVE_ARG"));
         return undefined;
@@ -539,7 +417,7 @@ export class TranslatingEngine implements Engine {
       case Leave.step:
         return this.#step(vcpu);
       case Leave.fault:
-        return fault(vcpu);
+        return faultExit(vcpu);
       case Leave.shutdown:
         return { reason: "shutdown" };
       default:
@@ -569,10 +447,11 @@ export class TranslatingEngine implements Engine {
 
   #runAlone(vcpu: Vcpu, limit: number, stepping: boolean): VmExit | undefined {
     const events = vcpu.u32("EVENTS");
-    if (!this.#liftInto(vcpu, this.#scratch, limit, true)) return this.#takeCaught();
+    const block = this.#lifting.liftAlone(vcpu, limit);
+    if (block === 0) return this.#lifting.takeCaught();
     vcpu.clearEvent(events);
     vcpu.setU32("STEPPING", stepping ? 1 : 0);
-    this.#wasm.run(vcpu.vp, this.#scratch);
+    this.#wasm.run(vcpu.vp, block);
     vcpu.setU32("STEPPING", 0);
     vcpu.clearEvent(Event.stop);
     vcpu.raiseEvent(events);
@@ -590,24 +469,8 @@ export class TranslatingEngine implements Engine {
 
   /** The block at RIP became hot: its region is grown now, while what the guest maps is known, and waits for the next batch. */
   #hot(vcpu: Vcpu, block: number): void {
-    this.#regions.request(vcpu, block, this.#threshold);
-    if (this.#threshold === 0) this.#regions.compileNow();
-  }
-
-  /** Lifts the block at RIP into the cache. A fault on the way is the guest's: it is delivered. */
-  #lift(vcpu: Vcpu): void {
-    const words = this.#arena.i32;
-    const nextAt = this.#translations.nextAt >> 2;
-    let block = words[nextAt];
-    if (block + 128 * 1024 > this.#translations.blocksEnd) {
-      this.#forgetBlocks();
-      block = words[nextAt];
-    }
-    if (!this.#liftInto(vcpu, block, Number.POSITIVE_INFINITY, false)) return this.runtime.end_lifting();
-    words[nextAt] = block + blockSizeAt(words, block >> 2);
-    this.runtime.register_block(vcpu.vp, block);
-    this.stats.lifted++;
-    this.stats.liftedInstructions += words[(block + blockHeader.B_COUNT) >> 2];
+    this.#regions.request(vcpu, block, this.#lifting.hotThreshold);
+    if (this.#lifting.hotThreshold === 0) this.#regions.compileNow();
   }
 
   #forgetBlocks(): void {
@@ -617,59 +480,12 @@ export class TranslatingEngine implements Engine {
     this.#forgotten();
   }
 
-  /** Lifts code at RIP into the block at `target`; false when fetching it raised a fault. */
-  #liftInto(vcpu: Vcpu, target: number, limit: number, alone: boolean): boolean {
-    const hpa = this.#fetch(vcpu, 0);
-    if (hpa === 0) return false;
-    if (!alone) this.runtime.claim_code(vcpu.u32("SPACE"), hpa & ~0xfff, 0);
-    const pageEnd = (hpa & ~0xfff) + 4096;
-    const mode = vcpu.u32("MODE");
-    let second = 0;
-    const inArena = !alone && ArenaLifter.serves(mode);
-    let block = inArena
-      ? this.#arenaLifter.lift(hpa, pageEnd >>> 0, mode, target + blockHeader.B_IR)
-      : this.#lifter.lift(this.#arena.u8, hpa, pageEnd >>> 0, mode, limit, alone);
-    if (block.crosses) {
-      second = this.#fetch(vcpu, 1);
-      if (second === 0) return false;
-      if (!alone) this.runtime.claim_code(vcpu.u32("SPACE"), second, 1);
-      const first = (pageEnd >>> 0) - hpa;
-      const bytes = new Uint8Array(32);
-      bytes.set(this.#arena.u8.subarray(hpa, hpa + first));
-      bytes.set(this.#arena.u8.subarray(second, second + 16), first);
-      block = this.#lifter.lift(bytes, 0, first + 16, mode, 1, alone);
-    }
-    const words = this.#arena.i32;
-    const header = target >> 2;
-    const set = (field: number, value: number): void => {
-      words[header + (field >> 2)] = value;
-    };
-    set(blockHeader.B_HPA, hpa);
-    set(blockHeader.B_MODE, mode);
-    set(blockHeader.B_HASH_NEXT, 0);
-    set(blockHeader.B_PAGE_NEXT, 0);
-    set(blockHeader.B_PAGE2_NEXT, 0);
-    // What runs alone is never compiled.
-    set(blockHeader.B_COUNTER, alone ? neverHot : this.#entriesUntilHot(hpa));
-    set(blockHeader.B_REGION, 0);
-    set(blockHeader.B_REFUSALS, 0);
-    set(blockHeader.B_COUNT, block.count);
-    set(blockHeader.B_HPA2, second);
-    const lifted = inArena && second === 0;
-    const irBytes = lifted ? this.#arenaLifter.result.irBytes : this.#lifter.ir.length;
-    set(blockHeader.B_IR_BYTES, irBytes);
-    set(blockHeader.B_VALID, 1);
-    set(blockHeader.B_BYTES, block.bytes);
-    if (!lifted) words.set(this.#lifter.ir.words(), (target + blockHeader.B_IR) >> 2);
-    return true;
-  }
-
   /**
    * Takes over what earlier runs of any machine have learnt (learnt-blocks.ts); whether that is something for this one. `build`: of this
    * memvisor. Requires: this one has run nothing yet.
    */
   giveLearnt(source: LearntSource, build: Uint8Array): boolean {
-    if (this.#learns) this.#learnt = giveLearnt(this.#arena, this.runtime, source, build, this.#threshold);
+    if (this.#learns) this.#learnt = giveLearnt(this.#arena, this.runtime, source, build, this.#lifting.hotThreshold);
     return this.#learnt !== undefined;
   }
 
@@ -677,64 +493,28 @@ export class TranslatingEngine implements Engine {
   packLearnt(build: Uint8Array): Uint8Array | undefined {
     const { lifted } = this.stats;
     const isNew = lifted > (lifted + this.runtime.learnt_taken()) * newShare;
-    if (!this.#learns || !isNew || this.#threshold === Number.POSITIVE_INFINITY) return undefined;
-    return packLearnt(this.#arena, this.runtime, this.#translations, this.#learnt, build, this.#threshold);
+    if (!this.#learns || !isNew || this.#lifting.hotThreshold === Number.POSITIVE_INFINITY) return undefined;
+    return packLearnt(this.#arena, this.runtime, this.#translations, this.#learnt, build, this.#lifting.hotThreshold);
   }
 
   /** Blocks that have run, for another engine of this build (warm-blocks.ts). */
   takeBlocks(pageOf: (frame: number) => number): WarmBlocks {
-    return takeBlocks(this.#arena, this.#translations, (hpa) => this.#entriesUntilHot(hpa), pageOf);
+    return takeBlocks(this.#arena, this.#translations, (hpa) => this.#lifting.entriesUntilHot(hpa), pageOf);
   }
 
   /** Takes over what another engine's `takeBlocks` gave; how many blocks. Requires: this one has run nothing yet. */
   adoptBlocks(vcpu: Vcpu, blocks: WarmBlocks, check: number, frames: Uint32Array): number {
     this.runtime.tlb_flush_all(vcpu.vp);
-    const untilHot = Math.min(this.#threshold, neverHot);
+    const untilHot = Math.min(this.#lifting.hotThreshold, neverHot);
     return giveBlocks(this.#arena, this.runtime, this.#translations, vcpu.vp, blocks, check, frames, untilHot);
-  }
-
-  /** Code that is changed again and again has to run for longer before compiling it pays. */
-  #entriesUntilHot(hpa: number): number {
-    if (this.#threshold === Number.POSITIVE_INFINITY) return neverHot;
-    const record = this.#translations.records + (hpa >>> 12) * arenaLayout.FRAME_RECORD_BYTES;
-    const patches = this.#arena.i32[(record + frameRecord.F_PATCHES) >> 2] & 0xffff;
-    return this.#threshold * 2 ** Math.min(Math.max(patches - freePatches, 0), mostDoublings);
-  }
-
-  /** HPA of the code byte at RIP, or of the first one of the next page; 0 with the fault delivered. */
-  #fetch(vcpu: Vcpu, page: 0 | 1): number {
-    const hpa = this.runtime.fetch_code(vcpu.vp, page) >>> 0;
-    if (hpa !== 0) return hpa;
-    if (vcpu.u32("LEAVE") !== Leave.fault) {
-      throw new Error(`the guest runs code where there is no memory: 0x${vcpu.u64("RIP").toString(16)}`);
-    }
-    if (!this.#catchFaults) this.#observer?.exception(vcpu, vcpu.u32("FAULT_VECTOR"), vcpu.u32("FAULT_ERROR"));
-    if (this.#catchFaults) this.#caught = fault(vcpu);
-    else if (this.runtime.deliver_fault(vcpu.vp) !== 0) vcpu.raiseEvent(Event.host);
-    return 0;
   }
 
   #hostOf(space: number): EngineHost {
     return this.#hostOfSpace.get(space) ?? this.#host;
   }
 
-  #takeCaught(): VmExit | undefined {
-    const caught = this.#caught;
-    this.#caught = undefined;
-    return caught;
-  }
-
   #current(): Vcpu {
     assert(this.#running !== undefined, "a vCPU runs when the runtime calls");
     return this.#running;
   }
-}
-
-function fault(vcpu: Vcpu): VmExit {
-  return {
-    reason: "fault",
-    vector: vcpu.u32("FAULT_VECTOR"),
-    error: vcpu.u32("FAULT_ERROR"),
-    address: vcpu.u64("FAULT_ADDRESS"),
-  };
 }
