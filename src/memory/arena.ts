@@ -173,21 +173,39 @@ export class Arena {
   #extend(bytes: number): number {
     const words = this.i32;
     const next = (arenaLayout.PROCESS + processFields.P_FRAME_NEXT) >> 2;
-    const last = (arenaLayout.PROCESS + processFields.P_ARENA_END) >> 2;
     const at = endOf(words[next]);
-    const end = endOf(words[last]);
-    if (at + bytes > end) {
-      const pages = Math.ceil((at + bytes - end) / 65536 / growthPages) * growthPages;
-      try {
-        this.memory.grow(pages);
-      } catch (error) {
-        if (!(error instanceof RangeError)) throw error;
-        throw new ArenaError("there is no memory left in the arena of this machine and its forks");
-      }
-      words[last] = (end + pages * 65536) | 0;
-    }
+    if (at + bytes > this.#reach(at + bytes))
+      throw new ArenaError("there is no memory left in the arena of this machine and its forks");
     words[next] = (at + bytes) | 0;
     return at;
+  }
+
+  /**
+   * Has the arena grow before somebody needs that, to `end` where the host gives so much; up to where it is now, but no further than `end`. Where
+   * several threads allot frames it stays as it is.
+   */
+  growTo(end: number): number {
+    const words = this.i32;
+    const alone = words[(arenaLayout.PROCESS + processFields.P_THREADS) >> 2] === 1;
+    const last = endOf(words[(arenaLayout.PROCESS + processFields.P_ARENA_END) >> 2]);
+    return Math.min(end, alone ? this.#reach(Math.min(end, this.maximumBytes)) : last);
+  }
+
+  /** Where the arena ends, once it has grown to `end` if it can. Requires: no other thread allots frames. */
+  #reach(end: number): number {
+    const words = this.i32;
+    const last = (arenaLayout.PROCESS + processFields.P_ARENA_END) >> 2;
+    const now = endOf(words[last]);
+    if (end <= now) return now;
+    const pages = Math.ceil((end - now) / 65536 / growthPages) * growthPages;
+    try {
+      this.memory.grow(pages);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      return now;
+    }
+    words[last] = (now + pages * 65536) | 0;
+    return now + pages * 65536;
   }
 
   #refresh(): void {

@@ -8,6 +8,7 @@ export { Reclaimer, type ReclaimOptions, type ReclaimStats } from "./reclaim.ts"
 export { atLeast, type Pressure, PressureGauge, pressures, worse } from "./pressure.ts";
 export { PageSet } from "./page-set.ts";
 export { Arena, ArenaError } from "./arena.ts";
+export { Ahead, aheadBytes, Toucher } from "./ahead.ts";
 export { ArenaKernels, type PageKernels } from "./page-kernels.ts";
 export { type MemoryObject, MemoryObjectError, type MemoryObjectStats } from "./backends/memory-object.ts";
 export { farService, fileOf, type MemoryBacking, type RemoteBacking, remoteOf } from "./backing.ts";

@@ -23,7 +23,7 @@ import type { EngineHost, TranslatingEngine, VmExit } from "#engine";
 import { AddressSpace, FreeFrames, remoteOf } from "#memory";
 import { Event, MsrFile, postInit, postNmi, postStartup, restoreVcpu, saveVcpu, takePosted, type Vcpu } from "#vcpu";
 import { AsyncFaults } from "./async-faults.ts";
-import { bootMachine } from "./boot/index.ts";
+import { bootBytes, bootMachine } from "./boot/index.ts";
 import { digestMachine, type MachineDigest } from "./digest.ts";
 import { DigestLog } from "./digest-log.ts";
 import { engineHostOf } from "./engine-host.ts";
@@ -171,6 +171,7 @@ export class Machine implements RunnableMachine, Disposable {
         });
     const { arena, engine } = this.#room;
     this.#engine = engine;
+    if (!state) engine.begin(bootBytes(config));
     const ram = ramSlots(config);
     this.#space = parent
       ? parent.#space.fork()

@@ -139,7 +139,7 @@ export class TranslatingEngine implements Engine {
     const emitOptions = { exact: options.exact, passes };
     const hotThreshold = options.hotThreshold ?? Number.POSITIVE_INFINITY;
     if (options.startEmitter && hotThreshold !== Number.POSITIVE_INFINITY) {
-      this.#emitter = new RemoteEmitter(emitOptions, options.startEmitter);
+      this.#emitter = new RemoteEmitter(options.arena, emitOptions, options.startEmitter);
     }
     this.#regions = new RegionCompiler(
       options.arena,
@@ -192,6 +192,11 @@ export class TranslatingEngine implements Engine {
         this.#forget(vcpu);
       },
     });
+  }
+
+  /** Begins what runs beside the engine, which a machine that boots is going to want; it is about to take so many bytes of frames. */
+  begin(expectedBytes: number): void {
+    this.#emitter?.begin(expectedBytes);
   }
 
   /** Ends what runs beside the engine. */
@@ -285,6 +290,7 @@ export class TranslatingEngine implements Engine {
     this.#enter(vcpu);
     vcpu.setU64("ICOUNT_LIMIT", this.#chaos ? this.#disturb(vcpu, this.#chaos, icount) : icount);
     this.#timed("compileNs", () => this.#regions.compile(this.#ran));
+    this.#emitter?.look();
     this.#begin(vcpu);
     const from = vcpu.u64("ICOUNT");
     try {

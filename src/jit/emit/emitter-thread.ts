@@ -3,9 +3,11 @@
  * start for a sixth of its time.
  *
  * The machine's thread sends what it wants and goes on; once in a while it looks for what is ready (`RemoteEmitter`). The other one
- * sleeps until there is something to do, or it is told to end.
+ * sleeps until there is something to do, or it is told to end. Between two modules it touches memory that the machine is about to use
+ * (memory/ahead.ts).
  */
 import { allocateMessageRing, MessageReceiver, MessageSender } from "#base";
+import { Ahead, type Arena, aheadBytes, Toucher } from "#memory";
 import { type EmitOptions, emitRegions, memoryPagesOf, type RegionCode } from "./region.ts";
 import {
   decodeReply,
@@ -24,6 +26,9 @@ export interface EmitterSetup {
   readonly replies: SharedArrayBuffer;
   /** i32: a bell, and whether the thread is to end. */
   readonly words: SharedArrayBuffer;
+  /** The arena, and how far to touch it. */
+  readonly memory: WebAssembly.Memory;
+  readonly ahead: SharedArrayBuffer;
 }
 
 const bell = 0;
@@ -35,24 +40,37 @@ interface Running {
   readonly words: Int32Array;
   readonly requests: MessageSender;
   readonly replies: MessageReceiver;
+  readonly ahead: Ahead;
 }
 
 /** The machine's side. */
 export class RemoteEmitter {
+  readonly #arena: Arena;
   readonly #options: EmitOptions;
   readonly #start: (setup: EmitterSetup) => void;
   #running: Running | undefined;
 
   /** `start` starts the thread, when it is first wanted: a machine that does little never has one, nor the rings to it. */
-  constructor(options: EmitOptions, start: (setup: EmitterSetup) => void) {
+  constructor(arena: Arena, options: EmitOptions, start: (setup: EmitterSetup) => void) {
+    this.#arena = arena;
     this.#options = options;
     this.#start = start;
+  }
+
+  /** The thread is wanted now, and so many bytes of frames soon. */
+  begin(expectedBytes = 0): void {
+    this.#running ??= this.#begin(expectedBytes);
+  }
+
+  /** To be called once in a while: memory that was taken is a reason to touch more. */
+  look(): void {
+    if (this.#running?.ahead.look()) ring(this.#running.words);
   }
 
   /** Asks for a module; false where there is too much to do already. `words`: the arena. */
   request(number: number, words: Int32Array, codes: readonly RegionCode[]): boolean {
     const message = encodeRequest(number, words, codes);
-    this.#running ??= this.#begin();
+    this.#running ??= this.#begin(0);
     const { requests } = this.#running;
     return message.length <= requests.maxBytes && requests.send(message);
   }
@@ -69,8 +87,13 @@ export class RemoteEmitter {
     ring(this.#running.words);
   }
 
-  #begin(): Running {
+  #begin(expectedBytes: number): Running {
+    const { memory } = this.#arena;
+    const aheadWords = new SharedArrayBuffer(aheadBytes);
+    const ahead = new Ahead(this.#arena, aheadWords, expectedBytes);
     const setup = {
+      memory,
+      ahead: aheadWords,
       options: this.#options,
       requests: allocateMessageRing(ringBytes),
       replies: allocateMessageRing(ringBytes),
@@ -82,6 +105,7 @@ export class RemoteEmitter {
       words,
       requests: new MessageSender(setup.requests, () => ring(words)),
       replies: new MessageReceiver(setup.replies, () => ring(words)),
+      ahead,
     };
   }
 }
@@ -92,17 +116,19 @@ function ring(words: Int32Array): void {
 }
 
 /** The thread: returns when it is told to end. */
-export function runEmitterThread({ options, requests, replies, words: shared }: EmitterSetup): void {
+export function runEmitterThread({ options, requests, replies, words: shared, memory, ahead }: EmitterSetup): void {
   const words = new Int32Array(shared);
   // Who asked looks by itself.
   const sender = new MessageSender(replies, () => {});
   const receiver = new MessageReceiver(requests, () => {});
   const rehearsal = new Rehearsal();
+  const toucher = new Toucher(memory, ahead);
   const isOpen = (): boolean => Atomics.load(words, closing) === 0;
   for (let seen = Atomics.load(words, bell); isOpen(); seen = Atomics.load(words, bell)) {
+    const touches = toucher.touch();
     const message = receiver.receive();
     if (message === undefined) {
-      Atomics.wait(words, bell, seen);
+      if (!touches) Atomics.wait(words, bell, seen);
       continue;
     }
     const { number, words: operations, codes } = decodeRequest(message);

@@ -4,8 +4,13 @@ import { buildAcpiTables, ecam } from "#devices";
 import type { AddressSpace } from "#memory";
 import { enterLongMode, Halted, initialize, powerOnRegisters, type Vcpu } from "#vcpu";
 import type { MachineConfig } from "../machine-host.ts";
+import { sizeOf } from "./boot-bytes.ts";
 import { BootError } from "./boot-error.ts";
 import { E820_RESERVED, prepareLinuxBoot } from "./linux-boot.ts";
+
+/** About so many bytes of memory `bootMachine` fills. */
+export const bootBytes = ({ kernel, initrd, memoryBytes }: MachineConfig): number =>
+  Math.min(memoryBytes, (kernel ? sizeOf(kernel) : 0) + (initrd ? sizeOf(initrd) : 0));
 
 /** Throws BootError when the kernel, initrd or command line cannot be booted in this much memory. */
 export function bootMachine(

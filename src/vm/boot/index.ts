@@ -1,4 +1,4 @@
-export { bootMachine } from "./boot-machine.ts";
+export { bootBytes, bootMachine } from "./boot-machine.ts";
 export { BootError } from "./boot-error.ts";
 export type { BootBytes, BootFile } from "./boot-bytes.ts";
 export { unpackKernel } from "./kernel-image.ts";
