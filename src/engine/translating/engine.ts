@@ -113,7 +113,6 @@ export class TranslatingEngine implements Engine {
     this.#exact = options.exact;
     this.#now = options.now;
     this.#observer = options.observer;
-    if (options.chaosSeed !== undefined) this.#chaos = new Chaos(options.chaosSeed);
     const passes = options.passes ?? passesWithout();
     const catchFaults = options.catchFaults ?? false;
     this.#learns = options.thread === undefined && Object.values(passes).every((on) => on);
@@ -138,6 +137,7 @@ export class TranslatingEngine implements Engine {
     );
     const emitOptions = { exact: options.exact, passes };
     const hotThreshold = options.hotThreshold ?? Number.POSITIVE_INFINITY;
+    if (options.chaosSeed !== undefined) this.#chaos = new Chaos(options.chaosSeed, hotThreshold);
     if (options.startEmitter && hotThreshold !== Number.POSITIVE_INFINITY) {
       this.#emitter = new RemoteEmitter(options.arena, emitOptions, options.startEmitter);
     }
@@ -386,9 +386,11 @@ export class TranslatingEngine implements Engine {
 
   /** Forgets what may be forgotten at any time; where the run ends. */
   #disturb(vcpu: Vcpu, chaos: Chaos, icount: bigint): bigint {
-    if (chaos.flushesTlb()) this.runtime.tlb_flush_all(vcpu.vp);
-    if (chaos.forgetsBlocks()) this.#forgetBlocks();
-    if (this.#lifting.hotThreshold !== Number.POSITIVE_INFINITY) this.#lifting.hotThreshold = chaos.hotThreshold();
+    if (chaos.strikes(this.#ran)) {
+      if (chaos.flushesTlb()) this.runtime.tlb_flush_all(vcpu.vp);
+      if (chaos.forgetsBlocks()) this.#forgetBlocks();
+      if (this.#lifting.hotThreshold !== Number.POSITIVE_INFINITY) this.#lifting.hotThreshold = chaos.hotThreshold();
+    }
     return chaos.cut(vcpu.u64("ICOUNT"), icount);
   }
 
