@@ -1,17 +1,4 @@
-/**
- * npm run oracle: random code on the real CPU and in memvisor, the whole end state compared.
- *
- *     --cases N          how many (default 100000)          --seed S       the same seed, the same cases
- *     --only A,B         mnemonics, features or lifting rules     --mode 64|32   one code size alone
- *     --executors A,B    who is judged (default: all of memvisor's)
- *     --single           no sequences                       --all          every form in the coverage, not only gaps
- *     --failures N       stop after N differing cases (default 10)
- *     --case FILE        run the vectors of a file instead, on the CPU as well
- *     --record N         write N cases of each form with this CPU's end states to test/vectors/
- *
- * Status: 0 no difference, 1 differences, 2 the oracle cannot run here. What differs is shrunk and saved in
- * test/vectors/found/.
- */
+/** Random code on the real CPU and in memvisor, the whole end state compared. What differs is shrunk and saved in test/vectors/found/. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -29,6 +16,20 @@ import { parseVectors, printVectors } from "./oracle/text.ts";
 const vectorsFolder = fileURLToPath(new URL("../test/vectors/", import.meta.url));
 const batchSize = 4096;
 
+const usage = `npm run oracle -- [options]
+  --cases N          how many (default 100000)
+  --seed S           the same seed, the same cases (default 1)
+  --only A,B         mnemonics, features or lifting rules
+  --mode 64|32       one code size alone
+  --executors A,B    who is judged (default all of memvisor's: ${judged.join(", ")})
+  --single           no sequences
+  --all              every form in the coverage, not only gaps
+  --failures N       stop after N differing cases (default 10)
+  --case FILE        run the vectors of a file instead, on the CPU as well
+  --record N         write N cases of each form with this CPU's end states to test/vectors/
+
+Status: 0 no difference, 1 differences, 2 the oracle cannot run here.`;
+
 const { values: options } = parseArgs({
   options: {
     cases: { type: "string", default: "100000" },
@@ -41,8 +42,13 @@ const { values: options } = parseArgs({
     failures: { type: "string", default: "10" },
     case: { type: "string" },
     record: { type: "string" },
+    help: { type: "boolean", short: "h" },
   },
 });
+if (options.help) {
+  console.log(usage);
+  process.exit(0);
+}
 
 /** The CPU says nothing of a case that runs too long, or that ends in #AC: Linux has CR0.AM set. */
 function isJudged({ stop }: EndState): boolean {

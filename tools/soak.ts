@@ -22,7 +22,9 @@ const usage = `npm run soak -- [options]
   --seconds N       how long each stressor works (default 60)
   --cpus N          vCPUs of each machine (default 1), and workers of each stressor
   --timeout S       a boot with its command takes no longer (default 120, plus the stressor's time)
-  --run=OPTIONS     more options for memvisor run, separated by spaces: --run="--chaos 1"`;
+  --run=OPTIONS     more options for memvisor run, separated by spaces: --run="--chaos 1"
+
+Status: 0 nothing wrong, 1 something, 2 there is no stress-ng to run`;
 
 const { values } = parseArgs({
   options: {
@@ -51,8 +53,17 @@ const options = ["--cold", "--cpus", values.cpus, ...values.run.split(" ").filte
 const seconds = (ms: number): string => (Number.isFinite(ms) ? (ms / 1000).toFixed(1) : "-");
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
-const failures = stresses ? await stress() : await boots();
-process.exit(failures === 0 ? 0 : 1);
+/** No stress-ng in the image. */
+class NotThere extends Error {}
+
+try {
+  const failures = stresses ? await stress() : await boots();
+  process.exit(failures === 0 ? 0 : 1);
+} catch (error) {
+  if (!(error instanceof NotThere)) throw error;
+  say(error.message);
+  process.exit(2);
+}
 
 /** Boots with a command whose input, output, errors and status are known; how many went wrong. */
 async function boots(): Promise<number> {
@@ -125,8 +136,7 @@ async function stress(): Promise<number> {
         timeoutMs: (Number(values.timeout) + 3 * Number(values.seconds) * commands.length) * 1000,
       });
       if (result.status === 127) {
-        say(`${image} has no stress-ng: memvisor image prepare ${image} --with stress-ng --in-memory`);
-        return failed + 1;
+        throw new NotThere(`${image} has no stress-ng: memvisor image prepare ${image} --with stress-ng --in-memory`);
       }
       // A stressor that did nothing has found nothing.
       const passed = result.stdout.match(/passed: [1-9]|successful run completed/g) ?? [];
