@@ -196,7 +196,7 @@ class InterpreterEmitter implements OpEmitter {
     const table = intent === Intent.read ? 0 : tlbBytes;
     this.code.get(this.p).memory(W.i32_load, table + 8).get(this.x).op(W.i32_wrap_i64, W.i32_add).set(this.p);
   }
-  load(bytes: number, intent: Intent, load: () => void): void {
+  load(bytes: number, intent: Intent, load: (from: number) => void): void {
     const c = this.code;
     this.#probe(intent);
     c.get(this.z).i64(4096 - bytes).op(W.i64_gt_u).if();
@@ -207,9 +207,9 @@ class InterpreterEmitter implements OpEmitter {
     this.#hit(intent);
     c.end();
     c.get(this.p);
-    load();
+    load(0);
   }
-  store(bytes: number, store: () => void): void {
+  store(bytes: number, store: (from: number) => void): void {
     const c = this.code;
     this.#probe(Intent.write);
     c.get(this.z).i64(4096 - bytes).op(W.i64_gt_u).if();
@@ -219,10 +219,10 @@ class InterpreterEmitter implements OpEmitter {
     c.else();
     this.#hit(Intent.write);
     c.get(this.p);
-    store();
+    store(0);
     c.end();
   }
-  exclusive(bytes: number, update: () => void): void {
+  exclusive(bytes: number, update: (from: number) => void): void {
     const c = this.code;
     this.#probe(Intent.modify);
     c.get(this.z).i64(4096 - bytes).op(W.i64_gt_u);
@@ -234,15 +234,15 @@ class InterpreterEmitter implements OpEmitter {
     c.else();
     this.#hit(Intent.modify);
     c.get(this.p);
-    update();
+    update(0);
     c.end();
   }
   /** With the answer of `access` on the stack. */
-  #storeAndCommit(bytes: number, store: () => void): void {
+  #storeAndCommit(bytes: number, store: (from: number) => void): void {
     const c = this.code;
     c.tee(this.p).op(W.i32_eqz).brIf(this.leaveLabel as Label);
     c.get(this.p);
-    store();
+    store(0);
     c.get(this.p).get(this.vp).i32(at.BOUNCE).op(W.i32_add, W.i32_eq).if();
     c.get(this.vp).get(this.x).i32(bytes);
     this.callRuntime("commit");

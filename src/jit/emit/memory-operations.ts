@@ -25,7 +25,7 @@ function meansLoad(name: string, type: FieldType, bytes: number, intent: Intent,
   meansBoth(name, (e) => {
     e.address();
     const exact = op === W.i32_load8_u || op === W.i32_load16_u;
-    e.write(type, () => e.load(bytes, intent, () => e.code.memory(op, 0)), exact);
+    e.write(type, () => e.load(bytes, intent, (from) => e.code.memory(op, from)), exact);
   });
 }
 for (const [name, type, bytes, op] of loadOps) meansLoad(name, type, bytes, Intent.read, op);
@@ -33,7 +33,7 @@ for (const log of logs) meansLoad(`ldm${sizes[log]}`, types[log], 1 << log, Inte
 for (const [bits, op] of [[32, V.v128_load32_zero], [64, V.v128_load64_zero]] as const) {
   meansBoth(`ldz${bits}_128`, (e) => {
     e.address();
-    e.write("v128", () => e.load(bits / 8, Intent.read, () => e.code.vectorMemory(op, 0)));
+    e.write("v128", () => e.load(bits / 8, Intent.read, (from) => e.code.vectorMemory(op, from)));
   });
 }
 for (const aligned of [false, true]) {
@@ -41,14 +41,14 @@ for (const aligned of [false, true]) {
   meansBoth(`ldv${a}`, (e) => {
     e.address();
     if (aligned) checkAlignment(e);
-    e.write("v128", () => e.load(16, Intent.read, () => e.code.vectorMemory(V.v128_load, 0)));
+    e.write("v128", () => e.load(16, Intent.read, (from) => e.code.vectorMemory(V.v128_load, from)));
   });
   meansBoth(`stv${a}`, (e) => {
     e.address();
     if (aligned) checkAlignment(e);
-    e.store(16, () => {
+    e.store(16, (from) => {
       e.pushD("v128");
-      e.code.vectorMemory(V.v128_store, 0);
+      e.code.vectorMemory(V.v128_store, from);
     });
   });
 }
@@ -76,10 +76,10 @@ function checkAlignment(e: OpEmitter): void {
 for (const log of logs) {
   meansBoth(`st${sizes[log]}`, (e) => {
     e.address();
-    e.store(1 << log, () => {
-      if (e.storeLane?.(log)) return;
+    e.store(1 << log, (from) => {
+      if (e.storeLane?.(log, from)) return;
       e.pushD(types[log]);
-      e.code.memory([W.i32_store8, W.i32_store16, W.i32_store, W.i64_store][log], 0);
+      e.code.memory([W.i32_store8, W.i32_store16, W.i32_store, W.i64_store][log], from);
     });
   });
 }
@@ -95,9 +95,9 @@ meansBoth("lea64", (e) => {
 function push(e: OpEmitter, value: () => void): void {
   e.pushA("i64");
   e.code.i64(8).op(W.i64_sub).set(e.x);
-  e.store(8, () => {
+  e.store(8, (from) => {
     value();
-    e.code.memory(W.i64_store, 0);
+    e.code.memory(W.i64_store, from);
   });
   e.writeA("i64", () => {
     e.pushA("i64");
@@ -115,7 +115,7 @@ means("pushpc", (e) =>
 means("pop64", (e) => {
   e.pushA("i64");
   e.code.set(e.x);
-  e.load(8, Intent.read, () => e.code.memory(W.i64_load, 0));
+  e.load(8, Intent.read, (from) => e.code.memory(W.i64_load, from));
   e.code.set(e.y);
   e.writeA("i64", () => {
     e.pushA("i64");
@@ -138,10 +138,10 @@ for (const [name, ops] of Object.entries(atomicOps)) {
     means(`atomic_${name}${sizes[log]}`, (e) => {
       const old = wide(log) ? e.y : e.q;
       e.address();
-      e.exclusive(1 << log, () => {
+      e.exclusive(1 << log, (from) => {
         e.pushD(types[log]);
         if (name === "cmpxchg") e.pushC(types[log]);
-        e.code.atomic(ops[log], log, 0).set(old);
+        e.code.atomic(ops[log], log, from).set(old);
       });
       e.write(types[log], () => e.code.get(old));
     });

@@ -51,8 +51,8 @@ export interface OpEmitter {
   pushImm64(): void;
   /** Writes d with what `value` pushes. `exact`: that has no more bits than the type. */
   write(type: PushType, value: () => void, exact?: boolean): void;
-  /** Stores the d of an operation (2: 32 bits, 3: 64) to the arena address on the stack, if it is a lane of a vector in a local. */
-  storeLane?(log: SizeLog2): boolean;
+  /** Stores the d of an operation (2: 32 bits, 3: 64) `from` bytes behind the arena address on the stack, if it is a lane of a vector in a local. */
+  storeLane?(log: SizeLog2, from: number): boolean;
   /** Writes the operand `a` (a stack pointer). */
   writeA(type: FieldType, value: () => void): void;
 
@@ -69,12 +69,12 @@ export interface OpEmitter {
   address(): void;
   /** The address is known to be a multiple of 16. */
   readonly isAligned?: boolean;
-  /** With the address in x: pushes the value at it. `load` turns the arena address on the stack into the value. */
-  load(bytes: number, intent: Intent, load: () => void): void;
-  /** With the address in x: stores. `store` finds the arena address on the stack, then pushes the value and stores. */
-  store(bytes: number, store: () => void): void;
-  /** With the address in x: `update` finds an arena address with natural alignment on the stack and leaves nothing. */
-  exclusive(bytes: number, update: () => void): void;
+  /** At that address: pushes the value. `load` turns an arena address on the stack into what lies `from` bytes behind it. */
+  load(bytes: number, intent: Intent, load: (from: number) => void): void;
+  /** At that address: stores. `store` finds an arena address on the stack, pushes the value and stores it `from` bytes behind. */
+  store(bytes: number, store: (from: number) => void): void;
+  /** At that address: `update` finds an arena address on the stack, has natural alignment `from` bytes behind it, and leaves nothing. */
+  exclusive(bytes: number, update: (from: number) => void): void;
   /** Leaves at the instruction's start when the i32 on the stack is not zero; LEAVE says why. */
   leaveIf(): void;
 

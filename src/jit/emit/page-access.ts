@@ -2,8 +2,8 @@
 /**
  * From an address of the guest to one of the arena, in compiled code: the look-up in the TLB, or what spares it.
  *
- * Each way leaves in local `p` what is to be *added* to the address: the TLB's addend, a slot's (known-pages.ts), a group's
- * (same-page.ts), or where none of them serves the difference to what the runtime answers.
+ * An access by itself adds an addend to its address: the TLB's, a slot's (known-pages.ts), or where none of them serves the difference
+ * to what the runtime answers. One that belongs to a group (same-page.ts) is so far behind the group's place in the arena.
  */
 import { area, at, knownPageEntryBytes, knownPageSlots, tlbBytes, tlbEntries } from "#vcpu";
 import { type Code, type Local, W } from "#wasm";
@@ -30,6 +30,8 @@ export interface PageGround {
   readonly vp: Local;
   readonly x: Local;
   readonly p: Local;
+  /** x is the address from here on, if it is not yet. */
+  settleAddress(): void;
   callRuntime(name: string): void;
   leaveIf(): void;
 }
@@ -37,41 +39,57 @@ export interface PageGround {
 export class PageAccess {
   /** By the words that operations start at: slots that know pages. */
   slots: ReadonlyMap<number, number> = new Map();
-  near: NearAccesses = { groups: new Map(), aligned: new Set() };
+  near: NearAccesses = { groups: new Map(), distances: new Map(), aligned: new Set() };
   readonly #e: PageGround;
   /** The read TLB of the region's mode, counted from the first of all. */
   readonly #tlb: number;
   /** vp, where it is part of offsets; else 0, and it is added to what has been looked up. */
   readonly #knownVp: number;
-  /** Of the groups of a block: what to add to their addresses, or 0. */
-  readonly #addends: Local[] = [];
+  /** Of the groups of a block: arena addresses of their least bytes, or 0. */
+  readonly #hosts: Local[] = [];
   readonly #least: Local;
+  /** How far a group's least byte is into its page. */
+  readonly #onPage: Local;
 
   constructor(ground: PageGround, tlbMode: number, knownVp: number) {
     this.#e = ground;
     this.#knownVp = knownVp;
     this.#tlb = 2 * tlbMode;
     this.#least = ground.code.local("i64");
+    this.#onPage = ground.code.local("i64");
   }
 
-  /** p = the arena address behind x; or leaves. */
-  translate(question: PageQuestion): void {
-    const { code: c, x, p } = this.#e;
+  /** The access of an operation that belongs to a group, behind the group's first: only who misses needs its address. */
+  isMember(word: number): boolean {
+    const group = this.near.groups.get(word);
+    return group !== undefined && group.first !== word;
+  }
+
+  /** Leaves in p an arena address, and gives how far behind it the access is; or leaves. */
+  translate(question: PageQuestion): number {
     const slot = this.slots.get(question.word);
     const group = this.near.groups.get(question.word);
-    if (group !== undefined && group.first !== question.word) this.#member(group, question);
-    else if (group !== undefined) this.#first(group, slot, question);
-    else if (slot !== undefined) this.#askSlot(slot, question);
-    else this.#askTlb(question);
-    // Behind all ways, so that the sum is known to have 32 bits.
-    c.get(x).op(W.i32_wrap_i64).get(p).op(W.i32_add).set(p);
+    if (group === undefined) return this.#alone(slot, question);
+    const from = group.before + (this.near.distances.get(question.word) as number);
+    if (group.first === question.word) this.#first(group, slot, question);
+    else this.#member(group, from, question);
+    return from;
   }
 
+  #alone(slot: number | undefined, question: PageQuestion): number {
+    const { code: c, x, p } = this.#e;
+    if (slot === undefined) this.#askTlb(question);
+    else this.#askSlot(slot, question);
+    // Behind both ways, so that the sum is known to have 32 bits.
+    c.get(x).op(W.i32_wrap_i64).get(p).op(W.i32_add).set(p);
+    return 0;
+  }
+  /** p = what is to be added to the address in x. */
   #askTlb(question: PageQuestion): void {
     const { code: c, x, p } = this.#e;
     this.#pushTag(x, question.intent);
     c.get(x).op(W.i64_xor).i64(4096 - question.bytes).op(W.i64_gt_u).unlikely().if();
-    this.#missed("resolve", question);
+    this.#missed("resolve", question, { address: x });
     c.else();
     c.get(p).memory(W.i32_load, this.#table(question.intent) + 8).set(p);
     c.end();
@@ -82,7 +100,7 @@ export class PageAccess {
     c.get(vp).memory(W.i64_load, entry).get(x).op(W.i64_xor);
     c.get(vp).memory(W.i64_load, entry + 8).op(W.i64_ge_u);
     c.unlikely().if();
-    this.#missed("page_miss", question, slot);
+    this.#missed("page_miss", question, { address: x }, slot);
     c.else();
     c.get(vp).memory(W.i32_load, entry + 16).set(p);
     c.end();
@@ -92,7 +110,7 @@ export class PageAccess {
   #first(group: PageGroup, slot: number | undefined, question: PageQuestion): void {
     const { code: c, vp, x, p } = this.#e;
     const least = this.#least;
-    const addend = this.#addend(group);
+    const host = this.#host(group);
     c.get(x);
     if (group.before > 0) c.i64(group.before).op(W.i64_sub);
     c.set(least);
@@ -103,30 +121,31 @@ export class PageAccess {
       this.#pushTag(least, question.intent);
       c.get(least).op(W.i64_xor);
     } else {
-      c.get(vp).memory(W.i64_load, entry).get(least).op(W.i64_xor).tee(least);
+      c.get(vp).memory(W.i64_load, entry).get(least).op(W.i64_xor).tee(this.#onPage);
       c.get(vp).memory(W.i64_load, entry + 8).op(W.i64_ge_u).unlikely().brIf(missed);
-      c.get(least);
+      c.get(this.#onPage);
     }
     c.i64(4096 - group.span).op(W.i64_gt_u).unlikely().brIf(missed);
     if (entry === undefined) c.get(p).memory(W.i32_load, this.#table(question.intent) + 8);
     else c.get(vp).memory(W.i32_load, entry + 16);
-    c.tee(addend).set(p).br(done).end();
-    c.i32(0).set(addend);
-    this.#missed(slot === undefined ? "seek" : "page_miss", question, slot);
+    c.get(least).op(W.i32_wrap_i64, W.i32_add).tee(host).set(p).br(done).end();
+    c.i32(0).set(host);
+    this.#missed(slot === undefined ? "seek" : "page_miss", question, group.before, slot);
     c.end();
   }
-  #member(group: PageGroup, question: PageQuestion): void {
+  #member(group: PageGroup, from: number, question: PageQuestion): void {
     const { code: c, p } = this.#e;
-    const addend = this.#addend(group);
-    c.get(addend).op(W.i32_eqz).unlikely().if();
-    this.#missed("seek", question);
+    const host = this.#host(group);
+    c.get(host).op(W.i32_eqz).unlikely().if();
+    this.#e.settleAddress();
+    this.#missed("seek", question, from);
     c.else();
-    c.get(addend).set(p);
+    c.get(host).set(p);
     c.end();
   }
-  #addend({ number }: PageGroup): Local {
-    while (this.#addends.length <= number) this.#addends.push(this.#e.code.local("i32"));
-    return this.#addends[number];
+  #host({ number }: PageGroup): Local {
+    while (this.#hosts.length <= number) this.#hosts.push(this.#e.code.local("i32"));
+    return this.#hosts[number];
   }
 
   /** Pushes the tag of the TLB's entry for an address, and leaves in p where the entry is: `#table` less than it. */
@@ -136,8 +155,8 @@ export class PageAccess {
     if (this.#knownVp === 0) c.get(vp).op(W.i32_add);
     c.tee(p).memory(W.i64_load, this.#table(intent));
   }
-  /** Asks the runtime for the arena address; or leaves. */
-  #missed(call: "resolve" | "seek" | "page_miss", { bytes, intent, resolved }: PageQuestion, slot = 0): void {
+  /** Asks the runtime for the arena address, and leaves in p by how much it is more than `from`: a number, or an address of the guest; or leaves. */
+  #missed(call: "resolve" | "seek" | "page_miss", { bytes, intent, resolved }: PageQuestion, from: number | { readonly address: Local }, slot = 0): void {
     const { code: c, vp, x, p } = this.#e;
     c.get(vp).get(x);
     if (call === "page_miss") c.i32(this.#which(intent) * knownPageSlots + slot);
@@ -146,7 +165,9 @@ export class PageAccess {
     c.tee(p).op(W.i32_eqz);
     this.#e.leaveIf();
     resolved?.();
-    c.get(p).get(x).op(W.i32_wrap_i64, W.i32_sub).set(p);
+    if (from !== 0) c.get(p);
+    if (typeof from === "object") c.get(from.address).op(W.i32_wrap_i64, W.i32_sub).set(p);
+    else if (from > 0) c.i32(from).op(W.i32_sub).set(p);
   }
   /** Which of the TLBs of data serves. */
   #which(intent: Asked): number {
@@ -160,22 +181,22 @@ export class PageAccess {
   }
 
   /** A store that crosses pages now and then: what is in the bounce buffer is carried to where it belongs. */
-  storeAcross(question: PageQuestion, store: () => void): void {
+  storeAcross(question: PageQuestion, store: (from: number) => void): void {
     const { code: c, vp, x, p } = this.#e;
     const done = c.block();
     const resolved = (): void => {
       c.get(p).get(vp).i32(at.BOUNCE).op(W.i32_add, W.i32_eq).if();
       c.get(p);
-      store();
+      store(0);
       c.get(vp).get(x).i32(question.bytes);
       this.#e.callRuntime("commit");
       c.op(W.i32_eqz);
       this.#e.leaveIf();
       c.br(done).end();
     };
-    this.translate({ ...question, intent: splitWrite, resolved });
+    const from = this.translate({ ...question, intent: splitWrite, resolved });
     c.get(p);
-    store();
+    store(from);
     c.end();
   }
 }

@@ -62,8 +62,9 @@ export class RegionEmitter implements OpEmitter {
   readonly base: Local;
   readonly #imports: ReadonlyMap<string, number>;
   readonly #passes: Passes;
-  /** Arena address of what this instruction has read to modify, and its operand: what is stored there goes by it. */
+  /** Where this instruction has read to modify, from an arena address, and its operand: what is stored there goes by it. */
   readonly #modified: Local;
+  #modifiedFrom = 0;
   #modifies = "";
   readonly #registers = new Map<number, Local>();
   readonly #written: ReadonlySet<number>;
@@ -77,6 +78,9 @@ export class RegionEmitter implements OpEmitter {
   #words: Int32Array = new Int32Array(0);
   #at = 0;
   #indexed = false;
+  /** The address is needed for the access alone; and it has not been computed. */
+  #mayBeLate = false;
+  #isLate = false;
   #blockDelta = 0;
   /** Which operation set the flags, where that is known; the local that has their kind need not say so then. */
   origin: KnownFlags | undefined;
@@ -118,6 +122,8 @@ export class RegionEmitter implements OpEmitter {
     this.#words = words;
     this.#at = at;
     this.#indexed = name.endsWith("x") && /^(ld|st|lea)/.test(name);
+    this.#mayBeLate = /^(ld|st)/.test(name) && (!/va$/.test(name) || this.isAligned);
+    this.#isLate = false;
     this.#blockDelta = blockDelta;
     this.float.select(words, at);
     if (name === "call") this.#modifies = "";
@@ -442,11 +448,11 @@ export class RegionEmitter implements OpEmitter {
   pushD(type: FieldType): void {
     this.#push(this.d, type);
   }
-  storeLane(log: SizeLog2): boolean {
+  storeLane(log: SizeLog2, from: number): boolean {
     const local = this.#localOf(this.d);
     if (log < 2 || local === undefined || !isVector(this.d)) return false;
     const byte = this.d & 15;
-    this.code.get(local).vectorLane(log === 3 ? V.v128_store64_lane : V.v128_store32_lane, 0, byte >> log);
+    this.code.get(local).vectorLane(log === 3 ? V.v128_store64_lane : V.v128_store32_lane, from, byte >> log);
     return true;
   }
   pushC(type: FieldType): void {
@@ -547,6 +553,13 @@ export class RegionEmitter implements OpEmitter {
   // Memory.
 
   address(): void {
+    this.#isLate = this.#mayBeLate && this.pages.isMember(this.#at);
+    if (!this.#isLate) this.#computeAddress();
+  }
+  settleAddress(): void {
+    if (this.#isLate) this.#computeAddress();
+  }
+  #computeAddress(): void {
     const c = this.code;
     if (this.a === at.ZERO) c.i64(this.imm);
     else {
@@ -564,37 +577,39 @@ export class RegionEmitter implements OpEmitter {
   get isAligned(): boolean {
     return this.pages.near.aligned.has(this.#at);
   }
-  #translate(bytes: number, intent: Intent): void {
-    this.pages.translate(this.#question(bytes, intent));
-  }
   #question(bytes: number, intent: Intent): PageQuestion {
     return { word: this.#at, bytes, intent };
   }
-  load(bytes: number, intent: Intent, load: () => void): void {
-    this.#translate(bytes, intent);
+  load(bytes: number, intent: Intent, load: (from: number) => void): void {
+    const from = this.pages.translate(this.#question(bytes, intent));
     if (intent === Intent.modify && this.#passes["reuse-translations"]) {
       this.code.get(this.p).set(this.#modified);
       this.#modifies = this.#operand(bytes);
+      this.#modifiedFrom = from;
     }
     this.code.get(this.p);
-    load();
+    load(from);
   }
-  store(bytes: number, store: () => void): void {
-    const c = this.code;
-    if (this.#modifies === this.#operand(bytes)) c.get(this.#modified);
-    else if (bytes > 1 && this.pages.slots.has(this.#at))
-      return this.pages.storeAcross(this.#question(bytes, Intent.write), store);
-    else {
-      this.#translate(bytes, Intent.write);
-      c.get(this.p);
+  store(bytes: number, store: (from: number) => void): void {
+    if (this.#modifies !== this.#operand(bytes) && bytes > 1 && this.pages.slots.has(this.#at))
+      this.pages.storeAcross(this.#question(bytes, Intent.write), store);
+    else store(this.#placeToWrite(bytes));
+  }
+  /** Pushes an arena address, and gives how far behind it the operation writes. */
+  #placeToWrite(bytes: number): number {
+    if (this.#modifies === this.#operand(bytes)) {
+      this.code.get(this.#modified);
+      return this.#modifiedFrom;
     }
-    store();
+    const from = this.pages.translate(this.#question(bytes, Intent.write));
+    this.code.get(this.p);
+    return from;
   }
   /** The memory operand of this operation and the instruction it belongs to. */
   #operand(bytes: number): string {
     return `${this.#words[this.#at + 1]} ${this.imm} ${this.#words[this.#at + 3]} ${this.#blockDelta} ${bytes}`;
   }
-  exclusive(bytes: number, update: () => void): void {
+  exclusive(bytes: number, update: (from: number) => void): void {
     const c = this.code;
     if (bytes > 1) {
       // A misaligned atomic traps in WebAssembly: the instruction runs alone, in the interpreter.
@@ -609,12 +624,7 @@ export class RegionEmitter implements OpEmitter {
       this.leaveIf();
       c.end();
     }
-    if (this.#modifies === this.#operand(bytes)) this.code.get(this.#modified);
-    else {
-      this.#translate(bytes, Intent.write);
-      this.code.get(this.p);
-    }
-    update();
+    update(this.#placeToWrite(bytes));
   }
   leaveIf(): void {
     this.code.unlikely().if();

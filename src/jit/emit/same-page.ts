@@ -2,8 +2,8 @@
  * Which accesses of a block lie so close together that one question is enough for all.
  *
  * Fields of a structure, slots of a stack frame, parts of an unrolled copy: addresses that differ by constants. The first
- * access of such a *group* asks whether all of the bytes between the group's ends are on one page, and keeps the addend that it
- * finds. The others add it; where the first one found no such page, each asks by itself.
+ * access of such a *group* asks whether all of the bytes between the group's ends are on one page, and keeps where in the arena the
+ * group's least byte is. The others are so far from there; where the first one found no such page, each asks by itself.
  *
  * Law: between the first and the last access of a group nothing can change what is mapped (no helper is called), and the registers
  * of their addresses have changed by constants only. So the sums of addresses, taken modulo 2^64, differ as the constants do.
@@ -47,19 +47,28 @@ const isWrite = opRows.map(({ name }) => !/^(ld(?!m)|pop)/.test(name));
 /** What is known of accesses, by the words that their operations start at. */
 export interface NearAccesses {
   readonly groups: ReadonlyMap<number, PageGroup>;
+  /** Of accesses that belong to groups: how far they are from their group's first one. */
+  readonly distances: ReadonlyMap<number, number>;
   /** Accesses that are as far from a multiple of 16 as one before them, which has been asked. */
   readonly aligned: ReadonlySet<number>;
 }
 
 export function nearAccesses(words: Int32Array, blocks: readonly RegionBlock[]): NearAccesses {
   const groups = new Map<number, PageGroup>();
+  const distances = new Map<number, number>();
   const aligned = new Set<number>();
-  for (const block of blocks) groupsOf(words, block, groups, aligned);
+  for (const block of blocks) groupsOf(words, block, groups, distances, aligned);
   for (const [word, group] of groups) if (group.accesses < 2) groups.delete(word);
-  return { groups, aligned };
+  return { groups, distances, aligned };
 }
 
-function groupsOf(words: Int32Array, block: RegionBlock, groups: Map<number, PageGroup>, aligned: Set<number>): void {
+function groupsOf(
+  words: Int32Array,
+  block: RegionBlock,
+  groups: Map<number, PageGroup>,
+  distances: Map<number, number>,
+  aligned: Set<number>,
+): void {
   const sums = new Map<number, Sum>();
   let origins = 0;
   let count = 0;
@@ -102,6 +111,7 @@ function groupsOf(words: Int32Array, block: RegionBlock, groups: Map<number, Pag
       const group = { first: word, number: count++, before: 0, span: bytes, accesses: 1 };
       candidates.push({ group, offset });
       groups.set(word, group);
+      distances.set(word, 0);
       return;
     }
     const { group } = found;
@@ -113,6 +123,7 @@ function groupsOf(words: Int32Array, block: RegionBlock, groups: Map<number, Pag
     group.span = Math.max(group.span, Math.max(from, 0) + bytes);
     group.accesses++;
     groups.set(word, group);
+    distances.set(word, offset - found.offset);
   }
   /** What becomes of the registers. */
   function follow(row: OpRow, word: number, a: number): void {
