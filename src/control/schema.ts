@@ -176,6 +176,7 @@ const passes = Object.keys({
   "reuse-translations": true,
   "known-pages": true,
   "same-page": true,
+  "followed-pointers": true,
   "one-vcpu": true,
   "float-knowledge": true,
   learnt: true,

@@ -19,6 +19,8 @@ export const passNames = [
   "known-pages",
   /** Accesses of a block that are close together ask for their page once (emit/same-page.ts). */
   "same-page",
+  /** Loops that follow pointers go on from where each led last, and look up meanwhile (emit/followed-pointers.ts). */
+  "followed-pointers",
   /** Where one vCPU runs all of them, regions know where its area lies. */
   "one-vcpu",
   /** Blocks remember which lanes hold numbers and what MXCSR says, and keep x87 registers in locals (emit/float-state.ts). */

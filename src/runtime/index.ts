@@ -2,7 +2,7 @@
 export { carry, condition, flags } from "./flags";
 export {
   abandon, access, access_exclusive, allot_frame, block_hash, claim_code, code_frame, commit, endLifting as end_lifting, fetch, fetch_code, forget_blocks, forget_code,
-  forget_regions, frame_of, give_back, install_frame, interpreter_access, invalidate_frame, linear_rip, lookup, need_step, note_target, page_miss, park, protect_code,
+  forget_regions, frame_of, give_back, install_frame, interpreter_access, invalidate_frame, learn_pointer, linear_rip, lookup, need_step, note_target, page_miss, park, protect_code,
   raise_alignment, region_refused, register_block,
   raise_target, resolve, resume, seek, stack_fault, stop, take_forgets, tlb_flush, tlb_flush_all, tlb_flush_page, translate, use_thread, use_translations, verify_region,
 } from "./memory";

@@ -250,6 +250,16 @@ export const knownPageSlots = 32;
 export const knownPageEntryBytes = 32;
 const knownPageHeader = 64;
 
+/**
+ * Where pointers led last (jit/emit/followed-pointers.ts): u32 arena addresses, direct-mapped by a hash of where the pointers are, together
+ * half of a small first cache of the host; and how far loops trust them.
+ */
+export const pointerHints = 4096;
+/** By the loops' places: i32 how often hints were wrong of late, below 0 where none is used; i32 what was left of the budget then, or where the loop began. */
+export const pointerTrusts = 64;
+export const pointerTrustBytes = 8;
+const pointerHintBytes = 4 * pointerHints;
+
 /** Places that an indirect jump remembers (ir/ops.ts). */
 export const targetSlots = 16;
 
@@ -276,6 +286,7 @@ const { at: start, end: areaBytes } = starts({
   codeFilter: 2 ** codeFilterLog2 / 8,
   walkCache: walkCacheEntries * 32,
   knownPageMasks: knownPageHeader + 6 * knownPageSlots * knownPageEntryBytes,
+  pointerHints: pointerHintBytes + pointerTrustBytes * pointerTrusts,
 });
 
 export const area = {
@@ -301,6 +312,8 @@ export const area = {
   /** A u32 for each TLB of data: a bit for each entry that may know something. */
   knownPageMasks: start.knownPageMasks,
   knownPages: start.knownPageMasks + knownPageHeader,
+  pointerHints: start.pointerHints,
+  pointerTrusts: start.pointerHints + pointerHintBytes,
   bytes: areaBytes,
 } as const;
 
@@ -335,6 +348,9 @@ export function generateRuntimeLayout(): string {
     KNOWN_PAGE_SLOTS: knownPageSlots,
     KNOWN_PAGES: area.knownPages,
     KNOWN_PAGE_BYTES: knownPageEntryBytes,
+    POINTER_HINTS: area.pointerHints,
+    POINTER_TRUSTS: area.pointerTrusts,
+    POINTER_TRUST_BYTES: pointerTrustBytes,
     VCPU_AREA_BYTES: area.bytes,
     ...Object.fromEntries(Object.entries(Event).map(([name, bit]) => [`EVENT_${name.toUpperCase()}`, bit])),
   };

@@ -7,7 +7,9 @@
  */
 import { area, at, knownPageEntryBytes, knownPageSlots, tlbBytes, tlbEntries } from "#vcpu";
 import { type Code, type Local, W } from "#wasm";
+import type { Pointer } from "./followed-pointers.ts";
 import { Intent } from "./op-emitter.ts";
+import { PointerHints } from "./pointer-hints.ts";
 import type { NearAccesses, PageGroup } from "./same-page.ts";
 
 /** What the runtime is asked for; `splitWrite`: a write by who looks for the bounce buffer (runtime/memory/access.ts). */
@@ -20,6 +22,8 @@ export interface PageQuestion {
   readonly word: number;
   readonly bytes: number;
   readonly intent: Asked;
+  /** Of an address by one register: how far it is from what that points to. */
+  readonly displacement: number;
   /** Written where the runtime has been asked: its answer is in p. */
   readonly resolved?: () => void;
 }
@@ -28,6 +32,8 @@ export interface PageQuestion {
 export interface PageGround {
   readonly code: Code;
   readonly vp: Local;
+  /** What is left of the budget. */
+  readonly left: Local;
   readonly x: Local;
   readonly p: Local;
   /** x is the address from here on, if it is not yet. */
@@ -39,6 +45,7 @@ export interface PageGround {
 export class PageAccess {
   /** By the words that operations start at: slots that know pages. */
   slots: ReadonlyMap<number, number> = new Map();
+  readonly pointers: PointerHints;
   near: NearAccesses = { groups: new Map(), distances: new Map(), aligned: new Set() };
   readonly #e: PageGround;
   /** The read TLB of the region's mode, counted from the first of all. */
@@ -55,6 +62,7 @@ export class PageAccess {
     this.#e = ground;
     this.#knownVp = knownVp;
     this.#tlb = 2 * tlbMode;
+    this.pointers = new PointerHints(ground, knownVp);
     this.#least = ground.code.local("i64");
     this.#onPage = ground.code.local("i64");
   }
@@ -78,6 +86,8 @@ export class PageAccess {
 
   #alone(slot: number | undefined, question: PageQuestion): number {
     const { code: c, x, p } = this.#e;
+    const pointer = slot === undefined ? this.pointers.usedBy(question.word) : undefined;
+    if (pointer !== undefined) return this.#follow(pointer, question);
     if (slot === undefined) this.#askTlb(question);
     else this.#askSlot(slot, question);
     // Behind both ways, so that the sum is known to have 32 bits.
@@ -128,7 +138,11 @@ export class PageAccess {
     c.i64(4096 - group.span).op(W.i64_gt_u).unlikely().brIf(missed);
     if (entry === undefined) c.get(p).memory(W.i32_load, this.#table(question.intent) + 8);
     else c.get(vp).memory(W.i32_load, entry + 16);
-    c.get(least).op(W.i32_wrap_i64, W.i32_add).tee(host).set(p).br(done).end();
+    c.get(least).op(W.i32_wrap_i64, W.i32_add);
+    const pointer = entry === undefined ? this.pointers.usedBy(question.word) : undefined;
+    if (pointer === undefined) c.tee(host).set(p).br(done);
+    else this.pointers.goOnFrom(pointer, question.displacement - group.before, () => c.get(p).set(host).br(done));
+    c.end();
     c.i32(0).set(host);
     this.#missed(slot === undefined ? "seek" : "page_miss", question, group.before, slot);
     c.end();
@@ -142,6 +156,19 @@ export class PageAccess {
     c.else();
     c.get(host).set(p);
     c.end();
+  }
+  /** An access by itself, by a pointer that is followed. */
+  #follow(pointer: Pointer, question: PageQuestion): number {
+    const { code: c, x, p } = this.#e;
+    const done = c.block();
+    this.#pushTag(x, question.intent);
+    c.get(x).op(W.i64_xor).i64(4096 - question.bytes).op(W.i64_gt_u).unlikely().if();
+    this.#missed("resolve", question, 0);
+    c.br(done).end();
+    c.get(p).memory(W.i32_load, this.#table(question.intent) + 8).get(x).op(W.i32_wrap_i64, W.i32_add);
+    this.pointers.goOnFrom(pointer, question.displacement, () => c.br(done));
+    c.end();
+    return 0;
   }
   #host({ number }: PageGroup): Local {
     while (this.#hosts.length <= number) this.#hosts.push(this.#e.code.local("i32"));

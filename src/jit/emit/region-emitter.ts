@@ -48,6 +48,7 @@ export interface RegionRegisters {
 export class RegionEmitter implements OpEmitter {
   readonly code: Code;
   readonly vp: Local = 0;
+  readonly left: Local = 2;
   readonly x: Local;
   readonly y: Local;
   readonly z: Local;
@@ -578,7 +579,7 @@ export class RegionEmitter implements OpEmitter {
     return this.pages.near.aligned.has(this.#at);
   }
   #question(bytes: number, intent: Intent): PageQuestion {
-    return { word: this.#at, bytes, intent };
+    return { word: this.#at, bytes, intent, displacement: this.imm };
   }
   load(bytes: number, intent: Intent, load: (from: number) => void): void {
     const from = this.pages.translate(this.#question(bytes, intent));
@@ -587,6 +588,7 @@ export class RegionEmitter implements OpEmitter {
       this.#modifies = this.#operand(bytes);
       this.#modifiedFrom = from;
     }
+    this.pages.pointers.beforeLoad(this.#at, from);
     this.code.get(this.p);
     load(from);
   }

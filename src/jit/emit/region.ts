@@ -25,6 +25,7 @@ import { A, Code, type Label, type Local, ModuleBuilder, W } from "#wasm";
 import { isBranch, type Region, type RegionBlock } from "../hot/region.ts";
 import type { Passes } from "../passes.ts";
 import { type FloatKnowledge, type Lane, lanesKnownAt } from "./float-state.ts";
+import { followedPointers } from "./followed-pointers.ts";
 import { flagsAfter, flagsAtStarts, type KnownFlags } from "./known-flags.ts";
 import { knownPages } from "./known-pages.ts";
 import { ifNotCanonical } from "./memory-operations.ts";
@@ -185,6 +186,7 @@ class RegionFunction {
     this.#start = c.local("i32");
     this.#e = new RegionEmitter(c, imports, region.mode, registersOf(words, region, options.passes), options.passes, vp);
     if (options.passes["known-pages"]) this.#e.pages.slots = knownPages(words, region.blocks, shapes);
+    if (options.passes["followed-pointers"]) this.#e.pages.pointers.followed = followedPointers(words, region.blocks, shapes);
     if (options.passes["same-page"]) this.#e.pages.near = nearAccesses(words, region.blocks);
     if (vp !== 0) this.#settleVcpu(vp);
     this.#prologue(record);
@@ -343,6 +345,7 @@ class RegionFunction {
       const shape = scope.shapes.get(node) as Shape;
       const lanes = this.#lanes.get(node);
       if (lanes !== undefined && !entering) this.#e.float.beforeLoop(lanes);
+      if (!entering) this.#e.pages.pointers.beforeLoop(node);
       if (shape.kind === "loop" && shape.entries.length > 1) c.i32(shape.header === node ? -1 : node).set(this.#state);
       c.br(label);
       return;
@@ -423,6 +426,7 @@ class RegionFunction {
       else if (meaning !== undefined) meaning(e);
       else if (op === Op.call) this.#call();
       else this.#blockEnd(row, op, block, late);
+      e.pages.pointers.after(word);
       e.origin = origin;
       if (row.writesFlags) this.#fresh = false;
       word += opBytes(op) >> 2;

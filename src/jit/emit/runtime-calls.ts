@@ -15,6 +15,7 @@ export const runtimeCalls: Record<string, FunctionType> = {
   access_exclusive: signature("i32 i64 i32", "i32"),
   commit: signature("i32 i64 i32", "i32"),
   page_miss: signature("i32 i64 i32 i32 i32", "i32"),
+  learn_pointer: signature("i32 i32 i32 i32 i32", ""),
   seek: signature("i32 i64 i32 i32", "i32"),
   resolve: signature("i32 i64 i32 i32", "i32"),
   deliver_fault: signature("i32", "i32"),
