@@ -6,6 +6,7 @@
  *   0x0000_1000  static data of the Wasm runtime
  *   0x0010_0000  process header
  *   0x0020_0000  block hash table: u32 block, by (HPA, mode)
+ *   0x0028_0000  lists of blocks' places that are free (runtime/memory/places.ts)
  *   0x0030_0000  allotted once: what engines need
  *   0x00a0_0000  lists of free frames: u32 HPA of the next one for each of 2^20 frames
  *   0x00e0_0000  users of frames, a u16 for each of 2^20 frames
@@ -28,6 +29,7 @@ export const arenaLayout = {
   PROCESS: 0x100000,
   BLOCK_HASH: 0x200000,
   BLOCK_HASH_ENTRIES: 1 << 17,
+  FREE_PLACES: 0x280000,
   ALLOTTED: 0x300000,
   FRAME_LINKS: 0xa00000,
   FRAME_USERS: 0xe00000,
@@ -40,11 +42,12 @@ export const arenaLayout = {
 
 /**
  * Translations of a thread that runs vCPUs. The first thread's lie where arenaLayout says; another's are one piece: frame
- * records, then at these offsets the hash table of its blocks, the end of its blocks, and the blocks.
+ * records, then at these offsets the hash table of its blocks, the end of its blocks, its free places, and the blocks.
  */
 export const threadTranslations = {
   T_BLOCK_HASH: 0x1000000,
   T_BLOCK_NEXT: 0x1080000,
+  T_FREE_PLACES: 0x1081000,
   T_SCRATCH: 0x1090000,
   T_REGIONS: 0x10b0000,
   T_LIFTER: 0x1140000,
@@ -138,10 +141,12 @@ export const maxThreads = 8;
 
 /** Frame record: byte offsets. */
 export const frameRecord = {
-  /** First block lifted from this frame, a list by B_PAGE_NEXT; nonzero keeps the frame out of write TLBs. */
+  /** First block lifted from this frame, a list by B_PAGE_NEXT with a valid one; nonzero keeps the frame out of write TLBs. */
   F_BLOCKS: 0,
-  /** u16: how often a store forgot a compiled region of the frame's code. */
+  /** u8: how often a store forgot a compiled region of the frame's code. */
   F_PATCHES: 4,
+  /** u8: how often all of its code was forgotten. */
+  F_EMPTIED: 5,
   /** u16: stores to the frame since one changed code in it, that one included; 0 when code was lifted from it after that. */
   F_STORES: 6,
   /**
@@ -213,13 +218,15 @@ export const blockHeader = {
   B_REGION: 68,
   /** Guest instructions. */
   B_COUNT: 72,
+  /** Bytes of the block's place, a multiple of 16; bit 0: it never has another block (runtime/memory/places.ts). */
+  B_PLACE: 76,
   /** The operations, and behind them the B_BYTES of code that they were lifted from. */
   B_IR: 80,
 } as const;
 
 /**
- * Of a block with that much IR and code, header and all: blocks lie one after the other and begin at multiples of 16 (`blockSize` in the
- * runtime).
+ * Of a block with that much IR and code, header and all (`blockSize` in the runtime). Blocks lie one after the other, each in a place of
+ * that size, or of a larger one that another block had before (B_PLACE).
  */
 export const blockSize = (irBytes: number, codeBytes: number): number =>
   (blockHeader.B_IR + irBytes + codeBytes + 15) & ~15;

@@ -10,7 +10,7 @@
 import { type Arena, arenaLayout, blockHeader, type Translations } from "#memory";
 import { neverHot } from "./regions.ts";
 import type { RuntimeExports } from "./runtime.ts";
-import { blockSizeAt, detach } from "./warm-blocks.ts";
+import { blockSizeAt, detach, placeAt } from "./warm-blocks.ts";
 
 /** Of more than this a run keeps what it wanted itself, and of what was known as much as has room. */
 const mostBytes = 24 << 20;
@@ -107,8 +107,11 @@ export function packLearnt(
     if (region !== 0 || left > neverHot / 2) return Heat.hot;
     return !isForgotten && threshold - left >= threshold * warmShare ? Heat.warm : Heat.cold;
   };
-  pack.addAll(words, blocks, words[nextAt >> 2], heatOf);
-  if (known) pack.addAll(words, known.first, known.end, (block) => words[block + (blockHeader.B_COUNTER >> 2)]);
+  pack.addAll(words, blocks, words[nextAt >> 2], placeAt, heatOf);
+  if (known) {
+    const heatThen = (block: number): number => words[block + (blockHeader.B_COUNTER >> 2)];
+    pack.addAll(words, known.first, known.end, blockSizeAt, heatThen);
+  }
   const size = blocksAt + Math.ceil(pack.length / checkedBytes) * checkedBytes;
   const file = new Uint8Array(size);
   const view = new DataView(file.buffer);
@@ -146,13 +149,19 @@ class Pack {
     return new Uint8Array(this.#words.buffer, 0, this.length);
   }
 
-  /** Of the blocks from `first` to `end`, byte offsets, those that one page holds. */
-  addAll(words: Int32Array, first: number, end: number, heatOf: (block: number) => number): void {
+  /** Of the blocks from `first` to `end`, byte offsets, those that one page holds. `placeOf`: the bytes that one of them has. */
+  addAll(
+    words: Int32Array,
+    first: number,
+    end: number,
+    placeOf: (words: Int32Array, block: number) => number,
+    heatOf: (block: number) => number,
+  ): void {
     for (let block = first >> 2; block < end >> 2; ) {
       const size = blockSizeAt(words, block) >> 2;
       const isWhole = words[block + (blockHeader.B_HPA2 >> 2)] === 0;
       if (isWhole && !this.#add(words.subarray(block, block + size), heatOf(block))) return;
-      block += size;
+      block += placeOf(words, block) >> 2;
     }
   }
 

@@ -9,7 +9,6 @@ import { Event, Leave, type Vcpu } from "#vcpu";
 import type { EngineHost, EngineObserver, VmExit } from "../engine.ts";
 import { neverHot } from "./regions.ts";
 import type { RuntimeExports } from "./runtime.ts";
-import { blockSizeAt } from "./warm-blocks.ts";
 
 /** What lifting needs of the engine. */
 export interface AroundLifting {
@@ -83,7 +82,6 @@ export class Lifting {
       block = words[nextAt];
     }
     if (!this.#liftInto(vcpu, block, Number.POSITIVE_INFINITY, false)) return this.#around.runtime.end_lifting();
-    words[nextAt] = block + blockSizeAt(words, block >> 2);
     this.#around.runtime.register_block(vcpu.vp, block);
     this.#around.stats.lifted++;
     this.#around.stats.liftedInstructions += words[(block + blockHeader.B_COUNT) >> 2];
@@ -140,7 +138,7 @@ export class Lifting {
   entriesUntilHot(hpa: number): number {
     if (this.hotThreshold === Number.POSITIVE_INFINITY) return neverHot;
     const record = this.#translations.records + (hpa >>> 12) * arenaLayout.FRAME_RECORD_BYTES;
-    const patches = this.#arena.i32[(record + frameRecord.F_PATCHES) >> 2] & 0xffff;
+    const patches = this.#arena.i32[(record + frameRecord.F_PATCHES) >> 2] & 0xff;
     return this.hotThreshold * 2 ** Math.min(Math.max(patches - freePatches, 0), mostDoublings);
   }
 

@@ -32,6 +32,8 @@ const mostRequests = 8;
 const entriesUntilAgain = 500;
 /** Of what makes a block hot, the part that one has to be entered for once more when a region has it inside. */
 const insideShare = 1 / 4;
+/** In B_PLACE: what regions name stays what it is. */
+const keptPlace = 1;
 /** B_VALID of a block that some region holds. */
 const compiledBlock = 3;
 /** Of all regions, the part that makes room when there is none for more. */
@@ -131,6 +133,7 @@ export class RegionCompiler {
     for (const { block } of blocks) {
       const left = words[(block + blockHeader.B_COUNTER) >> 2];
       this.#awaited.add(block);
+      words[(block + blockHeader.B_PLACE) >> 2] |= keptPlace;
       // A counter of 0 says other things.
       if (left > 0 && left < entries) words[(block + blockHeader.B_COUNTER) >> 2] = entries;
     }

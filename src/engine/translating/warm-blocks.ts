@@ -57,7 +57,6 @@ export function giveBlocks(
   arena.u8.set(bytes, first);
   if (Number(BigInt.asUintN(32, runtime.xxh64(first, bytes.length))) !== check) return 0;
   words.set(frames, list >> 2);
-  words[translations.nextAt >> 2] = end;
   return runtime.adopt_blocks(vp, first, end, list, untilHot);
 }
 
@@ -87,7 +86,7 @@ export function takeBlocks(
       detach(copy);
       length += bytes / 4;
     }
-    block += bytes / 4;
+    block += placeAt(words, block) / 4;
   }
   const padded = Math.ceil((4 * length) / checkedBytes) * checkedBytes;
   return { bytes: new Uint8Array(taken.buffer, 0, padded), length: 4 * length };
@@ -96,6 +95,9 @@ export function takeBlocks(
 /** Of the block at a word. */
 export const blockSizeAt = (words: Int32Array, block: number): number =>
   blockSize(words[block + (blockHeader.B_IR_BYTES >> 2)], words[block + (blockHeader.B_BYTES >> 2)]);
+
+/** Of the place that it lies in. */
+export const placeAt = (words: Int32Array, block: number): number => words[block + (blockHeader.B_PLACE >> 2)] & ~15;
 
 /** Makes a block's copy one of no machine: without what is fleeting, and with empty links. */
 export function detach(copy: Int32Array): void {

@@ -1,6 +1,7 @@
 /** Blocks that another engine of this build has lifted, taken over by one that has none: see engine/translating/warm-blocks.ts. */
 import * as L from "../layout";
-import { blockSize, enterBlock } from "./blocks";
+import { enterBlock } from "./blocks";
+import { afterPlace, givePlace } from "./places";
 
 /**
  * Takes over the blocks in [first, end), whose pages are numbers of the words at `frames`: the HPA of each, or 0 where there is none. They are
@@ -9,7 +10,8 @@ import { blockSize, enterBlock } from "./blocks";
 export function adopt_blocks(vp: u32, first: u32, end: u32, frames: u32, counter: u32): u32 {
   let count: u32 = 0;
   for (let block = first; block < end; ) {
-    const next = block + blockSize(block);
+    givePlace(block);
+    const next = afterPlace(block);
     const place = load<u32>(block, L.B_HPA);
     const frame = load<u32>(frames + ((place >> 12) << 2));
     const second = load<u32>(block, L.B_HPA2);

@@ -6,6 +6,7 @@ import { beginExclusive, beginLifting, endExclusive, endLifting, severalThreads,
 import { frameRecord } from "./frames";
 import { jumpCacheEntry, newGlobalGeneration, noteCodePage } from "./generations";
 import { takeLearnt } from "./learnt";
+import { afterPlace, forgetPlaces, frameEmptied, givePlace, keepPlace, takePlace } from "./places";
 import { emptyEntry, fetch, forgetPages } from "./tlb";
 import { blockHash, blocksEndAt, blocksStart, granules } from "./worker";
 
@@ -68,6 +69,8 @@ export function lookup(vp: u32): u32 {
           store<u32>(cached, block, L.J_BLOCK);
           store<u32>(cached, asid, L.J_ASID);
           store<u32>(cached, 0, L.J_EPOCH);
+          const elsewhere = load<u64>(block, L.B_SEEN_RIP) != rip || load<u32>(block, L.B_SEEN_VP) != vp;
+          if (elsewhere && load<u32>(block, L.B_SEEN_ASID) != 0) keepPlace(block);
           store<u32>(block, vp, L.B_SEEN_VP);
           store<u32>(block, asid, L.B_SEEN_ASID);
           store<u64>(block, rip, L.B_SEEN_RIP);
@@ -126,8 +129,19 @@ function protectFrom(vp: u32, frame: u32): void {
   }
 }
 
-/** Enters a block whose header and IR are written: into the hash table and the lists of its frames. It is given its code, too. */
-export function register_block(vp: u32, block: u32): void {
+/**
+ * Enters a block whose header and IR are written at the end of all blocks: into a place, the hash table and the lists of its frames. It is
+ * given its code, too.
+ */
+export function register_block(vp: u32, lifted: u32): void {
+  store<u32>(lifted, 0, L.B_SEEN_ASID);
+  let block = takePlace(vp, lifted);
+  if (block == 0) givePlace((block = lifted));
+  else {
+    const place = load<u32>(block, L.B_PLACE);
+    memory.copy(block, lifted, L.B_IR + load<u32>(lifted, L.B_IR_BYTES));
+    store<u32>(block, place, L.B_PLACE);
+  }
   // Of a block that crosses into another page nobody asks for it.
   if (load<u32>(block, L.B_HPA2) == 0) memory.copy(codeOf(block), load<u32>(block, L.B_HPA), load<u32>(block, L.B_BYTES));
   enterBlock(vp, block, !severalThreads());
@@ -207,12 +221,18 @@ export function touchesRunning(vp: u32, frame: u32, from: u32, to: u32): bool {
   return load<u32>(block, L.B_HPA2) == frame && blockEnd(block, 1) > from;
 }
 
+/** So many forgotten blocks stay in the list of a frame that has others: their places are free when all of the frame's are. */
+const GONE_LISTED: u32 = 4;
+
 /** Forgets the blocks that depend on bytes [from, to) of a frame, which change; regions with them. */
 export function invalidate_range(frame: u32, from: u32, to: u32): void {
   const record = frameRecord(frame);
-  let link = load<u32>(record, L.F_BLOCKS);
+  const first = load<u32>(record, L.F_BLOCKS);
+  const whole = to - from == 4096;
+  let link = first;
   if (link == 0) return;
   let last = record + L.F_BLOCKS;
+  let gone: u32 = 0;
   let code: u64 = 0;
   let compiled = false;
   let changed = false;
@@ -223,23 +243,28 @@ export function invalidate_range(frame: u32, from: u32, to: u32): void {
     const start = blockStart(block, second);
     const end = blockEnd(block, second);
     const valid = load<u32>(block, L.B_VALID);
-    if (valid != 0 && (start >= to || end <= from)) {
-      store<u32>(last, link);
-      last = nextAt;
-      code |= granules(start, end);
-    } else if (valid != 0) {
+    const stays = valid != 0 && (start >= to || end <= from);
+    if (stays) code |= granules(start, end);
+    else if (valid != 0) {
       changed = true;
       compiled = compiled || (valid & 2) != 0;
       unhash(block);
+    }
+    if (stays || (!whole && load<u32>(block, L.B_HPA2) == 0 && gone++ < GONE_LISTED)) {
+      store<u32>(last, link);
+      last = nextAt;
     }
     link = load<u32>(nextAt);
   }
   store<u32>(last, 0);
   store<u64>(record, code, L.F_CODE);
-  if (load<u32>(record, L.F_BLOCKS) == 0) store<u16>(record, 0, L.F_WRITER);
-  else if (changed && load<u16>(record, L.F_STORES) == 0) store<u16>(record, 1, L.F_STORES);
+  if (whole) frameEmptied(record, first);
+  if (code == 0) {
+    store<u32>(record, 0, L.F_BLOCKS);
+    store<u16>(record, 0, L.F_WRITER);
+  } else if (changed && load<u16>(record, L.F_STORES) == 0) store<u16>(record, 1, L.F_STORES);
   if (!compiled) return;
-  store<u16>(record, <u16>min<u32>(<u32>load<u16>(record, L.F_PATCHES) + 1, 0xffff), L.F_PATCHES);
+  store<u8>(record, <u8>min<u32>(<u32>load<u8>(record, L.F_PATCHES) + 1, 0xff), L.F_PATCHES);
   frameInvalidated(frame);
 }
 
@@ -293,11 +318,6 @@ export function codeOf(block: u32): u32 {
   return block + L.B_IR + load<u32>(block, L.B_IR_BYTES);
 }
 
-/** Header, IR and code: where the next block begins (`blockSize` of arena-layout.ts). */
-export function blockSize(block: u32): u32 {
-  return (L.B_IR + load<u32>(block, L.B_IR_BYTES) + load<u32>(block, L.B_BYTES) + 15) & ~15;
-}
-
 /** Forgets every block of this thread's: the cache of blocks is full. */
 export function forget_blocks(): void {
   let block = blocksStart;
@@ -306,8 +326,9 @@ export function forget_blocks(): void {
     holdsNoCode(load<u32>(block, L.B_HPA) & 0xfffff000);
     const second = load<u32>(block, L.B_HPA2);
     if (second != 0) holdsNoCode(second);
-    block += blockSize(block);
+    block = afterPlace(block);
   }
+  forgetPlaces();
   memory.fill(blockHash, 0, L.BLOCK_HASH_ENTRIES * 4);
   store<u32>(blocksEndAt, blocksStart);
 }

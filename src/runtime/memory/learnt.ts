@@ -6,9 +6,10 @@
  * that nothing the guest does or a file says makes it run other code than its own. It is copied: what is learnt stays as it is.
  */
 import * as L from "../layout";
-import { blockSize, codeOf, enterBlock } from "./blocks";
+import { codeOf, enterBlock } from "./blocks";
 import { severalThreads } from "./exclusive";
 import { frameRecord } from "./frames";
+import { blockSize, givePlace } from "./places";
 import { blocksEndAt } from "./worker";
 
 /** The table: a list by B_HASH_NEXT for each of its entries. 0: nothing is learnt. */
@@ -27,7 +28,7 @@ const MOST_IR: u32 = 0x10000;
 /** What lifting wants free. */
 const ROOM: u32 = 0x20000;
 /** Changes of a frame's compiled code after which its blocks wait longer: those are lifted. */
-const FREE_PATCHES: u16 = 8;
+const FREE_PATCHES: u8 = 8;
 
 function slotOf(key: u64, place: u32, mode: u32): u32 {
   const mixed = (key ^ (<u64>place << 40) ^ (<u64>mode << 52)) * 0x9e3779b97f4a7c15;
@@ -68,12 +69,11 @@ export function takeLearnt(vp: u32, hpa: u32, mode: u32): u32 {
   let learnt: u32 = 0;
   if (place <= 4096 - KEY_BYTES) learnt = find(load<u64>(hpa), hpa, mode);
   if (learnt == 0) learnt = find(<u64>load<u8>(hpa), hpa, mode);
-  if (learnt == 0 || load<u16>(frameRecord(hpa & 0xfffff000), L.F_PATCHES) > FREE_PATCHES) return 0;
+  if (learnt == 0 || load<u8>(frameRecord(hpa & 0xfffff000), L.F_PATCHES) > FREE_PATCHES) return 0;
   const block = load<u32>(blocksEndAt);
   if (block + ROOM > L.BLOCKS_END) return 0;
-  const size = blockSize(learnt);
-  memory.copy(block, learnt, size);
-  store<u32>(blocksEndAt, block + size);
+  memory.copy(block, learnt, blockSize(learnt));
+  givePlace(block);
   const heat = load<u32>(learnt, L.B_COUNTER);
   store<u32>(block, heat == 0 ? untilHotCold : heat == 1 ? untilHotWarm : untilHotHot, L.B_COUNTER);
   store<u32>(block, hpa, L.B_HPA);

@@ -10,6 +10,8 @@ export let blockHash: u32 = L.BLOCK_HASH;
 export let blocksStart: u32 = L.BLOCKS;
 /** Address of the word that holds the end of the blocks. */
 export let blocksEndAt: u32 = L.PROCESS + L.P_BLOCK_NEXT;
+/** Lists of places (places.ts). */
+export let freePlaces: u32 = L.FREE_PLACES;
 
 /** Makes this the thread whose translations lie at `base`; without a call, the process's first. */
 export function use_translations(base: u32): void {
@@ -17,6 +19,7 @@ export function use_translations(base: u32): void {
   blockHash = base + L.T_BLOCK_HASH;
   blocksStart = base + L.T_BLOCKS;
   blocksEndAt = base + L.T_BLOCK_NEXT;
+  freePlaces = base + L.T_FREE_PLACES;
 }
 
 /** The granules of a page that bytes [from, to) touch: a bit each. */
