@@ -28,6 +28,9 @@ export const lifterFields = {
   /** Bytes before the immediate, and the displacement, of an instruction that has no template. */
   Y_HEAD: 36,
   Y_DISPLACEMENT: 40,
+  /** Before here flag writes that nobody sees are taken away; and the end of those of which that is not known yet, from Y_WAITING on. */
+  Y_TIDIED: 84,
+  Y_WAITING_END: 80,
   /** Number of the operation that goes on behind the block. */
   Y_JUMP: 44,
   Y_KEY: 48,
@@ -85,6 +88,11 @@ export const templateFields = {
   /** What is known of the flags after it; 12: what was before. */
   T_KNOWN: 4,
   T_ENDS: 5,
+  /**
+   * What its operations mean to flags, 8 bytes: for each that means something its distance from the first one, a multiple of 8, and in the low
+   * bits the effect; 0 no more.
+   */
+  T_EFFECTS: 8,
   T_HEADER: 16,
   /** In a quartet. */
   T_NUMBERS: 16,

@@ -27,6 +27,7 @@ export function lift_on(base: u32): u32 {
   const limit = load<u32>(base, L.Y_OUT_LIMIT);
   const most = load<u32>(base, L.Y_MOST);
   const mode = load<u32>(base, L.Y_MODE);
+  let waiting = removeDeadFlags(base, out);
   let answer = L.LIFTED;
   while (ended == 0 && count < most && out < limit) {
     answer = L.LIFT_OTHER;
@@ -117,13 +118,19 @@ export function lift_on(base: u32): u32 {
     let from = template + L.T_HEADER;
     const past = out + (<u32>header & 0xff);
     // Four words at a time. What is written too much is written over by what follows, or is free.
-    for (let to = out; to < past; to += 16) {
+    for (let to = out; ; to += 16) {
       const added = v128.or(
         i8x16.swizzle(numbers, v128.load(from, L.T_NUMBERS)),
         i8x16.swizzle(places, v128.load(from, L.T_PLACES)),
       );
       v128.store(to, i32x4.add(v128.load(from), added));
       from += L.T_QUARTET;
+      // Two at least: whether one is enough nobody foresees.
+      if (to != out && to + 16 >= past) break;
+    }
+    for (let effects = load<u64>(template, L.T_EFFECTS); effects != 0; effects >>= 8) {
+      const effect = <u32>effects & 0xff;
+      waiting = meet(base, waiting, out + (effect & EFFECT_AT), effect);
     }
     out = past;
     const after = <u32>(header >> (8 * L.T_KNOWN)) & 15;
@@ -140,6 +147,8 @@ export function lift_on(base: u32): u32 {
   store<u32>(base, count, L.Y_COUNT);
   store<u32>(base, known, L.Y_KNOWN);
   store<u32>(base, ended, L.Y_ENDED);
+  store<u32>(base, out, L.Y_TIDIED);
+  store<u32>(base, waiting, L.Y_WAITING_END);
   if (answer != L.LIFTED) {
     const size = min(end - at, COPIED);
     const seen = answer == L.LIFT_LEARN ? 8 : 0;
@@ -159,50 +168,61 @@ export function lift_entry(base: u32): u32 {
 }
 
 /**
- * Ends the block whose operations begin at `start`: it goes on behind its last instruction, unless that has ended it. `tidies`: flag
- * writes that nobody sees are taken away, as jit/opt/dead-flags.ts does. Gives the bytes of its operations.
+ * Ends the block whose operations begin at `start`: it goes on behind its last instruction, unless that has ended it. Gives the bytes of
+ * its operations.
  */
-export function lift_end(base: u32, start: u32, tidies: u32): u32 {
+export function lift_end(base: u32, start: u32): u32 {
   let out = load<u32>(base, L.Y_OUT);
   if (load<u32>(base, L.Y_ENDED) == 0) {
     store<u64>(out, <u64>load<u32>(base, L.Y_JUMP));
     store<u64>(out, <u64>load<u32>(base, L.Y_POSITION), 8);
     out += 16;
   }
-  if (tidies != 0) removeDeadFlags(base, start, out);
+  removeDeadFlags(base, out);
   return out - start;
 }
 
-/** From the first operation to the last: flag writes wait until it is known whether they are seen. */
-function removeDeadFlags(base: u32, start: u32, end: u32): void {
-  let waiting = base + L.Y_WAITING;
-  const none = waiting;
-  for (let at = start; at < end; ) {
+/**
+ * Takes flag writes that nobody sees away, as jit/opt/dead-flags.ts does, but from the first operation to the last: they wait until it is
+ * known whether they are seen. Goes on up to `end`, and gives the end of those that wait.
+ */
+function removeDeadFlags(base: u32, end: u32): u32 {
+  let waiting = load<u32>(base, L.Y_WAITING_END);
+  for (let at = load<u32>(base, L.Y_TIDIED); at < end; ) {
     const op = <u32>load<u16>(at);
     const effect = <u32>load<u8>(base + op, L.Y_EFFECTS);
-    const size = <u32>load<u8>(base + op, L.Y_OP_BYTES);
-    if (effect != 0) {
-      const removable = (effect & REMOVABLE) != 0;
-      if ((effect & SEES) != 0) {
-        // One that sees them and can be removed itself shares the lot of those before it.
-        if (!removable) waiting = none;
-      } else if ((effect & OVERWRITES) != 0) {
-        while (waiting != none) {
-          waiting -= 4;
-          const dead = load<u32>(waiting);
-          store<u16>(dead, load<u16>(base + (<u32>load<u16>(dead) << 1), L.Y_PLAIN));
-        }
-      }
-      if (removable) {
-        store<u32>(waiting, at);
-        waiting += 4;
-      }
-    }
-    at += size;
+    if (effect != 0) waiting = meet(base, waiting, at, effect);
+    at += <u32>load<u8>(base + op, L.Y_OP_BYTES);
   }
+  return waiting;
+}
+
+/** An operation of that effect comes; gives the end of those that wait then. */
+// @ts-ignore: decorator
+@inline
+function meet(base: u32, waiting: u32, at: u32, effect: u32): u32 {
+  const none = base + L.Y_WAITING;
+  const removable = (effect & REMOVABLE) != 0;
+  if ((effect & SEES) != 0) {
+    // One that sees them and can be removed itself shares the lot of those before it.
+    if (!removable) waiting = none;
+  } else if ((effect & OVERWRITES) != 0) {
+    while (waiting != none) {
+      waiting -= 4;
+      const dead = load<u32>(waiting);
+      store<u16>(dead, load<u16>(base + (<u32>load<u16>(dead) << 1), L.Y_PLAIN));
+    }
+  }
+  if (removable) {
+    store<u32>(waiting, at);
+    waiting += 4;
+  }
+  return waiting;
 }
 
 /** Of Y_EFFECTS, as jit/opt/dead-flags.ts has them. */
 const SEES: u32 = 1;
 const OVERWRITES: u32 = 2;
 const REMOVABLE: u32 = 4;
+/** Of T_EFFECTS. */
+const EFFECT_AT: u32 = 0xf8;

@@ -16,7 +16,7 @@ export interface RuntimeExports extends FrameSource, FreeLists {
   /** See src/runtime/lift.ts. */
   lift_on(base: number): number;
   lift_entry(base: number): number;
-  lift_end(base: number, start: number, tidies: number): number;
+  lift_end(base: number, start: number): number;
   register_block(vp: number, block: number): void;
   /** Takes over the blocks in [first, end) (src/runtime/memory/adopt.ts). */
   adopt_blocks(vp: number, first: number, end: number, frames: number, counter: number): number;

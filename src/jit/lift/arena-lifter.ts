@@ -15,7 +15,7 @@ import { headTables, templateOf } from "./templates.ts";
 export interface LiftingRuntime {
   lift_on(base: number): number;
   lift_entry(base: number): number;
-  lift_end(base: number, start: number, tidies: number): number;
+  lift_end(base: number, start: number): number;
 }
 
 /** The arena as it is at the moment. */
@@ -41,7 +41,8 @@ export class ArenaLifter {
   readonly #runtime: LiftingRuntime;
   readonly #base: number;
   readonly #byRule: BlockLifter;
-  readonly #tidies: number;
+  /** By operation (opt/dead-flags.ts); none where flag writes stay. */
+  readonly #effects: Uint8Array;
   #templatesEnd = 0;
   readonly result: ArenaBlock = { count: 0, bytes: 0, crosses: false, irBytes: 0 };
   readonly stats = { byRule: 0, templates: 0 };
@@ -52,11 +53,11 @@ export class ArenaLifter {
     this.#runtime = runtime;
     this.#base = base;
     this.#byRule = byRule;
-    this.#tidies = passes["dead-flags"] ? 1 : 0;
+    this.#effects = passes["dead-flags"] ? flagEffects : new Uint8Array(flagEffects.length);
     assert(opRows.length <= lifterOperations, "tables of the lifter have room for all operations");
     const { u8, i32 } = arena;
     u8.set(headTables(), base + Y.Y_MODRM);
-    u8.set(flagEffects, base + Y.Y_EFFECTS);
+    u8.set(this.#effects, base + Y.Y_EFFECTS);
     for (let op = 0; op < opRows.length; op++) u8[base + Y.Y_OP_BYTES + op] = opBytes(op);
     u8.set(new Uint8Array(Uint16Array.from(plainOf).buffer), base + Y.Y_PLAIN);
     i32[(base + Y.Y_JUMP) >> 2] = Op.jmp;
@@ -83,6 +84,8 @@ export class ArenaLifter {
     this.#set(Y.Y_MOST, maxInstructions);
     this.#set(Y.Y_KNOWN, 0);
     this.#set(Y.Y_ENDED, 0);
+    this.#set(Y.Y_TIDIED, target);
+    this.#set(Y.Y_WAITING_END, this.#base + Y.Y_WAITING);
     this.#set(Y.Y_MODE, (mode & modesApart) << 8);
     result.crosses = false;
     let seen = 0;
@@ -99,7 +102,7 @@ export class ArenaLifter {
     }
     result.count = this.#get(Y.Y_COUNT);
     result.bytes = Math.min(this.#get(Y.Y_POSITION) + seen, end - hpa);
-    result.irBytes = this.#runtime.lift_end(this.#base, target, this.#tidies);
+    result.irBytes = this.#runtime.lift_end(this.#base, target);
     return result;
   }
 
@@ -129,11 +132,12 @@ export class ArenaLifter {
   #learn(known: number): void {
     const low = this.#get(Y.Y_KEY);
     const high = this.#get(Y.Y_KEY + 4) & 0xffff;
-    const template = templateOf(this.#byRule.lifter, {
+    const head = {
       bytes: this.#get(Y.Y_HEAD),
       displacement: this.#get(Y.Y_DISPLACEMENT),
       known: (high & asksForFlags) === 0 ? undefined : known,
-    });
+    };
+    const template = templateOf(this.#byRule.lifter, head, this.#effects);
     if (template && this.#templatesEnd + template.length > this.#base + Y.Y_WAITING) this.#forget();
     const number = template ? (this.#templatesEnd - this.#base) >> 4 : 0;
     const entry = this.#runtime.lift_entry(this.#base) >> 2;

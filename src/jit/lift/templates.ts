@@ -51,8 +51,17 @@ const nothing = 0x80;
 const isStamped = Uint8Array.from(opRows, ({ format }) =>
   format === "mem" || format === "mem2" || format === "call" || format === "pos" ? 1 : 0,
 );
-const { T_HEADER, T_QUARTET, T_BYTES, T_IMMEDIATE_BYTES, T_IMMEDIATE_SHIFT, T_IMMEDIATE_SIGNED, T_KNOWN, T_ENDS } =
-  templateFields;
+const {
+  T_HEADER,
+  T_QUARTET,
+  T_BYTES,
+  T_IMMEDIATE_BYTES,
+  T_IMMEDIATE_SHIFT,
+  T_IMMEDIATE_SIGNED,
+  T_KNOWN,
+  T_ENDS,
+  T_EFFECTS,
+} = templateFields;
 const mostWords = 60;
 const unchanged = 12;
 
@@ -67,9 +76,9 @@ export interface Head {
 
 /**
  * The template for instructions with the head of the one that the lifter has just lifted; undefined where there is none. Leaves the
- * lifter in the middle of nowhere.
+ * lifter in the middle of nowhere. `effects`: what operations mean to flags, by number.
  */
-export function templateOf(l: Lifter, head: Head): Uint8Array | undefined {
+export function templateOf(l: Lifter, head: Head, effects: Uint8Array): Uint8Array | undefined {
   const i = l.i;
   const row = i.row;
   const rule = ruleOfRow[i.id];
@@ -104,9 +113,14 @@ export function templateOf(l: Lifter, head: Head): Uint8Array | undefined {
     words[quartetOf(n) >> 2] = source ? 0 : word;
     if (source) add(n, source.vector, source.place);
   }
+  let meant: number = T_EFFECTS;
   for (let n = 0; n < l.ir.opCount; n++) {
     const word = l.ir.starts[n] >> 2;
-    if (isStamped[first.words[word] & 0xffff] === 1) add(word + 3, T_NUMBERS, templateNumbers.V_STAMP);
+    const op = first.words[word] & 0xffff;
+    if (isStamped[op] === 1) add(word + 3, T_NUMBERS, templateNumbers.V_STAMP);
+    if (effects[op] === 0) continue;
+    if (meant === T_HEADER) return undefined;
+    template[meant++] = l.ir.starts[n] | effects[op];
   }
   template[T_BYTES] = 4 * first.words.length;
   template[T_IMMEDIATE_BYTES] = immediateBytes;
