@@ -13,6 +13,7 @@
  *   SHL SHR SAR  flags of CC_A shifted by CC_C, which is 1 to 63; OF as for a shift by one; AF = 0
  *   FLOAT     flags of UCOMISD of the doubles CC_A and CC_B, of which no denormal counts as zero
  *   MUL       flags of the signed product of a and b: CF = OF = it does not fit; AF = 0
+ *   INC DEC   flags of the result CC_A of a count by one; CF is CC_C (0 or 1)
  */
 export const FlagsClass = {
   EXPLICIT: 0,
@@ -27,6 +28,8 @@ export const FlagsClass = {
   SAR: 9,
   MUL: 10,
   FLOAT: 11,
+  INC: 12,
+  DEC: 13,
 } as const;
 export type FlagsClass = (typeof FlagsClass)[keyof typeof FlagsClass];
 

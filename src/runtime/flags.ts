@@ -55,6 +55,22 @@ function floatFlags(vp: u32): u32 {
   return a == b ? ZF : ZF | PF | CF;
 }
 const FLOAT: u32 = 11;
+const INC: u32 = 12;
+const DEC: u32 = 13;
+
+/** What ZF, SF and PF are of a result at the top of 64 bits. */
+function resultFlags(result: u64, shift: u64): u32 {
+  return (result == 0 ? ZF : 0) | (<i64>result < 0 ? SF : 0) | parity(<u32>(result >> shift));
+}
+
+/** CF stays; OF where the result is the extreme value, AF where the low digit wrapped. */
+function countFlags(vp: u32, cls: u32, result: u64, shift: u64): u32 {
+  const extreme: u64 = cls == INC ? 0x8000000000000000 : (0x7fffffffffffffff >> shift) << shift;
+  const digit: u64 = cls == INC ? 0 : 15;
+  return (
+    resultFlags(result, shift) | (result == extreme ? OF : 0) | (((result >> shift) & 15) == digit ? AF : 0) | (<u32>load<u64>(vp, L.CC_C) & CF)
+  );
+}
 
 /** The six flags at their places in EFLAGS. */
 export function flags(vp: u32): u32 {
@@ -64,12 +80,10 @@ export function flags(vp: u32): u32 {
   if (cls == 0) return <u32>a;
   const shift = <u64>(64 - (8 << (kind & 3)));
   if (cls == FLOAT) return floatFlags(vp);
-  if (cls >= 7) {
-    const carryAndOverflow = lazyCarry(vp, kind);
-    return carryAndOverflow | (lazyResult == 0 ? ZF : 0) | (<i64>lazyResult < 0 ? SF : 0) | parity(<u32>(lazyResult >> shift));
-  }
+  if (cls >= INC) return countFlags(vp, cls, a, shift);
+  if (cls >= 7) return lazyCarry(vp, kind) | resultFlags(lazyResult, shift);
   if (cls >= 5) {
-    const result = (a == 0 ? ZF : 0) | (<i64>a < 0 ? SF : 0) | parity(<u32>(a >> shift));
+    const result = resultFlags(a, shift);
     return cls == 5 ? result : result | <u32>load<u64>(vp, L.CC_C);
   }
   const b = load<u64>(vp, L.CC_B);
@@ -104,6 +118,8 @@ export function carry(vp: u32): u32 {
     case 5:
       return 0;
     case 6:
+    case 12:
+    case 13:
       return <u32>load<u64>(vp, L.CC_C) & CF;
     case 0:
     case 3:
@@ -117,7 +133,7 @@ export function carry(vp: u32): u32 {
 
 /** What ZF and SF are told from: 0 for ZF, negative for SF. Not for EXPLICIT and FLOAT. */
 function resultOf(vp: u32, cls: u32): u64 {
-  if (cls >= 7) {
+  if (cls >= 7 && cls < FLOAT) {
     lazyCarry(vp, <u32>load<u64>(vp, L.CC_KIND));
     return lazyResult;
   }

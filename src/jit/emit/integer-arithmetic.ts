@@ -106,37 +106,16 @@ for (const log of logs) {
       else e.code.i32(0).get(a).op(W.i32_sub);
     });
   });
-  // CF stays; OF where the result is the extreme value, AF where the low digit wrapped.
-  for (const [name, op, extreme, digit] of [["inc", W.i64_add, -1, 0], ["dec", W.i64_sub, 0, 15]] as const) {
+  for (const [name, op, cls] of [["inc", W.i64_add, FlagsClass.INC], ["dec", W.i64_sub, FlagsClass.DEC]] as const) {
     means(`${name}${sizes[log]}f`, (e) => {
       e.pushCarry();
       e.code.set(e.p);
       pushExtended(e, log, true, (t) => e.pushA(t));
       e.code.i64(1).op(op).set(e.x);
-      e.setFlags(FlagsClass.RESULT, log, () => e.code.get(e.x), undefined, () => {
-        // inc: result (as wrapped) is the most negative; dec: the most positive.
-        pushShifted(e, log, e.x);
-        if (extreme === -1) e.code.i64(0, 0x80000000 | 0).op(W.i64_eq);
-        else pushTop(e, log).op(W.i64_eq);
-        e.code.i32(11).op(W.i32_shl).get(e.p).op(W.i32_or);
-        e.code.get(e.x).op(W.i32_wrap_i64).i32(15).op(W.i32_and).i32(digit).op(W.i32_eq).i32(4).op(W.i32_shl).op(W.i32_or);
-        e.code.op(W.i64_extend_i32_u);
-      });
+      e.setFlags(cls, log, () => e.code.get(e.x), undefined, () => e.code.get(e.p).op(W.i64_extend_i32_u));
       writeNarrow(e, log, () => e.code.get(e.x));
     });
   }
-}
-
-/** Pushes a local's low bits shifted to the top of 64. */
-function pushShifted(e: OpEmitter, log: SizeLog2, local: number): void {
-  e.code.get(local);
-  if (log < 3) e.code.i64(64 - (8 << log)).op(W.i64_shl);
-}
-/** Pushes the most positive value of a width, shifted to the top. */
-function pushTop(e: OpEmitter, log: SizeLog2) {
-  if (log === 3) return e.code.i64(-1, 0x7fffffff);
-  const bits = 8 << log;
-  return e.code.i64(0, bits === 32 ? 0x7fffffff : ((2 ** (bits - 1) - 1) * 2 ** (32 - bits)) | 0);
 }
 
 // Bits.

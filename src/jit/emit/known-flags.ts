@@ -83,7 +83,7 @@ function sourcesOf(words: Int32Array, word: number, { size }: FlagsOrigin): Pick
       return { a: inRegister(d, immediate), b: constant };
     case "add constant":
       return { a: inRegister(d, -immediate), b: constant };
-    case "logic":
+    case "result":
       return { a: inRegister(d) };
     case "test":
       return a === b ? { a: inRegister(a) } : {};
@@ -97,7 +97,7 @@ const kinds = opRows.map(({ name }) => {
   if (/^cmp\d+i$/.test(name)) return "compare with constant";
   if (/^sub\d+if$/.test(name)) return "subtract constant";
   if (/^add\d+if$/.test(name)) return "add constant";
-  if (/^(and|or|xor)\d+i?f$/.test(name)) return "logic";
+  if (/^((and|or|xor)\d+i?f|(inc|dec)\d+f)$/.test(name)) return "result";
   return /^test\d+$/.test(name) ? "test" : undefined;
 });
 const isStackOp = opRows.map(({ name }) => name === "push64" || name === "pushpc" || name === "pop64");

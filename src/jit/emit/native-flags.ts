@@ -20,7 +20,9 @@ const origins: readonly (readonly [RegExp, FlagsClass])[] = [
   [/^add(\d+)i?f$/, FlagsClass.ADD],
   [/^adc(\d+)i?f$/, FlagsClass.ADC],
   [/^sbb(\d+)i?f$/, FlagsClass.SBB],
-  [/^(?:inc(\d+)f|dec(\d+)f|setresult(\d+))$/, FlagsClass.RESULT],
+  [/^setresult(\d+)$/, FlagsClass.RESULT],
+  [/^inc(\d+)f$/, FlagsClass.INC],
+  [/^dec(\d+)f$/, FlagsClass.DEC],
   [/^shl(\d+)if$/, FlagsClass.SHL],
   [/^shr(\d+)if$/, FlagsClass.SHR],
   [/^sar(\d+)if$/, FlagsClass.SAR],
@@ -66,6 +68,7 @@ const comparisons: Record<number, readonly [op32: number, op64: number]> = {
 };
 /** Comparisons that operands of 8 and 16 bits need not be shifted for: SUB's and LOGIC's are zero-extended. */
 const unsigned: ReadonlySet<number> = new Set([W.i32_eq, W.i32_ne, W.i32_lt_u, W.i32_ge_u, W.i32_le_u, W.i32_gt_u]);
+const isCount = (cls: FlagsClass): boolean => cls === FlagsClass.INC || cls === FlagsClass.DEC;
 /** Places in EFLAGS: CF, ZF, SF, OF, PF. */
 const place = { carry: 0, parity: 2, zero: 6, sign: 7, overflow: 11 } as const;
 
@@ -194,7 +197,7 @@ class Conditions {
   #carry(): void {
     const cls = this.#cls;
     if (cls === FlagsClass.LOGIC) this.#c.i32(0);
-    else if (cls === FlagsClass.RESULT) this.#bit(this.#operands.c(), place.carry);
+    else if (cls === FlagsClass.RESULT || isCount(cls)) this.#bit(this.#operands.c(), place.carry);
     else if (cls === FlagsClass.MUL) this.#productDoesNotFit();
     else if (cls === FlagsClass.SHL || cls === FlagsClass.SHR || cls === FlagsClass.SAR) this.#shiftedOut();
     else if (cls === FlagsClass.SUB) {
@@ -231,6 +234,7 @@ class Conditions {
     const cls = this.#cls;
     if (cls === FlagsClass.LOGIC) this.#c.i32(0);
     else if (cls === FlagsClass.RESULT) this.#bit(this.#operands.c(), place.overflow);
+    else if (isCount(cls)) this.#isExtreme();
     else if (cls === FlagsClass.MUL) this.#productDoesNotFit();
     else if (cls === FlagsClass.SAR) this.#c.i32(0);
     else if (cls === FlagsClass.SHR) this.#isNegative(() => this.#a());
@@ -323,7 +327,7 @@ class Conditions {
       return;
     }
     this.#a();
-    if (cls === FlagsClass.LOGIC || cls === FlagsClass.RESULT) return;
+    if (cls === FlagsClass.LOGIC || cls === FlagsClass.RESULT || isCount(cls)) return;
     const subtracts = cls === FlagsClass.SUB || cls === FlagsClass.SBB;
     const op = this.#wide ? (subtracts ? W.i64_sub : W.i64_add) : subtracts ? W.i32_sub : W.i32_add;
     this.#b();
@@ -332,6 +336,19 @@ class Conditions {
     this.#operands.c();
     this.#normalise();
     this.#c.op(op);
+  }
+  /** Pushes whether counting has passed from the greatest number to the least one, or back. */
+  #isExtreme(): void {
+    const c = this.#c;
+    this.#a();
+    if (this.#wide) c.i64(0, -0x80000000);
+    else c.i32(-0x80000000);
+    if (this.#cls === FlagsClass.DEC) {
+      // The least one less 1, at the top of its type.
+      if (this.#wide) c.i64(1).op(W.i64_sub);
+      else c.i32(2 ** (32 - Math.min(32, 8 << this.#size))).op(W.i32_sub);
+    }
+    c.op(this.#wide ? W.i64_eq : W.i32_eq);
   }
   #isZero(): void {
     this.#result();

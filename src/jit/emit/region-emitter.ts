@@ -6,7 +6,7 @@
  * touches it. Temporaries mean nothing between instructions, so that only helpers ever see them in the record.
  */
 import { assert } from "#base";
-import { type FieldType, type FlagsClass, flagsKind, type SizeLog2 } from "#ir";
+import { type FieldType, FlagsClass, flagsKind, type SizeLog2 } from "#ir";
 import { at, Mode } from "#vcpu";
 import { type Code, type Local, V, W } from "#wasm";
 import type { Passes } from "../passes.ts";
@@ -37,6 +37,11 @@ const flagFields = [at.CC_KIND, at.CC_A, at.CC_B, at.CC_C] as const;
 
 /** Leaves at an instruction's start: `code` finds the reason in LEAVE. */
 export type LeaveHere = () => void;
+
+const classBit = (cls: FlagsClass): number => 1 << cls;
+const counts = classBit(FlagsClass.INC) | classBit(FlagsClass.DEC);
+/** Kinds of flags of which the carry is told without the runtime. */
+const plainCarries = counts | classBit(FlagsClass.SUB) | classBit(FlagsClass.LOGIC);
 
 export interface RegionRegisters {
   /** Registers and temporaries, by offset, that live in locals. */
@@ -541,9 +546,23 @@ export class RegionEmitter implements OpEmitter {
   }
   pushCarry(): void {
     if (this.origin !== undefined) return pushCarryOf(this.code, this.origin, this.#operands);
+    // Where a loop's top has flags of any kind, what counts in it asks for the carry each time round.
+    const [kind, a, b, carry] = this.#flags;
+    const c = this.code;
+    c.i32(1).get(kind).i64(2).op(W.i64_shr_u, W.i32_wrap_i64, W.i32_shl).tee(this.p).i32(plainCarries).op(W.i32_and);
+    c.op(W.i32_eqz).unlikely().if("i32");
     this.storeFlags();
-    this.code.get(this.vp);
+    c.get(this.vp);
     this.callRuntime("carry");
+    c.else();
+    c.get(a)
+      .get(b)
+      .op(W.i64_lt_u)
+      .get(this.p)
+      .i32(classBit(FlagsClass.SUB))
+      .op(W.i32_and, W.i32_eqz, W.i32_eqz, W.i32_and);
+    c.get(carry).op(W.i32_wrap_i64).get(this.p).i32(counts).op(W.i32_and, W.i32_eqz, W.i32_eqz, W.i32_and, W.i32_or);
+    c.end();
   }
   pushFlags(): void {
     this.storeFlags();
