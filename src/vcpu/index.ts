@@ -24,7 +24,7 @@ export {
   vtemp,
   xmm,
 } from "./layout.ts";
-export { Event, eventShift, Leave } from "./leave.ts";
+export { Event, eventShift, Leave, Shadow } from "./leave.ts";
 export { Mode, modeTlb } from "./mode.ts";
 export { type MsrDevice, MsrFile, type MsrOptions, type MsrState } from "./msr.ts";
 export { Halted, postInit, postNmi, postStartup, Signal, startupVector, takeSignals } from "./signals.ts";

@@ -14,7 +14,7 @@
  */
 
 import { generateArenaLayout } from "#memory";
-import { Event } from "./leave.ts";
+import { Event, Shadow } from "./leave.ts";
 
 type FieldType = "u8" | "u16" | "u32" | "u64" | "v128";
 
@@ -111,7 +111,7 @@ const rows = [
   ["MODE", "u32", 1, "mode bits that translations are keyed by (mode.ts); also selects the TLB"],
   ["TLB_BASE", "u32", 1, "offset from vp of the read TLB for MODE; the write TLB follows it"],
   ["EVENTS", "u32", 1, "nonzero: leave translated code at the next boundary (leave.ts)"],
-  ["INHIBIT", "u32", 1, "1: interrupts are held back for one instruction (after STI or MOV SS)"],
+  ["INHIBIT", "u32", 1, "what is held back for one instruction (leave.ts, Shadow)"],
   ["HALTED", "u32", 1, "1: in HLT; 2: waits for a startup IPI"],
   ["SIGNALS", "u32", 1, "INIT, NMI and startup IPI that wait for this vCPU (signals.ts)"],
   ["LEAVE", "u32", 1, "why the executor left (leave.ts); 0 = it did not"],
@@ -353,6 +353,7 @@ export function generateRuntimeLayout(): string {
     POINTER_TRUST_BYTES: pointerTrustBytes,
     VCPU_AREA_BYTES: area.bytes,
     ...Object.fromEntries(Object.entries(Event).map(([name, bit]) => [`EVENT_${name.toUpperCase()}`, bit])),
+    ...Object.fromEntries(Object.entries(Shadow).map(([name, value]) => [`SHADOW_${name.toUpperCase()}`, value])),
   };
   for (const [name, value] of Object.entries(constants)) lines.push(`export const ${name}: u32 = ${value};`);
   return `// Generated from src/vcpu/layout.ts by tools/build-runtime.ts. Do not edit.\n${lines.join("\n")}\n${generateArenaLayout()}\n`;

@@ -45,3 +45,12 @@ export const Event = {
   /** Another thread wants to be alone, or has told what to forget. */
   park: 16 << eventShift,
 } as const;
+
+/** Values of the field INHIBIT: what does not come before the next instruction is done. */
+export const Shadow = {
+  none: 0,
+  /** After STI. */
+  interrupts: 1,
+  /** After MOV SS and POP SS, debug exceptions as well (SDM 3A, "Masking Exceptions and Interrupts When Switching Stacks"). */
+  debug: 2,
+} as const;

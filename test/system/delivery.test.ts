@@ -141,6 +141,13 @@ describe("single step", () => {
     expect(w.vcpu.u64("DR", 6) & 0x4000n).toBe(0x4000n);
     expect(w.vcpu.u64("EFLAGS") & 0x100n).toBe(0n);
   });
+  test("it goes on over MOV SS to the end of the next instruction", () => {
+    w.gate(1, { dpl: 0 });
+    const { vector, stack } = w.system(
+      /* push $0x102; popfq; mov %eax, %ss; nop; nop */ "68 02 01 00 00 9d 8e d0 90 90",
+    );
+    expect([vector, stack[0]]).toEqual([1, kernelCode + 9]);
+  });
 });
 
 describe("debug registers", () => {
@@ -178,6 +185,13 @@ describe("debug registers", () => {
       /* mov $0xa0010, %eax; mov %rax, %dr1; mov $0xf00404, %eax; mov %rax, %dr7; mov 0xa0010, %ecx; mov %al, 0xa0013; incl 0xa0010; xor %eax, %eax; mov %rax, %dr7; mov %al, 0xa0010; hlt */ "b8 10 00 0a 00 0f 23 c8 b8 04 04 f0 00 0f 23 f8 8b 0c 25 10 00 0a 00 88 04 25 13 00 0a 00 ff 04 25 10 00 0a 00 31 c0 0f 23 f8 88 04 25 10 00 0a 00 f4",
     );
     expect(w.word(ends)).toBe(3n);
+  });
+  test("a watch that MOV SS meets traps after the next instruction, where no breakpoint stops either", () => {
+    const { vector, stack } = w.system(
+      /* mov $0xa0010, %eax; mov %rax, %dr1; mov $0x3001f, %eax; mov %rax, %dr0; mov $0xf00405, %eax; mov %rax, %dr7; mov 0xa0010, %ss; nop; nop */ "b8 10 00 0a 00 0f 23 c8 b8 1f 00 03 00 0f 23 c0 b8 05 04 f0 00 0f 23 f8 8e 14 25 10 00 0a 00 90 90",
+    );
+    expect([vector, stack[0]]).toEqual([1, kernelCode + 0x20]);
+    expect(w.vcpu.u64("DR", 6) & 15n).toBe(2n);
   });
   test("a single step over INT or SYSCALL does not stop in the handler", () => {
     w.gate(0x80, { dpl: 3 });

@@ -5,7 +5,18 @@
  * never taken during the instruction after STI or MOV SS. Order where several wait: SDM 3A, "Priority Among Concurrent Events".
  */
 import { assert } from "#base";
-import { Event, Halted, initialize, Leave, Signal, startUp, startupVector, takeSignals, type Vcpu } from "#vcpu";
+import {
+  Event,
+  Halted,
+  initialize,
+  Leave,
+  Shadow,
+  Signal,
+  startUp,
+  startupVector,
+  takeSignals,
+  type Vcpu,
+} from "#vcpu";
 import type { EngineHost, EngineObserver, VmExit } from "../engine.ts";
 import type { RuntimeExports } from "./runtime.ts";
 
@@ -40,7 +51,7 @@ export class Events {
 
   /** True when a halted vCPU goes on. */
   wake(vcpu: Vcpu): boolean {
-    vcpu.setU32("INHIBIT", 0);
+    vcpu.setU32("INHIBIT", Shadow.none);
     this.#signals(vcpu);
     if (vcpu.u32("HALTED") === Halted.no) return true;
     if (vcpu.u32("HALTED") === Halted.waitForStartup) return false;
@@ -117,7 +128,7 @@ export class Events {
    */
   #stepInhibited(vcpu: Vcpu): VmExit | undefined {
     const shadow = vcpu.u32("INHIBIT");
-    vcpu.setU32("INHIBIT", 0);
+    vcpu.setU32("INHIBIT", Shadow.none);
     const retired = vcpu.u64("ICOUNT");
     const exit = this.#around.step(vcpu);
     if (exit !== undefined && vcpu.u64("ICOUNT") === retired) vcpu.setU32("INHIBIT", shadow);
@@ -147,7 +158,8 @@ export class Events {
     const stepping = (vcpu.u64("EFLAGS") & TF) !== 0n;
     const armed = vcpu.u32("DEBUG_ARMED") !== 0;
     if (!stepping && !armed) return undefined;
-    if (armed && vcpu.u32("RESUME") === 0 && this.#around.runtime.deliver_breakpoint(vcpu.vp) !== 0) {
+    const stops = armed && vcpu.u32("RESUME") === 0 && vcpu.u32("INHIBIT") !== Shadow.debug;
+    if (stops && this.#around.runtime.deliver_breakpoint(vcpu.vp) !== 0) {
       this.#around.observer?.exception(vcpu, debugVector, 0);
       vcpu.raiseEvent(Event.debug);
       return undefined;
@@ -156,15 +168,17 @@ export class Events {
     vcpu.setU32("RESUME", 0);
     vcpu.setU32("STEP_TRAP", stepping ? 1 : 0);
     const exit = this.#stepInhibited(vcpu);
+    // After MOV SS single stepping goes on behind the next instruction, and what it found watched waits until then.
+    const waits = vcpu.u32("INHIBIT") === Shadow.debug;
     // An instruction that faulted is not done, and begins anew; one element of a repeated one is.
-    if (vcpu.u64("ICOUNT") !== retired || vcpu.u32("LEAVE") === Leave.again) {
+    if (!waits && (vcpu.u64("ICOUNT") !== retired || vcpu.u32("LEAVE") === Leave.again)) {
       const causes = vcpu.u32("PENDING_DB") | (vcpu.u32("STEP_TRAP") !== 0 ? singleStep : 0);
       if (causes !== 0) {
         this.#around.observer?.exception(vcpu, debugVector, 0);
         this.#around.runtime.deliver_debug(vcpu.vp, causes);
       }
     }
-    vcpu.setU32("PENDING_DB", 0);
+    if (!waits) vcpu.setU32("PENDING_DB", 0);
     if (vcpu.u32("DEBUG_ARMED") !== 0 || (vcpu.u64("EFLAGS") & TF) !== 0n) vcpu.raiseEvent(Event.debug);
     return exit;
   }

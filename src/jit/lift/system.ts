@@ -157,7 +157,10 @@ const sysret: Rule = (l, i) => {
 
 // Segments and tables.
 
-/** After a segment load: the mode may be another one outside 64-bit code, and SS holds interrupts back. */
+/** In the helper's operand: by MOV or POP, after which a load of SS holds interrupts and debug exceptions back. LSS does not. */
+const loadedAlone = 8;
+
+/** After a segment load: the mode may be another one outside 64-bit code, and SS may hold interrupts back. */
 function loadSegment(l: Lifter, selector: number, segment: number): void {
   l.ir.call(Helper.sys_load_segment, selector, 0, segment);
 }
@@ -173,13 +176,13 @@ const movFromSegment: Rule = (l, i) => {
 const movToSegment: Rule = (l, i) => {
   const segment = i.reg & 7;
   if (segment === 1 || segment > 5) return undefinedInstruction(l, i);
-  loadSegment(l, l.read(1), segment);
+  loadSegment(l, l.read(1), segment | loadedAlone);
   if (endsBlock(l, segment)) l.sync();
 };
 
 const popSegment: Rule = (l, i) => {
   const segment = l.fixedRegister(0);
-  loadSegment(l, peek(l, i.operandSize), segment);
+  loadSegment(l, peek(l, i.operandSize), segment | loadedAlone);
   adjust(l, i.operandSize);
   if (endsBlock(l, segment)) l.sync();
 };

@@ -24,7 +24,7 @@ export function sys_interrupt_flag(vp: u32, a: u32, b: u32, imm: u32): u32 {
   if (imm == 0) setEflags(vp, eflags & ~F_IF);
   else if ((eflags & F_IF) == 0) {
     setEflags(vp, eflags | F_IF);
-    store<u32>(vp, 1, L.INHIBIT);
+    store<u32>(vp, L.SHADOW_INTERRUPTS, L.INHIBIT);
   }
   return 0;
 }

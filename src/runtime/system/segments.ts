@@ -11,12 +11,13 @@ import { canonical, cpl, cr4, CR4_FSGSBASE, CR4_UMIP, failed, GP, gp, longMode, 
 
 const ZF: u32 = 0x40;
 const CHECKS_WRITE: u32 = 0x1000;
+const LOADED_ALONE: u32 = 8;
 
-/** a = field with the selector, imm = segment register. */
+/** a = field with the selector, imm = segment register, and LOADED_ALONE where nothing else is loaded. */
 export function sys_load_segment(vp: u32, a: u32, b: u32, imm: u32): u32 {
-  const result = loadSegment(vp, imm, <u32>load<u16>(vp + a));
-  // After a load of SS no interrupt comes before the next instruction: it will load the stack pointer.
-  if (result == 0 && imm == SS_INDEX) store<u32>(vp, 1, L.INHIBIT);
+  const result = loadSegment(vp, imm & 7, <u32>load<u16>(vp + a));
+  // After a load of SS alone nothing comes before the next instruction: it will load the stack pointer.
+  if (result == 0 && imm == (SS_INDEX | LOADED_ALONE)) store<u32>(vp, L.SHADOW_DEBUG, L.INHIBIT);
   return result;
 }
 
