@@ -179,6 +179,7 @@ const passes = Object.keys({
   "followed-pointers": true,
   "one-vcpu": true,
   "float-knowledge": true,
+  "live-numbers": true,
   learnt: true,
   "branch-hints": true,
 } satisfies Record<PassName, true>) as PassName[];

@@ -77,6 +77,9 @@ for (const s of sizeNames) add(`mov${s}`, "rrr", { ...put(typeOf[s]), a: typeOf[
 add("movw32", "rrr", { ...put("w32"), a: "w32" });
 add("movv", "rrr", { ...put("v128"), a: "v128" });
 for (const s of ["8", "16", "64"] as const) add(`const${s}`, "rri", put(typeOf[s]));
+/** d = a number of the code as it is now, extended with its sign or zeros; imm: its arena address. */
+const codeNumbers = ["s8", "z8", "s16", "s32", "s64"] as const;
+for (const s of codeNumbers) add(`code_${s}`, "rri", put("i64"));
 for (const [from, to] of [["8", "16"], ["8", "32"], ["16", "32"]] as const) add(`zx${from}_${to}`, "rrr", { ...put(typeOf[to]), a: typeOf[from] });
 for (const [from, to] of [["8", "16"], ["8", "32"], ["8", "64"], ["16", "32"], ["16", "64"], ["32", "64"]] as const) {
   add(`sx${from}_${to}`, "rrr", { ...put(typeOf[to]), a: typeOf[from] });
@@ -194,7 +197,7 @@ add("call", "call", { leaves: true });
 const integerOps = table.length;
 
 export type IntegerOp =
-  | `mov${Size}` | "movw32" | "movv" | "const8" | "const16" | "const64" | "zx8_16" | "zx8_32" | "zx16_32"
+  | `mov${Size}` | "movw32" | "movv" | "const8" | "const16" | "const64" | `code_${(typeof codeNumbers)[number]}` | "zx8_16" | "zx8_32" | "zx16_32"
   | `sx${"8_16" | "8_32" | "8_64" | "16_32" | "16_64" | "32_64"}`
   | `${(typeof binary)[number] | (typeof shifts)[number]}${Size}${"" | "i" | "f" | "if"}`
   | `${(typeof carry)[number]}${Size}${"f" | "if"}` | `${(typeof compare)[number]}${Size}${"" | "i"}`

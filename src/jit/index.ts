@@ -2,6 +2,7 @@ export { generateInterpreter } from "./emit/interpreter.ts";
 export { runtimeCalls } from "./emit/runtime-calls.ts";
 export { ArenaLifter } from "./lift/arena-lifter.ts";
 export { BlockLifter, type LiftedBlock, maxInstructions } from "./lift/block.ts";
+export type { LiveNumbers } from "./lift/live-numbers.ts";
 export { type CompiledBatch, type EmitOptions, emitRegions, type RegionCode, regionName } from "./emit/region.ts";
 export { type EmitterSetup, RemoteEmitter, runEmitterThread } from "./emit/emitter-thread.ts";
 export { growRegion, type Region, type RegionBlock, type RegionGround, type RegionSize } from "./hot/region.ts";

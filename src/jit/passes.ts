@@ -25,6 +25,8 @@ export const passNames = [
   "one-vcpu",
   /** Blocks remember which lanes hold numbers and what MXCSR says, and keep x87 registers in locals (emit/float-state.ts). */
   "float-knowledge",
+  /** Numbers of instructions that change again and again are loaded from the code (lift/live-numbers.ts). */
+  "live-numbers",
   /** Blocks that earlier runs have lifted are taken as they are (engine/translating/learnt-blocks.ts). */
   "learnt",
   /** Slow paths are marked as unlikely. */

@@ -158,6 +158,18 @@ export const frameRecord = {
   F_CODE: 8,
 } as const;
 
+/**
+ * Maps of numbers in code that change (runtime/memory/numbers.ts): of which frame, how often its code changed (less what changed in others
+ * that want the map), and a bit for each byte of the page. Two bytes of bits are read at a time.
+ */
+export const numberMap = {
+  N_FRAME: 0,
+  N_CHANGES: 4,
+  N_BITS: 8,
+  N_BYTES: 8 + 512 + 8,
+  NUMBER_MAPS: 256,
+} as const;
+
 /** Address-space header of a VM: byte offsets of u32 fields. */
 export const spaceFields = {
   /** Arena offset of the first-level table: u32 each, arena offset of a second-level table or 0. */
@@ -194,8 +206,10 @@ export const blockHeader = {
   /** Bytes of guest code that the block depends on. */
   B_BYTES: 8,
   B_IR_BYTES: 12,
-  /** Entries that the region refused. */
+  /** u16: entries that the region refused. */
   B_REFUSALS: 16,
+  /** u16: how many numbers of its instructions the block loads from their bytes, immediates and displacements that change. */
+  B_NUMBERS: 18,
   /** Entries into the region that starts here until it is made anew, larger. */
   B_HEAT: 20,
   // From here on, what running the block asks for stands together, next to its operations.
@@ -220,16 +234,23 @@ export const blockHeader = {
   B_COUNT: 72,
   /** Bytes of the block's place, a multiple of 16; bit 0: it never has another block (runtime/memory/places.ts). */
   B_PLACE: 76,
-  /** The operations, and behind them the B_BYTES of code that they were lifted from. */
+  /**
+   * The operations, and behind them the B_BYTES of code that they were lifted from; from the next multiple of 4 on, for each of its numbers,
+   * u16 place in the page and u16 bytes.
+   */
   B_IR: 80,
 } as const;
 
+/** From a block's beginning to the list of its numbers. */
+export const numbersPlace = (irBytes: number, codeBytes: number): number =>
+  (blockHeader.B_IR + irBytes + codeBytes + 3) & ~3;
+
 /**
- * Of a block with that much IR and code, header and all (`blockSize` in the runtime). Blocks lie one after the other, each in a place of
- * that size, or of a larger one that another block had before (B_PLACE).
+ * Of a block with that much IR, code and numbers, header and all (`blockSize` in the runtime). Blocks lie one after the other, each in a place
+ * of that size, or of a larger one that another block had before (B_PLACE).
  */
-export const blockSize = (irBytes: number, codeBytes: number): number =>
-  (blockHeader.B_IR + irBytes + codeBytes + 15) & ~15;
+export const blockSize = (irBytes: number, codeBytes: number, numbers: number): number =>
+  (numbersPlace(irBytes, codeBytes) + 4 * numbers + 15) & ~15;
 
 /**
  * Record of a region that spans pages: under which generation it was last found to be mapped (runtime/memory/generations.ts).
@@ -253,6 +274,7 @@ export function generateArenaLayout(): string {
     ...threadTranslations,
     ...processFields,
     ...frameRecord,
+    ...numberMap,
     ...spaceFields,
     ...entryFlags,
     ...blockHeader,

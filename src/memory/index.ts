@@ -24,6 +24,8 @@ export {
   arenaLayout,
   blockHeader,
   blockSize,
+  numberMap,
+  numbersPlace,
   entryFlags,
   frameRecord,
   generateArenaLayout,

@@ -1,7 +1,7 @@
 /** The Wasm runtime: what translated code calls when it cannot go on by itself. Compiled by tools/build-runtime.ts. */
 export { carry, condition, flags } from "./flags";
 export {
-  abandon, access, access_exclusive, allot_frame, block_hash, claim_code, code_frame, commit, endLifting as end_lifting, fetch, fetch_code, forget_blocks, forget_code,
+  abandon, access, access_exclusive, allot_frame, block_hash, claim_code, code_frame, commit, depend_on_bytes, endLifting as end_lifting, fetch, fetch_code, forget_blocks, forget_code,
   forget_regions, frame_of, give_back, install_frame, interpreter_access, invalidate_frame, learn_pointer, linear_rip, lookup, need_step, note_target, page_miss, park, protect_code,
   raise_alignment, region_refused, register_block,
   raise_target, resolve, resume, seek, stack_fault, stop, take_forgets, tlb_flush, tlb_flush_all, tlb_flush_page, translate, use_thread, use_translations, verify_region,
@@ -16,6 +16,7 @@ export { age_pages, count_pages, count_zeros, list_aged } from "./memory/ages";
 export { harvest_flags, harvest_ring } from "./memory/logs";
 export { adopt_blocks } from "./memory/adopt";
 export { learn_blocks, learnt_taken } from "./memory/learnt";
+export { changing_numbers, keep_numbers } from "./memory/numbers";
 export { survey_pages } from "./memory/survey";
 export { release_frames, unplug_frames } from "./memory/release";
 export { fork_space, leave_space, share_frame } from "./memory/share";

@@ -4,7 +4,7 @@ export { allot_frame, frame_of, frameOf, give_back, install_frame } from "./memo
 export { FETCH, MODIFY, READ, WRITE } from "./memory/walk";
 export { fetch, tlb_flush, tlb_flush_all, tlb_flush_page, tlb_switch } from "./memory/tlb";
 export {
-  block_hash, claim_code, fetch_code, forget_blocks, forget_code, invalidate_frame, linear_rip, lookup, protect_code, register_block, take_forgets,
+  block_hash, claim_code, depend_on_bytes, fetch_code, forget_blocks, forget_code, invalidate_frame, linear_rip, lookup, protect_code, register_block, take_forgets,
 } from "./memory/blocks";
 export { beginExclusive, endExclusive, endLifting, isExclusive, lock, park, parks, resume, severalThreads, unlock, use_thread } from "./memory/exclusive";
 export { forgetContext, forgetContexts } from "./memory/generations";

@@ -350,3 +350,20 @@ export function immediateKind(id: number): "none" | "unsigned" | "signed" | "oth
       return "other";
   }
 }
+
+/** Bytes of the number that follows the address of an instruction: 0 where there is none, or something else. */
+export function immediateBytes({ id, operandSize }: Instruction): number {
+  switch ((rowBits[id] >> IMMEDIATE_SHIFT) & 15) {
+    case IMMEDIATE.byte:
+    case IMMEDIATE.signedByte:
+      return 1;
+    case IMMEDIATE.word:
+      return 2;
+    case IMMEDIATE.sized:
+      return operandSize === 2 ? 2 : 4;
+    case IMMEDIATE.full:
+      return operandSize;
+    default:
+      return 0;
+  }
+}

@@ -60,6 +60,7 @@ export {
   DECODED,
   type DecodeResult,
   decode,
+  immediateBytes,
   immediateKind,
   maxInstructionLength,
   TOO_LONG,

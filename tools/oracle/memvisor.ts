@@ -38,6 +38,8 @@ export interface MemvisorOptions {
   /** Entries of a block before it is compiled; absent: everything is interpreted. */
   readonly hotThreshold?: number;
   readonly passes?: Passes;
+  /** Of the engine. */
+  readonly loadsAllNumbers?: boolean;
 }
 
 const formName = (mnemonic: string, code: string): string => `${mnemonic} (${code})`;
@@ -95,6 +97,7 @@ export class Memvisor implements Executor {
       catchFaults: true,
       ...(options.hotThreshold !== undefined && { hotThreshold: options.hotThreshold }),
       ...(options.passes && { passes: options.passes }),
+      ...(options.loadsAllNumbers && { loadsAllNumbers: true }),
     });
     const space = new AddressSpace(this.#arena, this.engine.runtime, [{ gpa: 0 as Gpa, sizeBytes: guestBytes }]);
     furnish(space);

@@ -56,6 +56,11 @@ export class Chaos {
     return this.#isCalm ? this.#usualThreshold : 1 + this.#below(2 ** this.#below(hotThresholdLog2));
   }
 
+  /** Whether a block loads its numbers from its code, as if they were seen to change. */
+  loadsNumbers(): boolean {
+    return this.#below(4) === 0;
+  }
+
   /** Where a run from `from` ends that was to end at `end`: there, or before. */
   cut(from: bigint, end: bigint): bigint {
     const cut = from + BigInt(this.#left);

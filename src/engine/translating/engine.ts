@@ -53,6 +53,8 @@ export interface TranslatingOptions extends WasmBytes {
   readonly startEmitter?: (setup: EmitterSetup) => void;
   /** With one, caches are dropped and runs are cut at random moments (chaos.ts). */
   readonly chaosSeed?: number;
+  /** All numbers of instructions are loaded from the code, not only those that change: to see that it makes no difference. */
+  readonly loadsAllNumbers?: boolean;
 }
 
 /** Of all blocks a run wanted, those that had to be lifted are worth keeping from this part on. */
@@ -149,14 +151,22 @@ export class TranslatingEngine implements Engine {
       () => this.#regionsChanged(),
       this.#emitter,
     );
-    this.#lifting = this.#buildLifting(passes, hotThreshold, catchFaults);
+    const loadsNumbers = options.loadsAllNumbers
+      ? () => true
+      : this.#chaos && (() => this.#chaos?.loadsNumbers() ?? false);
+    this.#lifting = this.#buildLifting(passes, hotThreshold, catchFaults, loadsNumbers);
     this.#events = this.#buildEvents();
     if (options.thread !== undefined && options.thread > 0) {
       this.runtime.use_translations(this.#translations.records);
     }
   }
 
-  #buildLifting(passes: Passes, hotThreshold: number, catchFaults: boolean): Lifting {
+  #buildLifting(
+    passes: Passes,
+    hotThreshold: number,
+    catchFaults: boolean,
+    loadsNumbers: (() => boolean) | undefined,
+  ): Lifting {
     const engine = this;
     const around = {
       arena: this.#arena,
@@ -168,6 +178,7 @@ export class TranslatingEngine implements Engine {
       },
       observer: this.#observer,
       catchFaults,
+      loadsNumbers,
       stats: this.stats,
       forgetBlocks: () => this.#forgetBlocks(),
     };

@@ -42,7 +42,8 @@ for (const [name, changes] of [
     expect(knows).toBe(true);
     expect(machine.digest()).toEqual(digest);
     expect(engine.runtime.learnt_taken()).toBeGreaterThan(lifted / 2);
-    expect(engine.stats.lifted).toBeLessThan(lifted / 2);
+    // Where runs are cut blocks begin that the first machine had not.
+    expect(engine.stats.lifted).toBeLessThan(name === "disturbed" ? lifted : lifted / 2);
   });
 }
 

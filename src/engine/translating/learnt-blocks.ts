@@ -5,12 +5,12 @@
  * runtime takes a block only where it finds exactly these again (runtime/memory/learnt.ts), so what is learnt is good for any machine, and
  * what is stale is never found. Law: it changes nothing that a guest sees. What is damaged, cut off, or of another build is nothing.
  *
- * Blocks whose last instruction crosses into another page are left out. Frames' numbers, links, lists: as in warm-blocks.ts.
+ * Blocks whose last instruction crosses into another page, or that load numbers from their bytes, are left out. Frames' numbers, links, lists: as in warm-blocks.ts.
  */
 import { type Arena, arenaLayout, blockHeader, type Translations } from "#memory";
 import { neverHot } from "./regions.ts";
 import type { RuntimeExports } from "./runtime.ts";
-import { blockSizeAt, detach, placeAt } from "./warm-blocks.ts";
+import { blockSizeAt, detach, numbersAt, placeAt } from "./warm-blocks.ts";
 
 /** Of more than this a run keeps what it wanted itself, and of what was known as much as has room. */
 const mostBytes = 24 << 20;
@@ -160,7 +160,8 @@ class Pack {
     for (let block = first >> 2; block < end >> 2; ) {
       const size = blockSizeAt(words, block) >> 2;
       const isWhole = words[block + (blockHeader.B_HPA2 >> 2)] === 0;
-      if (isWhole && !this.#add(words.subarray(block, block + size), heatOf(block))) return;
+      const stays = numbersAt(words, block) !== 0;
+      if (isWhole && !stays && !this.#add(words.subarray(block, block + size), heatOf(block))) return;
       block += placeOf(words, block) >> 2;
     }
   }

@@ -7,6 +7,7 @@ import { ArenaLifter, BlockLifter, type Passes } from "#jit";
 import { type Arena, arenaLayout, blockHeader, frameRecord, lifterFields, type Translations } from "#memory";
 import { Event, Leave, type Vcpu } from "#vcpu";
 import type { EngineHost, EngineObserver, VmExit } from "../engine.ts";
+import { ChangingNumbers } from "./changing-numbers.ts";
 import { neverHot } from "./regions.ts";
 import type { RuntimeExports } from "./runtime.ts";
 
@@ -21,6 +22,8 @@ export interface AroundLifting {
   readonly observer: EngineObserver | undefined;
   /** Faults end a run instead of being delivered to the guest. */
   readonly catchFaults: boolean;
+  /** Whether the next block loads all of its numbers, also those that do not change. */
+  readonly loadsNumbers: (() => boolean) | undefined;
   readonly stats: { lifted: number; liftedInstructions: number };
   /** Makes room in the cache of blocks. */
   forgetBlocks(): void;
@@ -39,6 +42,7 @@ export class Lifting {
   readonly #translations: Translations;
   readonly #lifter: BlockLifter;
   readonly #arenaLifter: ArenaLifter;
+  readonly #numbers: ChangingNumbers | undefined;
   /** A block of instructions that run alone is built here. */
   readonly #scratch: number;
   #caught: VmExit | undefined;
@@ -53,6 +57,9 @@ export class Lifting {
     this.hotThreshold = hotThreshold;
     this.#scratch = translations.scratch ?? arena.allot(blockRoom);
     this.#lifter = new BlockLifter((mnemonic, code) => around.host.missingInstruction(mnemonic, code), passes);
+    // A thread that is not the first has nothing of its own to keep them in.
+    if (passes["live-numbers"] && translations.lifter === undefined)
+      this.#numbers = new ChangingNumbers(arena, around.runtime, around.loadsNumbers);
     const base = translations.lifter ?? arena.allot(lifterFields.Y_TOTAL);
     this.#arenaLifter = new ArenaLifter(arena, around.runtime, base, this.#lifter, passes);
   }
@@ -62,7 +69,9 @@ export class Lifting {
    * call, or 0 where fetching them raised a fault.
    */
   liftAlone(vcpu: Vcpu, limit: number): number {
-    return this.#liftInto(vcpu, this.#scratch, limit, true) ? this.#scratch : 0;
+    if (!this.#liftInto(vcpu, this.#scratch, limit, true)) return 0;
+    this.#around.runtime.depend_on_bytes(this.#scratch);
+    return this.#scratch;
   }
 
   /** The fault that fetching raised, where faults are caught. */
@@ -95,10 +104,11 @@ export class Lifting {
     const pageEnd = (hpa & ~0xfff) + 4096;
     const mode = vcpu.u32("MODE");
     let second = 0;
-    const inArena = !alone && ArenaLifter.serves(mode);
+    const numbers = this.#numbers?.from(hpa);
+    const inArena = !alone && numbers === undefined && ArenaLifter.serves(mode);
     let block = inArena
       ? this.#arenaLifter.lift(hpa, pageEnd >>> 0, mode, target + blockHeader.B_IR)
-      : this.#lifter.lift(this.#arena.u8, hpa, pageEnd >>> 0, mode, limit, alone);
+      : this.#lifter.lift(this.#arena.u8, hpa, pageEnd >>> 0, mode, limit, alone, numbers);
     if (block.crosses) {
       second = this.#fetch(vcpu, 1);
       if (second === 0) return false;
@@ -122,6 +132,7 @@ export class Lifting {
     // What runs alone is never compiled.
     set(blockHeader.B_COUNTER, alone ? neverHot : this.entriesUntilHot(hpa));
     set(blockHeader.B_REGION, 0);
+    // And no numbers.
     set(blockHeader.B_REFUSALS, 0);
     set(blockHeader.B_COUNT, block.count);
     set(blockHeader.B_HPA2, second);
@@ -130,6 +141,7 @@ export class Lifting {
     set(blockHeader.B_IR_BYTES, irBytes);
     set(blockHeader.B_VALID, 1);
     set(blockHeader.B_BYTES, block.bytes);
+    if (second === 0 && numbers !== undefined) this.#numbers?.writeTo(target);
     if (!lifted) words.set(this.#lifter.ir.words(), (target + blockHeader.B_IR) >> 2);
     return true;
   }

@@ -18,6 +18,8 @@ export interface RuntimeExports extends FrameSource, FreeLists {
   lift_entry(base: number): number;
   lift_end(base: number, start: number): number;
   register_block(vp: number, block: number): void;
+  /** For a block that runs without being registered. */
+  depend_on_bytes(block: number): void;
   /** Takes over the blocks in [first, end) (src/runtime/memory/adopt.ts). */
   adopt_blocks(vp: number, first: number, end: number, frames: number, counter: number): number;
   /**
@@ -27,6 +29,10 @@ export interface RuntimeExports extends FrameSource, FreeLists {
   learn_blocks(first: number, end: number, table: number, cold: number, warm: number, hot: number): number;
   /** How many blocks were. */
   learnt_taken(): number;
+  /** Where what changes is noted (numberMap); without a call, nothing is. */
+  keep_numbers(at: number): void;
+  /** Arena offset of a bit for each byte of the page with the code at an HPA, whether it is of a number that changes; 0 where none is. */
+  changing_numbers(hpa: number): number;
   /** The block for RIP, or 0 where it has to be lifted first, or fetching it faults. */
   lookup(vp: number): number;
   /** `forget_code` and `forget_regions` are to be called for each vCPU before that one runs. */

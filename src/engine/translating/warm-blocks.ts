@@ -2,7 +2,8 @@
  * Blocks that have run, taken out of one engine's cache and put into another's, which then need not lift them.
  *
  * They keep their form (memory/arena-layout.ts), but for what is of one machine alone: frames are numbers of pages, from 1, in a list
- * that both agree on; links, lists and counters are empty. IR depends on nothing else but on the bytes it was lifted from.
+ * that both agree on; links, lists and counters are empty. IR depends on nothing else but on the bytes it was lifted from; blocks that load
+ * numbers from their bytes are left out.
  */
 import { opBytes, opRows } from "#ir";
 import { type Arena, blockHeader, blockSize, type Translations } from "#memory";
@@ -76,7 +77,10 @@ export function takeBlocks(
     const hpa = words[block + (blockHeader.B_HPA >> 2)];
     const hpa2 = words[block + (blockHeader.B_HPA2 >> 2)];
     const hasRun = words[block + (blockHeader.B_COUNTER >> 2)] !== untilHot(hpa);
-    const page = hasRun && words[block + (blockHeader.B_VALID >> 2)] !== 0 ? pageOf((hpa & ~0xfff) >>> 0) : 0;
+    const isValid = words[block + (blockHeader.B_VALID >> 2)] !== 0;
+    // Where it loads numbers from is said in its IR.
+    const stays = numbersAt(words, block) !== 0;
+    const page = hasRun && isValid && !stays ? pageOf((hpa & ~0xfff) >>> 0) : 0;
     const page2 = hpa2 === 0 ? 0 : pageOf(hpa2 >>> 0);
     if (page !== 0 && (hpa2 === 0 || page2 !== 0)) {
       const copy = taken.subarray(length, length + bytes / 4);
@@ -94,7 +98,15 @@ export function takeBlocks(
 
 /** Of the block at a word. */
 export const blockSizeAt = (words: Int32Array, block: number): number =>
-  blockSize(words[block + (blockHeader.B_IR_BYTES >> 2)], words[block + (blockHeader.B_BYTES >> 2)]);
+  blockSize(
+    words[block + (blockHeader.B_IR_BYTES >> 2)],
+    words[block + (blockHeader.B_BYTES >> 2)],
+    numbersAt(words, block),
+  );
+
+/** How many numbers it loads from its code. */
+export const numbersAt = (words: Int32Array, block: number): number =>
+  words[block + (blockHeader.B_NUMBERS >> 2)] >>> 16;
 
 /** Of the place that it lies in. */
 export const placeAt = (words: Int32Array, block: number): number => words[block + (blockHeader.B_PLACE >> 2)] & ~15;

@@ -17,6 +17,14 @@ means("movv", (e) => e.write("v128", () => e.pushA("v128")));
 means("const8", (e) => e.write("i8", () => e.pushImm32()));
 means("const16", (e) => e.write("i16", () => e.pushImm32()));
 means("const64", (e) => e.write("i64", () => e.pushImm64()));
+for (const [name, load] of [["s8", W.i64_load8_s], ["z8", W.i64_load8_u], ["s16", W.i64_load16_s], ["s32", W.i64_load32_s], ["s64", W.i64_load]] as const) {
+  means(`code_${name}`, (e) =>
+    e.write("i64", () => {
+      e.pushImm32();
+      e.code.memory(load, 0);
+    }),
+  );
+}
 for (const [from, to] of [[0, 1], [0, 2], [1, 2]] as const) {
   means(`zx${sizes[from]}_${sizes[to]}`, (e) => e.write(types[to], () => e.pushA(types[from])));
 }

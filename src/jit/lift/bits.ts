@@ -9,7 +9,7 @@ function shift(name: "shl" | "shr" | "sar" | "rol" | "ror"): Rule {
     const n = log2(l.size(0));
     const d = l.readModify(0);
     if (l.isImmediate(1)) l.ir.rri(byImmediate + n, d, d, l.immediateLow(1), 0);
-    else l.ir.rrr(byField + n, d, d, rcx);
+    else l.ir.rrr(byField + n, d, d, l.read(1));
     l.write(0, d);
   };
 }

@@ -9,6 +9,7 @@ import { DECODED, decode, Instruction, TOO_LONG, TRUNCATED } from "#x86";
 import { removeDeadFlags } from "../opt/dead-flags.ts";
 import { type Passes, passesWithout } from "../passes.ts";
 import { Lifter } from "./lifter.ts";
+import { type LiveNumbers, settleNumbers } from "./live-numbers.ts";
 import { raise } from "./raise.ts";
 import { ruleOfRow } from "./rules.ts";
 
@@ -31,6 +32,7 @@ export class BlockLifter {
   readonly instruction = new Instruction();
   readonly lifter = new Lifter(this.ir, this.instruction);
   #seen = 0;
+  #numbers: LiveNumbers | undefined;
   readonly #onMissing: (mnemonic: string, code: string) => void;
   readonly #removesDeadFlags: boolean;
   readonly result: LiftedBlock = { count: 0, bytes: 0, crosses: false };
@@ -42,15 +44,24 @@ export class BlockLifter {
 
   /**
    * Lifts code bytes [offset, end) of `code`, at most `limit` instructions, into `ir`. `alone` marks the one instruction
-   * to end with the operation `stop`. The result is overwritten by the next call.
+   * to end with the operation `stop`. `numbers`: those that are loaded, if `code` is all of the arena. The result is overwritten by the next call.
    */
-  lift(code: Uint8Array, offset: number, end: number, mode: number, limit: number, alone: boolean): LiftedBlock {
+  lift(
+    code: Uint8Array,
+    offset: number,
+    end: number,
+    mode: number,
+    limit: number,
+    alone: boolean,
+    numbers?: LiveNumbers,
+  ): LiftedBlock {
     const l = this.lifter;
     const i = this.instruction;
     const size = (mode & Mode.code32) !== 0 ? 32 : (mode & Mode.code16) !== 0 ? 16 : 64;
     const result = this.result;
     result.crosses = false;
     this.begin(mode);
+    this.#numbers = numbers;
     if (alone) this.ir.rrr(Op.stop, 0, 0);
     let at = offset;
     let count = 0;
@@ -63,6 +74,7 @@ export class BlockLifter {
       at += i.length;
       count++;
     }
+    this.#numbers = undefined;
     if (!l.ended) l.jump(at - offset);
     result.count = count;
     result.bytes = Math.min(at + this.#seen, end) - offset;
@@ -84,6 +96,7 @@ export class BlockLifter {
     const decoded = decode(code, at, end, size, i);
     if (decoded === TRUNCATED) return false;
     l.beginInstruction(position, count);
+    if (this.#numbers && decoded === DECODED) settleNumbers(l, i, at + i.length, this.#numbers);
     const rule = decoded === DECODED ? ruleOfRow[i.id] : undefined;
     if (rule !== undefined) rule(l, i);
     else {

@@ -88,6 +88,9 @@ export class Lifter {
   ended = false;
   /** What the instruction lifts to depends on its displacement's value. */
   looked = false;
+  /** Operation and arena address by which a number of the instruction is loaded as it runs; operation 0: it is a constant. */
+  readonly immediate = { op: 0, from: 0 };
+  readonly displacement = { op: 0, from: 0 };
 
   /** Where the instruction's operands are in the table, and what decides their sizes. */
   #operands = 0;
@@ -129,6 +132,8 @@ export class Lifter {
     this.#sizes = sizesOf(this.i.operandSize, this.long);
     this.#beginRule();
     this.ir.beginInstruction(position, count);
+    this.immediate.op = 0;
+    this.displacement.op = 0;
   }
   /** The same instruction once more, by itself, with other numbers (templates.ts): `next` is made up, its own position nowhere. */
   beginSample(next: number, knownFlags: number): void {
@@ -177,8 +182,9 @@ export class Lifter {
     return sizeOf(operandTable[this.#operands + n], this.i.hasMemory, this.#sizes);
   }
 
+  /** Whether it is an immediate whose value is known: one that is loaded is read as other operands are. */
   isImmediate(n: number): boolean {
-    return (operandTable[this.#operands + n] & isImmediate) !== 0;
+    return (operandTable[this.#operands + n] & isImmediate) !== 0 && this.immediate.op === 0;
   }
   isMemory(n: number): boolean {
     return this.i.hasMemory && (operandTable[this.#operands + n] & maybeMemory) !== 0;
@@ -217,6 +223,7 @@ export class Lifter {
   read(n: number): number {
     const size = this.size(n);
     if (this.isImmediate(n)) return this.constant(this.immediateLow(n), this.immediateHigh(n));
+    if ((operandTable[this.#operands + n] & isImmediate) !== 0) return this.#loadNumber(this.immediate);
     if (!this.isMemory(n)) return this.registerOf(n);
     const t = this.temp();
     this.load(Op.ld8 + 2 * log2(size), t);
@@ -254,6 +261,12 @@ export class Lifter {
   constant(low: number, high = low >> 31): number {
     const t = this.temp();
     this.ir.rri(Op.const64, t, 0, low, high);
+    return t;
+  }
+
+  #loadNumber({ op, from }: { readonly op: number; readonly from: number }): number {
+    const t = this.temp();
+    this.ir.rri(op, t, 0, from, 0);
     return t;
   }
 
@@ -486,7 +499,18 @@ export class Lifter {
     this.#scale = i.scale;
     this.#displacement = i.displacement;
     this.#base = i.base < 0 ? at.ZERO : gpr(i.base);
-    if (i.base === ripBase) {
+    if (this.displacement.op !== 0) {
+      const loaded = this.#loadNumber(this.displacement);
+      this.#displacement = i.base === ripBase ? this.next : 0;
+      if (i.base === ripBase) this.#base = at.RIP;
+      else if (this.#index >= 0) {
+        const t = this.temp();
+        this.ir.memx(Op.lea64, t, this.#base, this.#index, this.#scale, 0);
+        this.#base = t;
+      }
+      this.#index = loaded;
+      this.#scale = 0;
+    } else if (i.base === ripBase) {
       this.#base = at.RIP;
       this.#displacement += this.next;
       if (!isInt32(this.#displacement)) {

@@ -15,7 +15,7 @@ function mov(l: Lifter): void {
     else if (size === 2) l.ir.rri(Op.const16, d, 0, low);
     else l.ir.rri(Op.const64, d, 0, low, size === 4 ? 0 : l.immediateHigh(1));
   } else if (l.isMemory(1)) l.load(Op.ld8 + 2 * n, d);
-  else l.ir.rrr(Op.mov8 + n, d, l.registerOf(1));
+  else l.ir.rrr(Op.mov8 + n, d, l.read(1));
 }
 
 function movzx(l: Lifter): void {

@@ -9,13 +9,11 @@ import { opRows } from "#ir";
 import { lifterFields, modrmFlags, opcodeFlags, templateFields, templateNumbers, templatePlaces } from "#memory";
 import { immediateKind, ripBase, rows } from "#x86";
 import type { Lifter } from "./lifter.ts";
+import { takeValues } from "./live-numbers.ts";
 import { ruleOfRow, systemRows } from "./rules.ts";
 
 /** Keys of rules that pass an immediate on as it is. */
-const passOn: ReadonlySet<string> = new Set([
-  ...["add", "or", "adc", "sbb", "and", "sub", "xor", "cmp", "test", "mov", "imul", "push"],
-  ...["shl", "shr", "sar", "rol", "ror", "jmp", "jcc", "call"],
-]);
+const passOn: ReadonlySet<string> = new Set([...takeValues, "jmp", "jcc", "call"]);
 
 /** The numbers of an instruction, as one of the two has them. */
 interface Sample {

@@ -9,6 +9,7 @@ import { frameOf, readOnly } from "./frames";
 import { MODIFY, READ, WRITE, walk, walkedGpa } from "./walk";
 import { copies, copiesCode, unshare } from "./share";
 import { codeFrame, entryAddress, fillFor } from "./tlb";
+import { areNumbers } from "./numbers";
 import { countStore, invalidate_range, noteStore, touchesCode, touchesRunning } from "./blocks";
 import { beginExclusive, endExclusive, isExclusive, parks, severalThreads, tellOthers } from "./exclusive";
 import { noteAccess } from "../system/breakpoints";
@@ -64,6 +65,7 @@ export function accessAs(vp: u32, va: u64, size: u32, intent: u32, mode: u32): u
     const frame = fillFor(vp, va, intent, mode);
     if (frame != 0) return frame + offset;
     if (load<u32>(vp, L.LEAVE) != 0) return 0;
+    if (codeFrame != 0 && areNumbers(codeFrame, offset, offset + size)) return codeFrame + offset;
     // Data beside code.
     if (codeFrame != 0 && !touchesCode(codeFrame, offset, offset + size)) {
       noteStore(codeFrame);
@@ -231,6 +233,7 @@ function resolved(vp: u32, va: u64, size: u32, intent: u32): u32 {
     const frame = fillFor(vp, va, intent == SPLIT_WRITE ? WRITE : intent, load<u32>(vp, L.MODE) & 3);
     if (frame != 0) return frame + offset;
     if (load<u32>(vp, L.LEAVE) != 0) return 0;
+    if (codeFrame != 0 && areNumbers(codeFrame, offset, offset + size)) return codeFrame + offset;
     // Data beside code, unless there are so many stores that the interpreter is to forget it.
     if (codeFrame != 0 && !touchesCode(codeFrame, offset, offset + size) && countStore(codeFrame)) return codeFrame + offset;
   }

@@ -6,6 +6,7 @@ import { beginExclusive, beginLifting, endExclusive, endLifting, severalThreads,
 import { frameRecord } from "./frames";
 import { jumpCacheEntry, newGlobalGeneration, noteCodePage } from "./generations";
 import { takeLearnt } from "./learnt";
+import { areNumbers, dependOn, forgetNumbers, noteChange, numbersOf } from "./numbers";
 import { afterPlace, forgetPlaces, frameEmptied, givePlace, keepPlace, takePlace } from "./places";
 import { emptyEntry, fetch, forgetPages } from "./tlb";
 import { blockHash, blocksEndAt, blocksStart, granules } from "./worker";
@@ -141,6 +142,7 @@ export function register_block(vp: u32, lifted: u32): void {
     const place = load<u32>(block, L.B_PLACE);
     memory.copy(block, lifted, L.B_IR + load<u32>(lifted, L.B_IR_BYTES));
     store<u32>(block, place, L.B_PLACE);
+    memory.copy(numbersOf(block), numbersOf(lifted), <u32>load<u16>(block, L.B_NUMBERS) << 2);
   }
   // Of a block that crosses into another page nobody asks for it.
   if (load<u32>(block, L.B_HPA2) == 0) memory.copy(codeOf(block), load<u32>(block, L.B_HPA), load<u32>(block, L.B_BYTES));
@@ -163,6 +165,14 @@ export function enterBlock(vp: u32, block: u32, protect: bool): void {
   noteCode(record, block, 0);
   const second = load<u32>(block, L.B_HPA2);
   if (second != 0) enterSecond(vp, block, second, protect);
+  depend_on_bytes(block);
+}
+
+/** A store to bytes that a block was lifted from is one that changes code, but to its numbers. */
+export function depend_on_bytes(block: u32): void {
+  dependOn(block, load<u32>(block, L.B_HPA) & 0xfffff000, blockStart(block, 0), blockEnd(block, 0));
+  const second = load<u32>(block, L.B_HPA2);
+  if (second != 0) dependOn(block, second, blockStart(block, 1), blockEnd(block, 1));
 }
 
 function enterSecond(vp: u32, block: u32, second: u32, protect: bool): void {
@@ -230,7 +240,7 @@ export function invalidate_range(frame: u32, from: u32, to: u32): void {
   const first = load<u32>(record, L.F_BLOCKS);
   const whole = to - from == 4096;
   let link = first;
-  if (link == 0) return;
+  if (link == 0 || areNumbers(frame, from, to)) return;
   let last = record + L.F_BLOCKS;
   let gone: u32 = 0;
   let code: u64 = 0;
@@ -263,6 +273,7 @@ export function invalidate_range(frame: u32, from: u32, to: u32): void {
     store<u32>(record, 0, L.F_BLOCKS);
     store<u16>(record, 0, L.F_WRITER);
   } else if (changed && load<u16>(record, L.F_STORES) == 0) store<u16>(record, 1, L.F_STORES);
+  if (changed) noteChange(frame, from, to);
   if (!compiled) return;
   store<u8>(record, <u8>min<u32>(<u32>load<u8>(record, L.F_PATCHES) + 1, 0xff), L.F_PATCHES);
   frameInvalidated(frame);
@@ -288,6 +299,7 @@ export function invalidate_frame(frame: u32): void {
 /** Forgets all blocks that this thread lifted from a frame. */
 function forgetFrame(frame: u32): void {
   invalidate_range(frame, 0, 4096);
+  forgetNumbers(frame);
 }
 
 function unhash(block: u32): void {

@@ -9,6 +9,7 @@ import * as L from "../layout";
 import { codeOf, enterBlock } from "./blocks";
 import { severalThreads } from "./exclusive";
 import { frameRecord } from "./frames";
+import { changing_numbers } from "./numbers";
 import { blockSize, givePlace } from "./places";
 import { blocksEndAt } from "./worker";
 
@@ -46,7 +47,7 @@ export function learn_blocks(first: u32, end: u32, at: u32, cold: u32, warm: u32
     const bytes = load<u32>(block, L.B_BYTES);
     const place = load<u32>(block, L.B_HPA);
     const sound = end - block >= L.B_IR && load<u32>(block, L.B_IR_BYTES) <= MOST_IR && bytes - 1 < 4096 && place + bytes <= 4096;
-    if (!sound || blockSize(block) > end - block) return table = 0;
+    if (!sound || load<u16>(block, L.B_NUMBERS) != 0 || blockSize(block) > end - block) return table = 0;
     const code = codeOf(block);
     const key = bytes >= KEY_BYTES ? load<u64>(code) : <u64>load<u8>(code);
     const slot = slotOf(key, place, load<u32>(block, L.B_MODE));
@@ -64,7 +65,7 @@ export function learnt_taken(): u32 {
 
 /** A block for the code at an HPA, entered as one that was lifted from it; 0 where it is not known. */
 export function takeLearnt(vp: u32, hpa: u32, mode: u32): u32 {
-  if (table == 0 || severalThreads()) return 0;
+  if (table == 0 || severalThreads() || changing_numbers(hpa) != 0) return 0;
   const place = hpa & 4095;
   let learnt: u32 = 0;
   if (place <= 4096 - KEY_BYTES) learnt = find(load<u64>(hpa), hpa, mode);

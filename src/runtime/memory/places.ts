@@ -19,6 +19,7 @@
 import * as L from "../layout";
 import { frameRecord } from "./frames";
 import { jumpCacheEntry } from "./generations";
+import { numbersOf } from "./numbers";
 import { blocksEndAt, freePlaces } from "./worker";
 
 /** Lists by size, in units of 16 bytes: a bit for each that has one, then their first places. */
@@ -33,9 +34,9 @@ const KEPT: u32 = 1;
 /** Code with a base has links within a page of RIP that lead to another frame. */
 const SEGMENTED: u32 = 12;
 
-/** Header, IR and code (`blockSize` of arena-layout.ts). */
+/** Header, IR, code and the list of numbers (`blockSize` of arena-layout.ts). */
 export function blockSize(block: u32): u32 {
-  return (L.B_IR + load<u32>(block, L.B_IR_BYTES) + load<u32>(block, L.B_BYTES) + 15) & ~15;
+  return (numbersOf(block) - block + (<u32>load<u16>(block, L.B_NUMBERS) << 2) + 15) & ~15;
 }
 
 /** Where the next block begins. */

@@ -76,10 +76,10 @@ export function verify_region(vp: u32, record: u32, base: u64): u32 {
 export function region_refused(vp: u32, block: u32): void {
   const rip = load<u64>(vp, L.RIP);
   store<u32>(jumpCacheEntry(vp, rip), 0, L.J_EPOCH);
-  const left = load<u32>(block, L.B_REFUSALS) + 1;
-  store<u32>(block, left, L.B_REFUSALS);
+  const left = <u32>load<u16>(block, L.B_REFUSALS) + 1;
+  store<u16>(block, <u16>left, L.B_REFUSALS);
   if (left < PATIENCE) return;
-  store<u32>(block, 0, L.B_REFUSALS);
+  store<u16>(block, 0, L.B_REFUSALS);
   store<u32>(block, 0, L.B_REGION);
   store<u32>(block, AFTERWARDS, L.B_COUNTER);
 }
