@@ -226,7 +226,7 @@ export const blockHeader = {
   B_VALID: 56,
   /** Which of the region's entries this is. */
   B_ENTRY: 60,
-  /** Entries left until the block is hot; 0 makes every entry ask (see B_REGION and B_VALID). */
+  /** Entries left until the block is hot, of which one of user code takes two; 0 makes every entry ask (see B_REGION and B_VALID). */
   B_COUNTER: 64,
   /** Place in the table of the compiled region that can be entered here, or 0. */
   B_REGION: 68,

@@ -10,7 +10,7 @@
  */
 import { type FieldType, FlagsClass, flagsKind, innerOps, Op, opBytes, opRows, type SizeLog2, targetsAt } from "#ir";
 import { blockHeader } from "#memory";
-import { area, at, jumpCacheEntry, Leave, tlbBytes, tlbEntries } from "#vcpu";
+import { area, at, jumpCacheEntry, Leave, Mode, tlbBytes, tlbEntries } from "#vcpu";
 import { Code, type FunctionType, type Label, type Local, ModuleBuilder, V, W } from "#wasm";
 import { FloatState, type FloatType } from "./float-state.ts";
 import { pushCondition } from "./native-flags.ts";
@@ -390,7 +390,10 @@ function generateRun(imports: ReadonlyMap<string, number>, outerIndex: number, h
     c.get(vp);
     e.callRuntime("deliver_fault");
     c.brIf(exit).br(find).end();
-    c.get(block).get(block).memory(W.i32_load, B.B_COUNTER).i32(1).op(W.i32_sub).tee(e.p).memory(W.i32_store, B.B_COUNTER);
+    // An entry of user code counts twice: a program goes round in its loops for longer than a kernel in its own.
+    c.get(block).get(block).memory(W.i32_load, B.B_COUNTER).i32(1).op(W.i32_sub);
+    c.get(vp).memory(W.i32_load, at.MODE).i32(Mode.tlbMask).op(W.i32_and, W.i32_eqz, W.i32_sub);
+    c.tee(e.p).memory(W.i32_store, B.B_COUNTER);
     c.get(e.p).i32(0).op(W.i32_ge_s).brIf(cold);
     c.get(block).i32(0).memory(W.i32_store, B.B_COUNTER);
     // Forgotten?
