@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { VirtualMachine } from "#host";
 import { openImage } from "#host/images";
+import { patienceMs } from "./patience.ts";
 
 const image = await openImage("debian-12-cloud").catch(() => undefined);
 
@@ -30,12 +31,12 @@ async function converse(
 
 test.skipIf(!image)(
   "Ctrl-C ends a command, the size of the terminal is known, and poweroff ends the machine",
-  { timeout: 120_000 },
+  { timeout: patienceMs },
   async () => {
     if (!image) return;
     const [kernel, initrd] = await Promise.all([readFile(image.kernelPath), readFile(image.initrdPath)]);
     const commandLine = "console=ttyS0 panic=-1 memvisor.rows=33 memvisor.cols=101";
-    await using vm = await VirtualMachine.start({ kernel, initrd, commandLine, timeoutMs: 100_000 });
+    await using vm = await VirtualMachine.start({ kernel, initrd, commandLine, timeoutMs: patienceMs });
     const text = await converse(vm, [
       // A program of its own says that it sleeps: a shell between two commands may keep Ctrl-C to itself.
       ["~ # ", "stty size; sh -c 'echo sleeping; exec sleep 1000'\r"],

@@ -9,6 +9,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { openImage } from "#host/images";
 import { openDisk } from "../src/disk/open.ts";
 import { nodeDiskHost } from "../src/host/disk-files.ts";
+import { patienceMs } from "./patience.ts";
 
 const program = fileURLToPath(new URL("../bin/memvisor.js", import.meta.url));
 const image = await openImage("debian-12-cloud").catch(() => undefined);
@@ -23,11 +24,13 @@ function newDisk(name: string, sizeBytes: number): string {
 }
 
 function memvisor(...words: string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, [program, "run", ...words], { encoding: "utf8", timeout: 110_000 });
+  return spawnSync(process.execPath, [program, "run", ...words], { encoding: "utf8", timeout: patienceMs });
 }
 
 describe.skipIf(!image)("a guest", () => {
-  test("makes a file system, and finds its files after a restart, also with two vCPUs", { timeout: 120_000 }, () => {
+  test("makes a file system, and finds its files after a restart, also with two vCPUs", {
+    timeout: 2 * patienceMs,
+  }, () => {
     const disk = newDisk("ext.img", 64 << 20);
     const made = memvisor(
       ...["--disk", disk, "--cpus", "2", "--exec"],
@@ -44,7 +47,7 @@ describe.skipIf(!image)("a guest", () => {
     expect(found.stdout).toBe(`${sum}\n1\n`);
   });
 
-  test("that is killed has on its disk what it was told is there", { timeout: 120_000 }, async () => {
+  test("that is killed has on its disk what it was told is there", { timeout: 2 * patienceMs }, async () => {
     const overlay = join(folder, "top.qcow2");
     const base = newDisk("base.img", 16 << 20);
     const script = `dd if=/dev/urandom of=/dev/vda bs=64k count=40 seek=10 conv=fsync 2>/dev/null
@@ -63,13 +66,13 @@ describe.skipIf(!image)("a guest", () => {
     expect(printed).toContain(createHash("md5").update(bytes).digest("hex"));
   });
 
-  test("is not started without its disk, and told why", { timeout: 60_000 }, () => {
+  test("is not started without its disk, and told why", { timeout: patienceMs }, () => {
     const { status, stderr } = memvisor("--disk", join(folder, "nowhere.img"), "--exec", "true");
     expect([status, stderr]).toEqual([2, expect.stringMatching(/^memvisor: .*nowhere\.img: no such file: make one/)]);
   });
 });
 
-test("a disk with virtual time is refused", { timeout: 60_000 }, () => {
+test("a disk with virtual time is refused", { timeout: patienceMs }, () => {
   if (!image) return;
   const { status, stderr } = memvisor("--clock", "virtual", "--disk", newDisk("v.img", 1 << 20), "--exec", "true");
   expect([status, stderr]).toEqual([2, expect.stringMatching(/disk: not with --clock virtual/)]);

@@ -17,10 +17,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openImage } from "../src/host/images/index.ts";
 import { VirtualMachine } from "../src/index.ts";
+import { patienceMs } from "./patience.ts";
 
 const image = await openImage("debian-12-cloud").catch(() => undefined);
-/** A busy host takes its time. */
-const timeoutMs = 180_000;
 
 /** A tree as lines: path, mode, time, size and a sum of the contents. */
 function describeTree(folder: string, path = ""): string[] {
@@ -88,10 +87,10 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
         { hostPath: join(folder, "rw"), guestPath: "/mnt" },
         { hostPath: join(folder, "ro"), guestPath: "/srv/ro", readOnly: true },
       ],
-      timeoutMs: 3 * timeoutMs,
+      timeoutMs: 3 * patienceMs,
     });
     await shell("true");
-  }, timeoutMs);
+  }, patienceMs);
   afterAll(async () => {
     await vm?.stop();
     rmSync(folder, { recursive: true, force: true });
@@ -130,7 +129,7 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
       expect(describeTree(join(folder, "rw", "to"))).toEqual(describeTree(from));
       expect(await shell("rm -r /mnt/from /mnt/to /tmp/here; ls /mnt")).toBe("status 0");
     },
-    timeoutMs,
+    patienceMs,
   );
 
   test(
@@ -149,7 +148,7 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
       expect(undated(describeTree(join(folder, "rw", "random")))).toEqual(expected);
       expect(expected.length).toBeGreaterThan(5);
     },
-    timeoutMs,
+    patienceMs,
   );
 
   test("a file that is removed or renamed while it is open goes on", async () => {
@@ -180,7 +179,7 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
       const path = join(folder, "machine.snapshot");
       await vm.snapshot(path);
       await vm.stop();
-      vm = await VirtualMachine.restore(path, { timeoutMs });
+      vm = await VirtualMachine.restore(path, { timeoutMs: patienceMs });
       const ticks = (): number => readFileSync(join(folder, "rw", "on", "log"), "utf8").length;
       const before = ticks();
       const text = await shell("ls /mnt/on; cat /srv/ro/file; sleep 1; echo after >/mnt/on/after");
@@ -189,7 +188,7 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
       expect(readFileSync(join(folder, "rw", "on", "after"), "utf8")).toBe("after\n");
       await shell("rm -r /mnt/on");
     },
-    2 * timeoutMs,
+    2 * patienceMs,
   );
 
   test(
@@ -202,7 +201,7 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
         "500\n1\nstatus 0",
       );
     },
-    timeoutMs,
+    patienceMs,
   );
 });
 

@@ -7,9 +7,9 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openImage } from "../src/host/images/index.ts";
 import { type GuestStream, VirtualMachine } from "../src/index.ts";
+import { patienceMs } from "./patience.ts";
 
 const image = await openImage("debian-12-cloud").catch(() => undefined);
-const timeoutMs = 60_000;
 
 /** A folder with the guest's program for sockets; undefined where nothing compiles it. */
 const tools = (() => {
@@ -37,10 +37,10 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
       ports: ["org.memvisor.test.in", "org.memvisor.test.out"],
       vsock: true,
       ...(tools && { shares: [{ hostPath: tools, guestPath: "/tools", readOnly: true }] }),
-      timeoutMs: 2 * timeoutMs,
+      timeoutMs: 3 * patienceMs,
     });
     await shell("true");
-  }, timeoutMs);
+  }, patienceMs);
   afterAll(async () => {
     await vm?.stop();
     if (tools) rmSync(tools, { recursive: true });

@@ -7,9 +7,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openImage } from "../src/host/images/index.ts";
 import { askAllAtOnce, echoServer, freePort } from "../src/host/testing/guest-server.ts";
 import { VirtualMachine } from "../src/index.ts";
+import { patienceMs } from "./patience.ts";
 
 const image = await openImage("debian-12-cloud").catch(() => undefined);
-const timeoutMs = 90_000;
 const bigBytes = 32 << 20;
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
@@ -53,10 +53,10 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
         publish: [`${publishedPort}:80`, `${echoPort}:7`],
         allow: [`localhost:${webPort}`, `localhost:${mirror.address().port}`],
       },
-      timeoutMs: 3 * timeoutMs,
+      timeoutMs: 3 * patienceMs,
     });
     await shell("true");
-  }, timeoutMs);
+  }, patienceMs);
   afterAll(async () => {
     await vm?.stop();
     web.close();
@@ -76,18 +76,18 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
     );
   });
 
-  test("the guest fetches a large file, and every byte is right", { timeout: timeoutMs }, async () => {
+  test("the guest fetches a large file, and every byte is right", { timeout: patienceMs }, async () => {
     expect(await shell(`wget -qO- http://10.0.2.2:${webPort}/ | sha256sum`)).toBe(`${sha256(big)}  -\nstatus 0`);
   });
 
-  test("the host reads a large file of the guest's by a published port", { timeout: timeoutMs }, async () => {
+  test("the host reads a large file of the guest's by a published port", { timeout: patienceMs }, async () => {
     const make = `mkdir -p /tmp/www && dd if=/dev/urandom of=/tmp/www/big bs=1M count=${bigBytes >> 20} 2>/dev/null`;
     const sum = (await shell(`${make} && sha256sum </tmp/www/big && httpd -p 80 -h /tmp/www`)).split(" ")[0];
     const response = await fetch(`http://127.0.0.1:${publishedPort}/big`);
     expect(sha256(new Uint8Array(await response.arrayBuffer()))).toBe(sum);
   });
 
-  test("a port is published while the machine runs, and given back", { timeout: timeoutMs }, async () => {
+  test("a port is published while the machine runs, and given back", { timeout: patienceMs }, async () => {
     await shell("mkdir -p /tmp/small && echo small >/tmp/small/file && httpd -p 81 -h /tmp/small");
     const hostPort = await freePort();
     const port = await vm.forwardPort(`${hostPort}:81`);
@@ -101,7 +101,7 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
   test.skipIf(server === undefined)(
     "a thousand connections to the guest are open at once, and each gets its answer",
     {
-      timeout: timeoutMs,
+      timeout: patienceMs,
     },
     async () => {
       await shell("cat >/tmp/echo && chmod +x /tmp/echo", server);

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openImage } from "#host/images";
 import { hex } from "./guest-code.ts";
+import { patienceMs } from "./patience.ts";
 import { tinyKernel } from "./tiny-machine.ts";
 
 const run = promisify(execFile);
@@ -58,7 +59,7 @@ describe("the installed package", () => {
     const output = await program(`
       import { readFileSync } from "node:fs";
       import { VirtualMachine, VmError } from "memvisor";
-      const vm = await VirtualMachine.start({ kernel: readFileSync("kernel"), reboot: false, timeoutMs: 60_000 });
+      const vm = await VirtualMachine.start({ kernel: readFileSync("kernel"), reboot: false, timeoutMs: ${patienceMs} });
       vm.console.onOutput((bytes) => process.stdout.write(bytes));
       console.log("", (await vm.exited).reason);
       await VirtualMachine.start({ kernel: new Uint8Array(9) }).catch((error) => console.log(error instanceof VmError));
@@ -85,7 +86,7 @@ describe("the installed package", () => {
     expect(stdout).toBe("");
   });
 
-  test.skipIf(!image)("boots debian-12-cloud and runs a command in it", { timeout: 120_000 }, async () => {
+  test.skipIf(!image)("boots debian-12-cloud and runs a command in it", { timeout: patienceMs }, async () => {
     expect(await memvisor("run", "debian-12-cloud", "--exec", "echo $((6 * 7))")).toBe("42\n");
   });
 });

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { hex } from "../../test/guest-code.ts";
+import { patienceMs } from "../../test/patience.ts";
 import { tinyKernel } from "../../test/tiny-machine.ts";
 import { VirtualMachine } from "./virtual-machine.ts";
 
@@ -22,7 +23,6 @@ const remembering = hex(`
   eb e9           ; jmp -23
   0f 0b           ; ud2
 `);
-const timeoutMs = 120_000;
 
 const start = (options: { cpus?: number } = {}): Promise<VirtualMachine> =>
   VirtualMachine.start({
@@ -46,7 +46,7 @@ async function type(vm: VirtualMachine, letter: string): Promise<string> {
 }
 
 test("forks that never rest remember what was typed before, and each its own from then on", {
-  timeout: timeoutMs,
+  timeout: patienceMs,
 }, async () => {
   await using vm = await start();
   expect(await type(vm, "a")).toBe("\0");
@@ -63,7 +63,7 @@ test("forks that never rest remember what was typed before, and each its own fro
   for (const one of [grandchild, forks[0], forks[2]]) expect((await one.stop()).reason).toBe("stopped");
 });
 
-test("machines that are forked at the same time have each its own forks", { timeout: timeoutMs }, async () => {
+test("machines that are forked at the same time have each its own forks", { timeout: patienceMs }, async () => {
   await using vm = await start();
   await type(vm, "a");
   const [other] = await vm.fork();
@@ -74,7 +74,7 @@ test("machines that are forked at the same time have each its own forks", { time
   await Promise.all([other, ...ofVm, ...ofOther].map((each) => each.stop()));
 });
 
-test("a fork that fails ends alone, and so does one that is stopped", { timeout: timeoutMs }, async () => {
+test("a fork that fails ends alone, and so does one that is stopped", { timeout: patienceMs }, async () => {
   await using vm = await start();
   await type(vm, "a");
   const [first, second] = await vm.fork(2);
@@ -87,7 +87,7 @@ test("a fork that fails ends alone, and so does one that is stopped", { timeout:
   expect(await type(vm, "d")).toBe("c");
 });
 
-test("what cannot share a thread is forked all the same", { timeout: timeoutMs }, async () => {
+test("what cannot share a thread is forked all the same", { timeout: patienceMs }, async () => {
   await using vm = await start({ cpus: 2 });
   await type(vm, "a");
   await using fork = (await vm.fork())[0];

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { patienceMs } from "../../test/patience.ts";
 import { tinyKernel } from "../../test/tiny-machine.ts";
 import { type Program, programs, resultOf, twoVcpus } from "../../test/two-vcpus.ts";
 import { VirtualMachine } from "./virtual-machine.ts";
@@ -13,7 +14,7 @@ async function run(
     memoryBytes: 64 << 20,
     cpus: 2,
     reboot: false,
-    timeoutMs: 20_000,
+    timeoutMs: patienceMs,
     ...options,
   });
   let serial = "";
