@@ -507,9 +507,9 @@ export class Machine implements RunnableMachine, Disposable {
       this.#clock.await(this.#clock.now() + Number(slice));
       return from + slice;
     }
-    const ns = nextSliceNs(untilAlarm, this.#engine.regions.isAwaited);
+    const ns = nextSliceNs(untilAlarm);
     this.#clock.await(this.#clock.now() + ns);
-    return from + this.#sizer.instructions(ns);
+    return from + this.#sizer.instructions(ns, this.#engine.regions.isGathering);
   }
 
   #measure(instructions: number, compiled: number, ns: number): void {

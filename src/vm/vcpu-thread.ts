@@ -165,11 +165,11 @@ class VcpuThread {
     const vcpu = this.#vcpu;
     this.#clock.ringDue();
     const untilAlarm = this.#clock.next() - this.#clock.now();
-    const ns = nextSliceNs(untilAlarm, this.#engine.regions.isAwaited);
+    const ns = nextSliceNs(untilAlarm);
     this.#clock.await(this.#clock.now() + ns);
     const from = vcpu.u64("ICOUNT");
     const started = this.#host.now();
-    const exit = this.#engine.run(vcpu, from + this.#sizer.instructions(ns));
+    const exit = this.#engine.run(vcpu, from + this.#sizer.instructions(ns, this.#engine.regions.isGathering));
     this.#clock.await();
     this.#sizer.measure(Number(vcpu.u64("ICOUNT") - from), this.#host.now() - started);
     vcpu.setU32("REGIONS", this.#engine.regions.stats.regions);

@@ -18,14 +18,14 @@ import {
   regionName,
 } from "#jit";
 import { type Arena, blockHeader, regionRecord, regionRecords, type Translations } from "#memory";
-import { Mode, type Vcpu } from "#vcpu";
+import { Event, Mode, type Vcpu } from "#vcpu";
 import type { WasmRuntime } from "./runtime.ts";
 
 const batchSize = 32;
 /** Runs for which a region may wait for others to be compiled with, */
 const mostWaits = 4;
 /** but not after one of so many instructions in which no other became hot: a loop is all that runs. */
-const quietRun = 100_000;
+const quietRun = 50_000;
 /** Batches that another thread may have to emit at a time. */
 const mostRequests = 8;
 /** Entries of a block whose region was forgotten until it gets another one. */
@@ -64,6 +64,8 @@ export class RegionCompiler {
   /** What the other thread is asked for, by number. */
   readonly #requested = new Map<number, readonly RegionCode[]>();
   #nextRequest = 0;
+  /** EVENTS of the vCPU that runs what is compiled, a word of the arena. */
+  #asking = 0;
   /** The hash table of blocks. */
   readonly #hash: number;
   readonly #regionsChanged: () => void;
@@ -121,7 +123,10 @@ export class RegionCompiler {
     const region = this.grow(vcpu, block, vcpu.u64("RIP"), hotThreshold, compiled ? "large" : "small");
     if (region.blocks.length === 0) return;
     this.#queue.push(region);
+    this.#asking = vcpu.wordOf("EVENTS");
     this.#expect(region, again);
+    // The first one: the run ends, which may have been meant to be a long one. Where runs are exact their length is not to be changed.
+    if (this.#queue.length === 1 && !this.#options.exact) vcpu.raiseEvent(Event.host);
   }
 
   /**
@@ -157,9 +162,9 @@ export class RegionCompiler {
     });
   }
 
-  /** What is hot is not compiled yet: short runs bring it sooner. */
-  get isAwaited(): boolean {
-    return this.#queue.length > 0 || this.#requested.size > 0;
+  /** What is hot waits for more of it: short runs tell sooner whether more comes. */
+  get isGathering(): boolean {
+    return this.#queue.length > 0;
   }
 
   /** Compiles what waits, once that is enough for a module or has waited for some runs; the last one had `ran` instructions. */
@@ -268,7 +273,7 @@ export class RegionCompiler {
   }
 
   #requestBatch(codes: readonly RegionCode[]): boolean {
-    if (this.#emitter?.request(this.#nextRequest, this.#arena.i32, codes) !== true) return false;
+    if (this.#emitter?.request(this.#nextRequest, this.#arena.i32, codes, this.#asking) !== true) return false;
     this.#requested.set(this.#nextRequest++, codes);
     return true;
   }

@@ -8,6 +8,7 @@
  */
 import { allocateMessageRing, MessageReceiver, MessageSender } from "#base";
 import { Ahead, type Arena, aheadBytes, Toucher } from "#memory";
+import { Event } from "#vcpu";
 import { type EmitOptions, emitRegions, memoryPagesOf, type RegionCode } from "./region.ts";
 import {
   decodeReply,
@@ -24,7 +25,7 @@ export interface EmitterSetup {
   readonly options: EmitOptions;
   readonly requests: SharedArrayBuffer;
   readonly replies: SharedArrayBuffer;
-  /** i32: a bell, and whether the thread is to end. */
+  /** i32: a bell, whether the thread is to end, and the EVENTS of the vCPU that waits for what is emitted, a word of the arena. */
   readonly words: SharedArrayBuffer;
   /** The arena, and how far to touch it. */
   readonly memory: WebAssembly.Memory;
@@ -33,6 +34,7 @@ export interface EmitterSetup {
 
 const bell = 0;
 const closing = 1;
+const asking = 2;
 const ringBytes = 1 << 21;
 
 /** What the machine's side has once there is a thread. */
@@ -67,11 +69,15 @@ export class RemoteEmitter {
     if (this.#running?.ahead.look()) ring(this.#running.words);
   }
 
-  /** Asks for a module; false where there is too much to do already. `words`: the arena. */
-  request(number: number, words: Int32Array, codes: readonly RegionCode[]): boolean {
+  /**
+   * Asks for a module; false where there is too much to do already. `words`: the arena. `events`: one of them, the EVENTS of the vCPU that
+   * is told when the module is there.
+   */
+  request(number: number, words: Int32Array, codes: readonly RegionCode[], events: number): boolean {
     const message = encodeRequest(number, words, codes);
     this.#running ??= this.#begin(0);
     const { requests } = this.#running;
+    Atomics.store(this.#running.words, asking, events);
     return message.length <= requests.maxBytes && requests.send(message);
   }
 
@@ -97,7 +103,7 @@ export class RemoteEmitter {
       options: this.#options,
       requests: allocateMessageRing(ringBytes),
       replies: allocateMessageRing(ringBytes),
-      words: new SharedArrayBuffer(8),
+      words: new SharedArrayBuffer(12),
     };
     this.#start(setup);
     const words = new Int32Array(setup.words);
@@ -113,6 +119,12 @@ export class RemoteEmitter {
 function ring(words: Int32Array): void {
   Atomics.add(words, bell, 1);
   Atomics.notify(words, bell);
+}
+
+/** Ends the vCPU's run. Where another one has its place by now that run ends, which nobody minds. */
+function tell(memory: WebAssembly.Memory, events: number): void {
+  const arena = new Int32Array(memory.buffer);
+  if (events < arena.length) Atomics.or(arena, events, Event.host);
 }
 
 /** The thread: returns when it is told to end. */
@@ -147,5 +159,6 @@ export function runEmitterThread({ options, requests, replies, words: shared, me
       if (sender.send(...reply)) break;
       Atomics.wait(words, bell, before);
     }
+    tell(memory, Atomics.load(words, asking));
   }
 }

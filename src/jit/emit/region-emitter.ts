@@ -16,6 +16,7 @@ import { type FlagOperands, originOf, pushCarryOf, pushCondition } from "./nativ
 import { Intent, type OpEmitter, type PushType } from "./op-emitter.ts";
 import { PageAccess, type PageQuestion } from "./page-access.ts";
 import { pushFlagsShift } from "./region-cache.ts";
+import type { RuntimeImports } from "./runtime-calls.ts";
 
 /** What may live in a local: GPR, TEMP, XMM, VTEMP; named by their offset in the record. */
 const wordsEnd = at.RIP;
@@ -66,7 +67,7 @@ export class RegionEmitter implements OpEmitter {
   readonly pages: PageAccess;
   /** Address of the first byte of the seed's page, as the guest sees it. */
   readonly base: Local;
-  readonly #imports: ReadonlyMap<string, number>;
+  readonly #imports: RuntimeImports;
   readonly #passes: Passes;
   /** Where this instruction has read to modify, from an arena address, and its operand: what is stored there goes by it. */
   readonly #modified: Local;
@@ -94,7 +95,7 @@ export class RegionEmitter implements OpEmitter {
 
   constructor(
     code: Code,
-    imports: ReadonlyMap<string, number>,
+    imports: RuntimeImports,
     mode: number,
     registers: RegionRegisters,
     passes: Passes,
@@ -653,8 +654,6 @@ export class RegionEmitter implements OpEmitter {
     this.code.end();
   }
   callRuntime(name: string): void {
-    const index = this.#imports.get(name);
-    if (index === undefined) throw new Error(`the runtime's ${name} is not declared`);
-    this.code.call(index);
+    this.code.call(this.#imports.indexOf(name));
   }
 }

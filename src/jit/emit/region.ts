@@ -33,7 +33,7 @@ import type { Semantics } from "./op-emitter.ts";
 import { eachOperation } from "./operations.ts";
 import { goOnInRegion, regionType } from "./region-cache.ts";
 import { RegionEmitter, type RegionRegisters, registerOf } from "./region-emitter.ts";
-import { runtimeCalls } from "./runtime-calls.ts";
+import { RuntimeImports } from "./runtime-calls.ts";
 import { nearAccesses } from "./same-page.ts";
 import { semanticsOf } from "./semantics.ts";
 import { type LoopShape, loopsOf, nodesOf, type Shape, structure } from "./structure.ts";
@@ -86,14 +86,11 @@ export function emitRegions(words: Int32Array, regions: readonly RegionCode[], o
   module.importMemory("env", "memory", memoryPagesOf(regions));
   module.importTable("env", "helpers");
   module.importTable("env", "regions");
-  const imports = new Map<string, number>();
-  for (const [name, type] of Object.entries(runtimeCalls)) imports.set(name, module.importFunction("runtime", name, type));
+  const imports = new RuntimeImports(module);
   const types = { helper: module.type({ parameters: ["i32", "i32", "i32", "i32"], results: ["i32"] }), region: module.type(regionType) };
-  const entries = regions.map((each, n) => {
-    const function_ = RegionFunction.write(words, each, options, imports, types);
-    module.function(regionType, function_.code, regionName(n));
-    return function_.entries.map((node) => each.region.blocks[node].block);
-  });
+  const functions = regions.map((each) => RegionFunction.write(words, each, options, imports, types));
+  functions.forEach(({ code }, n) => module.function(regionType, code, regionName(n)));
+  const entries = functions.map((each, n) => each.entries.map((node) => regions[n].region.blocks[node].block));
   return { bytes: module.finish({ hints: options.passes["branch-hints"] }), entries };
 }
 
@@ -151,7 +148,7 @@ class RegionFunction {
   #counted = 0;
 
   /** Writes the function; once more where loops turn out to keep numbers in vector registers, so that they need not be looked at. */
-  static write(words: Int32Array, code: RegionCode, options: EmitOptions, imports: ReadonlyMap<string, number>, types: FunctionTypes): RegionFunction {
+  static write(words: Int32Array, code: RegionCode, options: EmitOptions, imports: RuntimeImports, types: FunctionTypes): RegionFunction {
     const first = new RegionFunction(words, code, options, imports, types, new Map());
     const lanes = first.#lanesOfLoops();
     if (lanes.size === 0) return first;
@@ -163,7 +160,7 @@ class RegionFunction {
   }
 
   private constructor(
-    words: Int32Array, { region, record, vp }: RegionCode, options: EmitOptions, imports: ReadonlyMap<string, number>, types: FunctionTypes,
+    words: Int32Array, { region, record, vp }: RegionCode, options: EmitOptions, imports: RuntimeImports, types: FunctionTypes,
     lanes: ReadonlyMap<number, readonly Lane[]>,
   ) {
     this.#lanes = lanes;

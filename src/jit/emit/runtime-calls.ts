@@ -1,5 +1,5 @@
 /** Functions of the runtime that generated code calls directly, with their types. Names are the runtime's exports. */
-import type { FunctionType, WasmType } from "#wasm";
+import type { FunctionType, ModuleBuilder, WasmType } from "#wasm";
 
 const signature = (parameters: string, results: string): FunctionType => ({
   parameters: parameters ? (parameters.split(" ") as WasmType[]) : [],
@@ -96,4 +96,25 @@ function scalarCalls(format: "f32" | "f64", bits: "i32" | "i64"): Record<string,
   calls[`sse_${format}_to_i32`] = signature(`i32 ${bits} i32`, "i32");
   calls[`sse_${format}_to_i64`] = signature(`i32 ${bits} i32`, "i64");
   return calls;
+}
+
+/** Those that a module calls: each import costs whoever makes the module run. */
+export class RuntimeImports {
+  readonly #module: ModuleBuilder;
+  readonly #indexes = new Map<string, number>();
+
+  constructor(module: ModuleBuilder) {
+    this.#module = module;
+  }
+
+  /** The index of a function, which is imported at its first call. Requires: the module has none of its own yet. */
+  indexOf(name: string): number {
+    const known = this.#indexes.get(name);
+    if (known !== undefined) return known;
+    const type = runtimeCalls[name];
+    if (type === undefined) throw new Error(`the runtime's ${name} is not declared`);
+    const index = this.#module.importFunction("runtime", name, type);
+    this.#indexes.set(name, index);
+    return index;
+  }
 }
