@@ -37,6 +37,11 @@ export function judges(amounts: Amounts, seed: number): readonly Judge[] {
       runs: passNames.flatMap((pass, n) => oracle(`without-${pass}`, withoutEach, seed + 1000 * (n + 1))),
     },
     {
+      name: "loaded-numbers",
+      looksAt: `${withoutEach} cases, compiled and interpreted`,
+      runs: ["loaded-numbers", "interpreter-loaded-numbers"].flatMap((name) => oracle(name, withoutEach, seed)),
+    },
+    {
       name: "digests",
       looksAt: "each pass, chaos",
       runs: ["1", "2"].map((cpus) => ({
