@@ -8,7 +8,10 @@
  */
 import * as L from "./layout";
 
-/** So many bytes are read here at most, those of an immediate included that it does not have; and so many are copied for others. */
+/**
+ * So many bytes are read here at most, those of an immediate included that it does not have: behind the page, too, as far as there is
+ * memory. And so many are copied for others.
+ */
 const REACH: u32 = 18;
 const COPIED: u32 = 16;
 
@@ -27,11 +30,15 @@ export function lift_on(base: u32): u32 {
   const limit = load<u32>(base, L.Y_OUT_LIMIT);
   const most = load<u32>(base, L.Y_MOST);
   const mode = load<u32>(base, L.Y_MODE);
+  const least: u32 = <u64>(end - 1) + 1 + REACH <= <u64>memory.size() << 16 ? 1 : REACH;
   let waiting = removeDeadFlags(base, out);
   let answer = L.LIFTED;
   while (ended == 0 && count < most && out < limit) {
     answer = L.LIFT_OTHER;
-    if (end - at < REACH) break;
+    if (end - at < least) {
+      if (at == end && count != 0) answer = L.LIFTED;
+      break;
+    }
     const bytes = load<u64>(at);
     let head: u32 = 1;
     let byte = <u32>bytes & 0xff;
@@ -104,7 +111,13 @@ export function lift_on(base: u32): u32 {
     const raw = load<u64>(at + head) << shift;
     const isSigned = (header >> (8 * L.T_IMMEDIATE_SIGNED)) & 1;
     const immediate = <u64>(<i64>raw >> <i64>shift) & (<u64>-1 >> shift | 0 - isSigned);
-    const next = position + head + immediateBytes;
+    const length = head + immediateBytes;
+    // It goes on in the next page: another block's.
+    if (length > end - at) {
+      if (count != 0) answer = L.LIFTED;
+      break;
+    }
+    const next = position + length;
     const target = <i32>next + displacement;
     // The rule has another way for a target that is not within 32 bits.
     if ((shape & L.M_RIP) != 0 && target < displacement) break;
@@ -136,7 +149,7 @@ export function lift_on(base: u32): u32 {
     const after = <u32>(header >> (8 * L.T_KNOWN)) & 15;
     known = known & (after >> 2) | after & 3;
     ended = <u32>(header >> (8 * L.T_ENDS)) & 1;
-    at += next - position;
+    at += length;
     position = next;
     count++;
     answer = L.LIFTED;
@@ -151,7 +164,7 @@ export function lift_on(base: u32): u32 {
   store<u32>(base, waiting, L.Y_WAITING_END);
   if (answer != L.LIFTED) {
     const size = min(end - at, COPIED);
-    const seen = answer == L.LIFT_LEARN ? 8 : 0;
+    const seen: u32 = answer == L.LIFT_LEARN ? min(8, size) : 0;
     memory.copy(base + L.Y_BYTES + seen, at + seen, size - seen);
     store<u32>(base, size, L.Y_BYTES_COUNT);
   }

@@ -75,18 +75,22 @@ export class ArenaLifter {
    */
   lift(hpa: number, end: number, mode: number, target: number): ArenaBlock {
     const { result } = this;
-    this.#set(Y.Y_AT, hpa);
-    this.#set(Y.Y_END, end);
-    this.#set(Y.Y_OUT, target);
-    this.#set(Y.Y_OUT_LIMIT, target + irLimit);
-    this.#set(Y.Y_POSITION, 0);
-    this.#set(Y.Y_COUNT, 0);
-    this.#set(Y.Y_MOST, maxInstructions);
-    this.#set(Y.Y_KNOWN, 0);
-    this.#set(Y.Y_ENDED, 0);
-    this.#set(Y.Y_TIDIED, target);
-    this.#set(Y.Y_WAITING_END, this.#base + Y.Y_WAITING);
-    this.#set(Y.Y_MODE, (mode & modesApart) << 8);
+    const words = this.#arena.i32;
+    const set = (field: number, value: number): void => {
+      words[(this.#base + field) >> 2] = value;
+    };
+    set(Y.Y_AT, hpa);
+    set(Y.Y_END, end);
+    set(Y.Y_OUT, target);
+    set(Y.Y_OUT_LIMIT, target + irLimit);
+    set(Y.Y_POSITION, 0);
+    set(Y.Y_COUNT, 0);
+    set(Y.Y_MOST, maxInstructions);
+    set(Y.Y_KNOWN, 0);
+    set(Y.Y_ENDED, 0);
+    set(Y.Y_TIDIED, target);
+    set(Y.Y_WAITING_END, this.#base + Y.Y_WAITING);
+    set(Y.Y_MODE, (mode & modesApart) << 8);
     result.crosses = false;
     let seen = 0;
     for (;;) {
