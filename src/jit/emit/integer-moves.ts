@@ -60,10 +60,14 @@ means("setflags", (e) => {
 for (const known of ["", "sub", "logic"] as const) {
   for (let cc = 0; cc < 16; cc++) {
     means(`cond${known}${cc}`, (e) =>
-      e.write("i64", () => {
-        e.pushCondition(cc, known);
-        e.code.op(W.i64_extend_i32_u);
-      }),
+      e.write(
+        "i64",
+        () => {
+          e.pushCondition(cc, known);
+          e.code.op(W.i64_extend_i32_u);
+        },
+        1,
+      ),
     );
   }
 }

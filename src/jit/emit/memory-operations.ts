@@ -24,8 +24,8 @@ function meansBoth(name: string, semantics: Semantics): void {
 function meansLoad(name: string, type: FieldType, bytes: number, intent: Intent, op: number): void {
   meansBoth(name, (e) => {
     e.address();
-    const exact = op === W.i32_load8_u || op === W.i32_load16_u;
-    e.write(type, () => e.load(bytes, intent, (from) => e.code.memory(op, from)), exact);
+    const bits = op === W.i32_load8_u ? 8 : op === W.i32_load16_u ? 16 : undefined;
+    e.write(type, () => e.load(bytes, intent, (from) => e.code.memory(op, from)), bits);
   });
 }
 for (const [name, type, bytes, op] of loadOps) meansLoad(name, type, bytes, Intent.read, op);

@@ -49,8 +49,8 @@ export interface OpEmitter {
   /** The immediate: low 32 bits as i32, or all 64 as i64. */
   pushImm32(): void;
   pushImm64(): void;
-  /** Writes d with what `value` pushes. `exact`: that has no more bits than the type. */
-  write(type: PushType, value: () => void, exact?: boolean): void;
+  /** Writes d with what `value` pushes. `bits`: how many low ones may be set, where that is known. */
+  write(type: PushType, value: () => void, bits?: number): void;
   /** Stores the d of an operation (2: 32 bits, 3: 64) `from` bytes behind the arena address on the stack, if it is a lane of a vector in a local. */
   storeLane?(log: SizeLog2, from: number): boolean;
   /** Writes the operand `a` (a stack pointer). */

@@ -357,17 +357,20 @@ export class RegionEmitter implements OpEmitter {
         c.vectorMemory(V.v128_load, offset);
     }
   }
-  #write(offset: number, type: PushType, value: () => void, exact = false): void {
+  #write(offset: number, type: PushType, value: () => void, known = 64): void {
     const c = this.code;
     if (type === "f32" || type === "f64") return this.#writeFloat(offset, type, value);
     const local = this.#localOf(offset);
     if (local === undefined) return this.#writeToRecord(offset, type, value);
     if (isVector(offset)) return this.#writeLane(local, offset & 15, type, value);
     const shift = (offset & 7) * 8;
+    // What surrounds a temporary's low bytes means nothing.
+    const isWhole = offset >= at.TEMP && shift === 0;
     this.#widths.delete(local);
     switch (type) {
       case "i64":
         value();
+        if (isWhole) this.#widths.set(local, known);
         break;
       case "i32":
         value();
@@ -379,14 +382,13 @@ export class RegionEmitter implements OpEmitter {
         const bits = type === "i8" ? 8 : type === "i16" ? 16 : 32;
         value();
         c.op(W.i64_extend_i32_u);
-        if (offset >= at.TEMP && shift === 0 && bits < 32) {
-          // What surrounds a temporary's low bytes means nothing.
-          if (!exact) c.i64(2 ** bits - 1, 0).op(W.i64_and);
-          this.#widths.set(local, bits);
+        if (isWhole && bits < 32) {
+          if (known > bits) c.i64(2 ** bits - 1, 0).op(W.i64_and);
+          this.#widths.set(local, Math.min(known, bits));
           break;
         }
         const mask = (2n ** BigInt(bits) - 1n) << BigInt(shift);
-        if (bits < 32 && !exact) c.i64(2 ** bits - 1, 0).op(W.i64_and);
+        if (bits < 32 && known > bits) c.i64(2 ** bits - 1, 0).op(W.i64_and);
         if (shift > 0) c.i64(shift).op(W.i64_shl);
         const keep = BigInt.asIntN(64, ~mask);
         c.get(local)
@@ -471,8 +473,8 @@ export class RegionEmitter implements OpEmitter {
   pushImm64(): void {
     this.code.i64(this.imm, this.#words[this.#at + 3]);
   }
-  write(type: PushType, value: () => void, exact = false): void {
-    this.#write(this.d, type, value, exact);
+  write(type: PushType, value: () => void, bits?: number): void {
+    this.#write(this.d, type, value, bits);
   }
   writeA(type: FieldType, value: () => void): void {
     this.#write(this.a, type, value);
