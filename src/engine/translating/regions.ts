@@ -164,7 +164,7 @@ export class RegionCompiler {
 
   /** What is hot waits for more of it: short runs tell sooner whether more comes. */
   get isGathering(): boolean {
-    return this.#queue.length > 0;
+    return this.#queue.length > 0 && this.#requested.size < mostRequests;
   }
 
   /** Compiles what waits, once that is enough for a module or has waited for some runs; the last one had `ran` instructions. */
