@@ -112,7 +112,9 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
 
   test("datagrams go out and come back", async () => {
     // busybox's only client of UDP is its resolver; an echo of its question is a reply without an answer.
-    expect(await shell(`nslookup -port=${mirror.address().port} name.test 10.0.2.2`)).toContain(
+    // It waits five seconds for one, which may be too short here.
+    const asks = `nslookup -port=${mirror.address().port} name.test 10.0.2.2`;
+    expect(await shell(`until ${asks} >/tmp/answer; grep Non-auth /tmp/answer; do sleep 1; done`)).toContain(
       "Non-authoritative answer",
     );
     expect(mirrored).toBeGreaterThan(0);
