@@ -6,7 +6,9 @@ import { enableCompileCache } from "node:module";
 import { workerData } from "node:worker_threads";
 import type { EmitterSetup } from "#jit";
 import { Toucher } from "#memory/ahead";
+import { stepBack } from "./priority.ts";
 
+stepBack();
 const setup = workerData as EmitterSetup;
 const toucher = new Toucher(setup.memory, setup.ahead);
 while (toucher.touch()) {}

@@ -6,12 +6,14 @@
 import { enableCompileCache } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
 import type { ThreadMachine } from "#control/thread";
+import { stepAhead } from "./priority.ts";
 import { mark } from "./times.ts";
 import { awaitStart } from "./waiting-thread.ts";
 
 if (parentPort) {
   enableCompileCache();
   mark("begins");
+  stepAhead();
   const [
     { Machine },
     { LiveSnapshot, learnWarmth, warmUp, writeSnapshot },
