@@ -14,4 +14,4 @@ const toucher = new Toucher(setup.memory, setup.ahead);
 while (toucher.touch()) {}
 enableCompileCache();
 const { runEmitterThread } = await import("#jit");
-runEmitterThread(setup);
+runEmitterThread(setup, toucher);

@@ -60,7 +60,7 @@ export class RemoteEmitter {
   }
 
   /** The thread is wanted now, and so many bytes of frames soon. */
-  begin(expectedBytes = 0): void {
+  begin(expectedBytes: number): void {
     this.#running ??= this.#begin(expectedBytes);
   }
 
@@ -127,14 +127,14 @@ function tell(memory: WebAssembly.Memory, events: number): void {
   if (events < arena.length) Atomics.or(arena, events, Event.host);
 }
 
-/** The thread: returns when it is told to end. */
-export function runEmitterThread({ options, requests, replies, words: shared, memory, ahead }: EmitterSetup): void {
+/** The thread: returns when it is told to end. `toucher`: one that has begun, if there is. */
+export function runEmitterThread(setup: EmitterSetup, toucher = new Toucher(setup.memory, setup.ahead)): void {
+  const { options, requests, replies, words: shared, memory } = setup;
   const words = new Int32Array(shared);
   // Who asked looks by itself.
   const sender = new MessageSender(replies, () => {});
   const receiver = new MessageReceiver(requests, () => {});
   const rehearsal = new Rehearsal();
-  const toucher = new Toucher(memory, ahead);
   const isOpen = (): boolean => Atomics.load(words, closing) === 0;
   for (let seen = Atomics.load(words, bell); isOpen(); seen = Atomics.load(words, bell)) {
     const touches = toucher.touch();

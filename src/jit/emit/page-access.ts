@@ -6,10 +6,10 @@
  * to what the runtime answers. One that belongs to a group (same-page.ts) is so far behind the group's place in the arena.
  */
 import { area, at, knownPageEntryBytes, knownPageSlots, tlbBytes, tlbEntries } from "#vcpu";
-import { type Code, type Local, W } from "#wasm";
+import { type Local, W } from "#wasm";
 import type { Pointer } from "./followed-pointers.ts";
 import { Intent } from "./op-emitter.ts";
-import { PointerHints } from "./pointer-hints.ts";
+import { type PointerGround, PointerHints } from "./pointer-hints.ts";
 import type { NearAccesses, PageGroup } from "./same-page.ts";
 
 /** What the runtime is asked for; `splitWrite`: a write by who looks for the bounce buffer (runtime/memory/access.ts). */
@@ -29,16 +29,10 @@ export interface PageQuestion {
 }
 
 /** What is asked of the region's emitter: its code and scratch locals, x being the address. */
-export interface PageGround {
-  readonly code: Code;
-  readonly vp: Local;
-  /** What is left of the budget. */
-  readonly left: Local;
+export interface PageGround extends PointerGround {
   readonly x: Local;
-  readonly p: Local;
   /** x is the address from here on, if it is not yet. */
   settleAddress(): void;
-  callRuntime(name: string): void;
   leaveIf(): void;
 }
 
@@ -77,14 +71,17 @@ export class PageAccess {
   translate(question: PageQuestion): number {
     const slot = this.slots.get(question.word);
     const group = this.near.groups.get(question.word);
-    if (group === undefined) return this.#alone(slot, question);
+    if (group === undefined) {
+      this.#alone(slot, question);
+      return 0;
+    }
     const from = group.before + (this.near.distances.get(question.word) as number);
     if (group.first === question.word) this.#first(group, slot, question);
     else this.#member(group, from, question);
     return from;
   }
 
-  #alone(slot: number | undefined, question: PageQuestion): number {
+  #alone(slot: number | undefined, question: PageQuestion): void {
     const { code: c, x, p } = this.#e;
     const pointer = slot === undefined ? this.pointers.usedBy(question.word) : undefined;
     if (pointer !== undefined) return this.#follow(pointer, question);
@@ -92,7 +89,6 @@ export class PageAccess {
     else this.#askSlot(slot, question);
     // Behind both ways, so that the sum is known to have 32 bits.
     c.get(x).op(W.i32_wrap_i64).get(p).op(W.i32_add).set(p);
-    return 0;
   }
   /** p = what is to be added to the address in x. */
   #askTlb(question: PageQuestion): void {
@@ -158,7 +154,7 @@ export class PageAccess {
     c.end();
   }
   /** An access by itself, by a pointer that is followed. */
-  #follow(pointer: Pointer, question: PageQuestion): number {
+  #follow(pointer: Pointer, question: PageQuestion): void {
     const { code: c, x, p } = this.#e;
     const done = c.block();
     this.#pushTag(x, question.intent);
@@ -168,7 +164,6 @@ export class PageAccess {
     c.get(p).memory(W.i32_load, this.#table(question.intent) + 8).get(x).op(W.i32_wrap_i64, W.i32_add);
     this.pointers.goOnFrom(pointer, question.displacement, () => c.br(done));
     c.end();
-    return 0;
   }
   #host({ number }: PageGroup): Local {
     while (this.#hosts.length <= number) this.#hosts.push(this.#e.code.local("i32"));
