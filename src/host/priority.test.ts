@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { availableParallelism } from "node:os";
+import { availableParallelism, getPriority } from "node:os";
 import { expect, test } from "vitest";
+import { nicer } from "./priority.ts";
 
-/** Nice values of the threads of a process that has called `call`, by their names. */
+/** Nice values of the threads of a process, `nice` nicer than this one, that has called `call`, by their names. */
 function niceAfter(call: string, nice = 0): Map<string, number[]> {
   const script = `
     import { readdirSync, readFileSync } from "node:fs";
@@ -21,22 +22,24 @@ function niceAfter(call: string, nice = 0): Map<string, number[]> {
 }
 
 const hasNiceThreads = process.platform === "linux" && availableParallelism() > 1;
+/** Of a thread so much nicer than this one. */
+const niceBy = (more: number): number => Math.min(getPriority() + more, 19);
 const v8Threads = (threads: Map<string, number[]>): number[] => threads.get("node-V8Worker") ?? [];
 
 test.runIf(hasNiceThreads)("V8's threads step back behind the one that runs a guest, once", () => {
   const threads = niceAfter("stepAhead(); stepAhead()");
   expect(v8Threads(threads).length).toBeGreaterThan(0);
-  for (const nice of v8Threads(threads)) expect(nice).toBe(10);
-  expect(threads.get("node-MainThread") ?? threads.get("node")).toContain(0);
+  for (const nice of v8Threads(threads)) expect(nice).toBe(niceBy(nicer.v8));
+  expect(threads.get("node-MainThread") ?? threads.get("node")).toContain(niceBy(0));
 });
 
 test.runIf(hasNiceThreads)("a process that is nice already has threads that are nicer, as nice as there is", () => {
-  expect(v8Threads(niceAfter("stepAhead()", 5))).toContain(15);
+  expect(v8Threads(niceAfter("stepAhead()", 5))).toContain(niceBy(5 + nicer.v8));
   expect(v8Threads(niceAfter("stepAhead()", 15))).toContain(19);
 });
 
 test.runIf(hasNiceThreads)("a thread that steps back is alone in that", () => {
   const threads = niceAfter("stepBack()");
-  expect(threads.get("node-MainThread") ?? threads.get("node")).toContain(10);
-  for (const nice of v8Threads(threads)) expect(nice).toBe(0);
+  expect(threads.get("node-MainThread") ?? threads.get("node")).toContain(niceBy(nicer.emitter));
+  for (const nice of v8Threads(threads)) expect(nice).toBe(niceBy(0));
 });

@@ -14,11 +14,13 @@ const tasks = "/proc/self/task";
 /** What V8's own threads are called, which compile and collect for all threads of the process. */
 const v8Thread = /^node-V8Worker/;
 const lowest = constants.priority.PRIORITY_LOW;
+/** How much nicer they are than the threads they step back behind. */
+export const nicer = { emitter: 10, v8: 10 } as const;
 const hasNiceThreads = process.platform === "linux" && availableParallelism() > 1;
 
 /** The calling thread steps back behind the one that began it. */
 export function stepBack(): void {
-  if (hasNiceThreads) ifAllowed(() => lower(0, getPriority()));
+  if (hasNiceThreads) ifAllowed(() => lower(0, getPriority(), nicer.emitter));
 }
 
 /** V8's threads step back behind the calling one, unless they have. */
@@ -31,11 +33,10 @@ export function stepAhead(): void {
 
 function stepBehind(thread: number, own: number): void {
   const isV8s = v8Thread.test(readFileSync(`${tasks}/${thread}/comm`, "utf8"));
-  if (isV8s && getPriority(thread) <= own) lower(thread, own);
+  if (isV8s && getPriority(thread) <= own) lower(thread, own, nicer.v8);
 }
 
-const lower = (thread: number, from: number): void =>
-  setPriority(thread, Math.min(from + constants.priority.PRIORITY_BELOW_NORMAL, lowest));
+const lower = (thread: number, from: number, by: number): void => setPriority(thread, Math.min(from + by, lowest));
 
 /** Where a sandbox forbids it, or the thread has ended meanwhile, all goes on as it was. */
 function ifAllowed(act: () => void): void {
