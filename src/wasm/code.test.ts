@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Bytes, Code } from "./code.ts";
+import { Bytes, Code, link } from "./code.ts";
 import { ModuleBuilder } from "./module.ts";
 import { W, type WasmType } from "./opcodes.ts";
 import { Reader } from "./reader.ts";
@@ -134,6 +134,41 @@ test("locals of one type are declared in runs, and are numbered behind the param
   const code = new Code(2);
   expect([code.local("i32"), code.local("i32"), code.local("i64"), code.local("v128")]).toEqual([2, 3, 4, 5]);
   expect([...code.finish()]).toEqual([8, 3, 2, 0x7f, 1, 0x7e, 1, 0x7b, W.end]);
+});
+
+test("what a linker knows is put in where it was left out, and the hints stand where they stood", () => {
+  const sums = [-1, 0, 127, 0x7fffffff, -0x80000000, 0x12345678].map((constant) => {
+    const module = new ModuleBuilder();
+    const add = new Code(2);
+    add.get(0).get(1).op(W.i32_add);
+    const code = new Code(1);
+    const local = code.local("i32");
+    code.i32Linked(7).set(local).get(0).unlikely().if();
+    code.get(0).get(local).callLinked(3).set(local).end().get(local);
+    const object = code.object();
+    const type = { parameters: ["i32", "i32"], results: ["i32"] } as const;
+    const index = module.function(type, add);
+    const linked = link(
+      object,
+      (symbol) => (symbol === 3 ? index : -1),
+      (symbol) => (symbol === 7 ? constant : 0),
+    );
+    module.function({ parameters: ["i32"], results: ["i32"] }, linked, "run");
+    expect(linked.hints()).toEqual(code.hints());
+    const { run } = new WebAssembly.Instance(new WebAssembly.Module(module.finish())).exports;
+    return [(run as (n: number) => number)(0), (run as (n: number) => number)(5)];
+  });
+  expect(sums).toEqual([
+    [-1, 4],
+    [0, 5],
+    [127, 132],
+    [0x7fffffff, 0x7fffffff + 5 - 2 ** 32],
+    [-0x80000000, 5 - 0x80000000],
+    [0x12345678, 0x1234567d],
+  ]);
+  const code = new Code(0);
+  code.i32Linked(1);
+  expect(() => code.finish()).toThrow("linker");
 });
 
 test("a function with an open block, or a branch to a closed one, is a bug", () => {

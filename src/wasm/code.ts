@@ -11,6 +11,52 @@ export type Label = number & { readonly label: unique symbol };
 export type Local = number;
 
 const noResult = 0x40;
+/** The longest LEB128 of 32 bits. */
+const longBytes = 5;
+
+/** Whether the branch that begins at `offset`, counted from the function's locals, is likely to be taken. */
+export interface BranchHint {
+  readonly offset: number;
+  readonly likely: boolean;
+}
+
+/** A function as a module has it. */
+export interface FunctionBody {
+  /** Its entry of the code section: size, locals, body, end. */
+  finish(): Uint8Array;
+  /** In order. */
+  hints(): readonly BranchHint[];
+}
+
+/** Where in a function a number stands that only `link` knows, and what the number is of: what that means is its writer's affair. */
+export interface Hole {
+  readonly at: number;
+  readonly symbol: number;
+}
+
+/** A function but for the indexes of functions that it calls and constants of its surroundings, which `link` puts in. */
+export interface CodeObject {
+  /** Locals, body, end. */
+  readonly bytes: Uint8Array;
+  readonly hints: readonly BranchHint[];
+  readonly calls: readonly Hole[];
+  readonly constants: readonly Hole[];
+}
+
+/** The function with everything put in, by symbol. */
+export function link(
+  { bytes, hints, calls, constants }: CodeObject,
+  callee: (symbol: number) => number,
+  constant: (symbol: number) => number,
+): FunctionBody {
+  const entry = new Bytes(bytes.length + longBytes);
+  entry.u32(bytes.length);
+  const start = entry.length;
+  entry.append(bytes);
+  for (const { at, symbol } of calls) entry.putLong(start + at, callee(symbol));
+  for (const { at, symbol } of constants) entry.putLong(start + at, constant(symbol));
+  return { finish: () => entry.view(), hints: () => hints };
+}
 
 /** A growing byte buffer with WebAssembly's integer encodings. */
 export class Bytes {
@@ -40,6 +86,12 @@ export class Bytes {
       rest >>>= 7;
     }
     this.byte(rest);
+  }
+
+  /** Puts an i32, or an index below 2^31, into `longBytes` bytes at a place: LEB128 with as many bytes for small numbers as for large ones. */
+  putLong(at: number, value: number): void {
+    for (let n = 0; n < longBytes - 1; n++) this.#bytes[at + n] = ((value >>> (7 * n)) & 0x7f) | 0x80;
+    this.#bytes[at + longBytes - 1] = (value >> 28) & 0x7f;
   }
 
   /** Signed LEB128 of a 32-bit value. */
@@ -86,11 +138,13 @@ export class Bytes {
   }
 }
 
-export class Code {
+export class Code implements FunctionBody {
   readonly bytes = new Bytes(4096);
   readonly #parameters: number;
   readonly #locals: WasmType[] = [];
-  readonly #hints: { offset: number; likely: boolean }[] = [];
+  readonly #hints: BranchHint[] = [];
+  readonly #calls: Hole[] = [];
+  readonly #constants: Hole[] = [];
   #depth = 0;
 
   constructor(parameterCount: number) {
@@ -163,6 +217,20 @@ export class Code {
   call(functionIndex: number): this {
     return this.#indexed(W.call, functionIndex);
   }
+  /** A call of a function that `link` knows by its symbol. */
+  callLinked(symbol: number): this {
+    return this.#linked(W.call, this.#calls, symbol);
+  }
+  /** A constant that `link` knows by its symbol. */
+  i32Linked(symbol: number): this {
+    return this.#linked(W.i32_const, this.#constants, symbol);
+  }
+  #linked(opcode: number, holes: Hole[], symbol: number): this {
+    this.bytes.byte(opcode);
+    holes.push({ at: this.bytes.length, symbol });
+    for (let n = 0; n < longBytes; n++) this.bytes.byte(0);
+    return this;
+  }
   callIndirect(typeIndex: number, table = 0): this {
     return this.#indirect(W.call_indirect, typeIndex, table);
   }
@@ -211,22 +279,40 @@ export class Code {
     this.#hints.push({ offset: this.bytes.length, likely: false });
     return this;
   }
-  /** Branch hints in order; offsets count from the function's locals. */
-  hints(): { offset: number; likely: boolean }[] {
+  hints(): readonly BranchHint[] {
     const head = this.#head().length;
     return this.#hints.map(({ offset, likely }) => ({ offset: head + offset, likely }));
   }
 
-  /** The function's entry of the code section: locals, body, end. */
   finish(): Uint8Array<ArrayBuffer> {
+    assert(this.#calls.length + this.#constants.length === 0, "what is linked is finished by its linker");
+    const whole = this.#whole();
+    const entry = new Bytes(whole.length + longBytes);
+    entry.u32(whole.length);
+    entry.append(whole.view());
+    return entry.view();
+  }
+
+  object(): CodeObject {
+    const head = this.#head().length;
+    const inWhole = ({ at, symbol }: Hole): Hole => ({ at: head + at, symbol });
+    return {
+      bytes: this.#whole().view(),
+      hints: this.hints(),
+      calls: this.#calls.map(inWhole),
+      constants: this.#constants.map(inWhole),
+    };
+  }
+
+  /** Locals, body, end. */
+  #whole(): Bytes {
     assert(this.#depth === 0, "every block of a function is closed");
     const head = this.#head();
-    this.op(W.end);
-    const whole = new Bytes(head.length + this.bytes.length + 8);
-    whole.u32(head.length + this.bytes.length);
+    const whole = new Bytes(head.length + this.bytes.length + 1);
     whole.append(head.view());
     whole.append(this.bytes.view());
-    return whole.view();
+    whole.byte(W.end);
+    return whole;
   }
 
   /** Declarations of the locals. */

@@ -4,7 +4,7 @@
  * Imports come before functions, so a function's index is known as soon as it is imported or declared.
  */
 import { assert } from "#base";
-import { Bytes, type Code } from "./code.ts";
+import { Bytes, type FunctionBody } from "./code.ts";
 import { typeByte, type WasmType } from "./opcodes.ts";
 
 export interface FunctionType {
@@ -27,7 +27,7 @@ export class ModuleBuilder {
   readonly #types: FunctionType[] = [];
   readonly #typeIndexes = new Map<string, number>();
   readonly #imports: { module: string; name: string; write: (out: Bytes) => void }[] = [];
-  readonly #functions: { type: number; code: Code }[] = [];
+  readonly #functions: { type: number; code: FunctionBody }[] = [];
   readonly #exports: { name: string; index: number }[] = [];
   #importedFunctions = 0;
 
@@ -67,7 +67,7 @@ export class ModuleBuilder {
   }
 
   /** Adds a function and returns its index. */
-  function(type: FunctionType, code: Code, exportName?: string): number {
+  function(type: FunctionType, code: FunctionBody, exportName?: string): number {
     this.#functions.push({ type: this.type(type), code });
     const index = this.#importedFunctions + this.#functions.length - 1;
     if (exportName !== undefined) this.#exports.push({ name: exportName, index });

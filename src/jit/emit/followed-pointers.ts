@@ -64,7 +64,7 @@ export function followedPointers(
     if (loop.body.some(({ kind }) => kind === "loop")) continue;
     const inside = nodesOf(loop).map((node) => blocks[node]);
     const sources = sourcesIn(words, inside);
-    const trust = (blocks[loop.header].block >> 5) % pointerTrusts;
+    const trust = shapeOf(inside) % pointerTrusts;
     const pointers = new Map<number, Pointer>();
     for (const register of sources.keys())
       if (register < at.TEMP && isFollowed(register, sources)) pointers.set(register, { register, trust });
@@ -86,6 +86,10 @@ export function followedPointers(
   }
   return { loads, moves, uses, loops };
 }
+
+/** A number of a loop, which is the same wherever its blocks lie in memory. */
+const shapeOf = (blocks: readonly RegionBlock[]): number =>
+  blocks.reduce((sum, { delta, irBytes }) => Math.imul(sum ^ delta, 0x9e3779b1) + irBytes, 0) >>> 7;
 
 /** Registers that get nothing in a loop but by loads and moves from each other, and how. */
 function sourcesIn(words: Int32Array, blocks: readonly RegionBlock[]): Map<number, Source[]> {

@@ -16,7 +16,7 @@ import { type FlagOperands, originOf, pushCarryOf, pushCondition } from "./nativ
 import { Intent, type OpEmitter, type PushType } from "./op-emitter.ts";
 import { PageAccess, type PageQuestion } from "./page-access.ts";
 import { pushFlagsShift } from "./region-cache.ts";
-import type { RuntimeImports } from "./runtime-calls.ts";
+import { runtimeCallNumber } from "./runtime-calls.ts";
 
 /** What may live in a local: GPR, TEMP, XMM, VTEMP; named by their offset in the record. */
 const wordsEnd = at.RIP;
@@ -67,7 +67,6 @@ export class RegionEmitter implements OpEmitter {
   readonly pages: PageAccess;
   /** Address of the first byte of the seed's page, as the guest sees it. */
   readonly base: Local;
-  readonly #imports: RuntimeImports;
   readonly #passes: Passes;
   /** Where this instruction has read to modify, from an arena address, and its operand: what is stored there goes by it. */
   readonly #modified: Local;
@@ -95,7 +94,6 @@ export class RegionEmitter implements OpEmitter {
 
   constructor(
     code: Code,
-    imports: RuntimeImports,
     mode: number,
     registers: RegionRegisters,
     passes: Passes,
@@ -103,7 +101,6 @@ export class RegionEmitter implements OpEmitter {
     knownVp: number,
   ) {
     this.code = code;
-    this.#imports = imports;
     this.#passes = passes;
     this.#modified = code.local("i32");
     this.p = code.local("i32");
@@ -656,6 +653,6 @@ export class RegionEmitter implements OpEmitter {
     this.code.end();
   }
   callRuntime(name: string): void {
-    this.code.call(this.#imports.indexOf(name));
+    this.code.callLinked(runtimeCallNumber(name));
   }
 }

@@ -21,7 +21,7 @@ import { assert } from "#base";
 import { helperRows, Op, type OpRow, opBytes, opRows } from "#ir";
 import { blockHeader, regionRecord } from "#memory";
 import { area, at, gpr, Leave } from "#vcpu";
-import { A, Code, type Label, type Local, ModuleBuilder, W } from "#wasm";
+import { A, Code, type CodeObject, type FunctionType, type Label, type Local, link, ModuleBuilder, W } from "#wasm";
 import { isBranch, type Region, type RegionBlock } from "../hot/region.ts";
 import type { Passes } from "../passes.ts";
 import { type FloatKnowledge, type Lane, lanesKnownAt } from "./float-state.ts";
@@ -70,28 +70,53 @@ export interface EmitOptions {
   readonly passes: Passes;
 }
 
-/** Indexes in the module. */
-interface FunctionTypes {
-  readonly helper: number;
-  readonly region: number;
+/** Types of functions that regions call through tables: the first two of every module. */
+const calledTypes: readonly FunctionType[] = [{ parameters: ["i32", "i32", "i32", "i32"], results: ["i32"] }, regionType];
+const helperTypeIndex = 0;
+const regionTypeIndex = 1;
+
+/** What a region's function has to be told of where it runs: where its record is, and from `blockSymbols` on where its blocks are. */
+const recordSymbol = 0;
+const blockSymbols = 1;
+
+/** A region's function, which is the same wherever its blocks lie. */
+export interface RegionObject {
+  /** Calls by number of the runtime's function. */
+  readonly code: CodeObject;
+  /** Indexes of the blocks that the region can be entered at. */
+  readonly entries: readonly number[];
 }
 
 /** Of a memory that holds the vCPUs which regions were made for, in pages of WebAssembly. */
 export const memoryPagesOf = (regions: readonly RegionCode[]): number => Math.max(1, ...regions.map(({ vp }) => Math.ceil((vp + area.bytes) / 65536)));
 
 /** `words`: the arena. */
-export function emitRegions(words: Int32Array, regions: readonly RegionCode[], options: EmitOptions): CompiledBatch {
+export function emitRegion(words: Int32Array, region: RegionCode, options: EmitOptions): RegionObject {
+  const { code, entries } = RegionFunction.write(words, region, options);
+  return { code: code.object(), entries };
+}
+
+/** The functions of some regions as a module. */
+export function linkRegions(regions: readonly RegionCode[], objects: readonly RegionObject[], options: EmitOptions): CompiledBatch {
   const module = new ModuleBuilder();
   // What lies below a size that V8 knows is read without a thought of traps, and in the instruction that needs it.
   module.importMemory("env", "memory", memoryPagesOf(regions));
   module.importTable("env", "helpers");
   module.importTable("env", "regions");
+  for (const type of calledTypes) module.type(type);
   const imports = new RuntimeImports(module);
-  const types = { helper: module.type({ parameters: ["i32", "i32", "i32", "i32"], results: ["i32"] }), region: module.type(regionType) };
-  const functions = regions.map((each) => RegionFunction.write(words, each, options, imports, types));
-  functions.forEach(({ code }, n) => module.function(regionType, code, regionName(n)));
-  const entries = functions.map((each, n) => each.entries.map((node) => regions[n].region.blocks[node].block));
+  const functions = objects.map(({ code }, n) => {
+    const { record, region: { blocks } } = regions[n];
+    return link(code, (call) => imports.indexOf(call), (symbol) => (symbol === recordSymbol ? record : blocks[symbol - blockSymbols].block));
+  });
+  functions.forEach((each, n) => module.function(regionType, each, regionName(n)));
+  const entries = objects.map((each, n) => each.entries.map((node) => regions[n].region.blocks[node].block));
   return { bytes: module.finish({ hints: options.passes["branch-hints"] }), entries };
+}
+
+/** `words`: the arena. */
+export function emitRegions(words: Int32Array, regions: readonly RegionCode[], options: EmitOptions): CompiledBatch {
+  return linkRegions(regions, regions.map((each) => emitRegion(words, each, options)), options);
 }
 
 /** Where a loop or a place behind blocks is, seen from code inside. */
@@ -112,7 +137,6 @@ class RegionFunction {
   readonly #words: Int32Array;
   readonly #region: Region;
   readonly #options: EmitOptions;
-  readonly #types: FunctionTypes;
   readonly #e: RegionEmitter;
   readonly #nodes: ReadonlyMap<number, number>;
   readonly #predecessors: readonly (readonly number[])[];
@@ -148,11 +172,11 @@ class RegionFunction {
   #counted = 0;
 
   /** Writes the function; once more where loops turn out to keep numbers in vector registers, so that they need not be looked at. */
-  static write(words: Int32Array, code: RegionCode, options: EmitOptions, imports: RuntimeImports, types: FunctionTypes): RegionFunction {
-    const first = new RegionFunction(words, code, options, imports, types, new Map());
+  static write(words: Int32Array, code: RegionCode, options: EmitOptions): RegionFunction {
+    const first = new RegionFunction(words, code, options, new Map());
     const lanes = first.#lanesOfLoops();
     if (lanes.size === 0) return first;
-    const second = new RegionFunction(words, code, options, imports, types, lanes);
+    const second = new RegionFunction(words, code, options, lanes);
     // Who knows more at the beginning knows no less at the end.
     const after = second.#lanesOfLoops();
     const holds = [...lanes].every(([header, known]) => known.every(({ offset, type }) => after.get(header)?.some((lane) => lane.offset === offset && lane.type === type)));
@@ -160,14 +184,13 @@ class RegionFunction {
   }
 
   private constructor(
-    words: Int32Array, { region, record, vp }: RegionCode, options: EmitOptions, imports: RuntimeImports, types: FunctionTypes,
+    words: Int32Array, { region, record, vp }: RegionCode, options: EmitOptions,
     lanes: ReadonlyMap<number, readonly Lane[]>,
   ) {
     this.#lanes = lanes;
     this.#words = words;
     this.#region = region;
     this.#options = options;
-    this.#types = types;
     this.#nodes = new Map(region.blocks.map((block, n) => [block.delta, n]));
     const successors = region.blocks.map((block) => block.targets.map((delta) => this.#nodes.get(delta)).filter((node) => node !== undefined));
     this.entries = [...new Set([region.seed, ...headersOf(structure(successors, [region.seed]))])];
@@ -181,12 +204,12 @@ class RegionFunction {
     this.#delta = c.local("i32");
     this.#back = c.local("i32");
     this.#start = c.local("i32");
-    this.#e = new RegionEmitter(c, imports, region.mode, registersOf(words, region, options.passes), options.passes, vp);
+    this.#e = new RegionEmitter(c, region.mode, registersOf(words, region, options.passes), options.passes, vp);
     if (options.passes["known-pages"]) this.#e.pages.slots = knownPages(words, region.blocks, shapes);
     if (options.passes["followed-pointers"]) this.#e.pages.pointers.followed = followedPointers(words, region.blocks, shapes);
     if (options.passes["same-page"]) this.#e.pages.near = nearAccesses(words, region.blocks);
     if (vp !== 0) this.#settleVcpu(vp);
-    this.#prologue(record);
+    this.#prologue(record !== 0);
     this.#outAt = c.block();
     this.#out = c.block();
     this.#dispatch(shapes);
@@ -205,7 +228,7 @@ class RegionFunction {
     c.get(this.#back).i32(1 << freshShift).op(W.i32_and, W.i32_eqz).if();
     this.#e.storeRunFlags();
     c.end();
-    goOnInRegion(c, this.#vp, this.#left, this.#rip, this.#e, types.region);
+    goOnInRegion(c, this.#vp, this.#left, this.#rip, this.#e, regionTypeIndex);
     this.#storeCount();
   }
 
@@ -218,7 +241,7 @@ class RegionFunction {
     c.i32(vp).set(this.#vp);
   }
   /** The base, from RIP and the entry; the mapping looked at; the state into locals. */
-  #prologue(record: number): void {
+  #prologue(hasRecord: boolean): void {
     const c = this.code;
     const vp = this.#vp;
     const { base } = this.#e;
@@ -230,12 +253,12 @@ class RegionFunction {
       c.get(this.#state).i32(n).op(W.i32_ne, W.select);
     });
     c.op(W.i64_sub).set(base);
-    if (record !== 0) {
-      c.i32(record).memory(W.i32_load, regionRecord.R_VP).get(vp).op(W.i32_ne);
-      c.i32(record).memory(W.i32_load, regionRecord.R_ASID).tee(this.#delta).get(vp).memory(W.i32_load, at.ASID).op(W.i32_ne);
+    if (hasRecord) {
+      c.i32Linked(recordSymbol).memory(W.i32_load, regionRecord.R_VP).get(vp).op(W.i32_ne);
+      c.i32Linked(recordSymbol).memory(W.i32_load, regionRecord.R_ASID).tee(this.#delta).get(vp).memory(W.i32_load, at.ASID).op(W.i32_ne);
       c.get(this.#delta).get(vp).memory(W.i32_load, at.GLOBAL_ASID).op(W.i32_ne, W.i32_and, W.i32_or);
-      c.i32(record).memory(W.i64_load, regionRecord.R_BASE).get(base).op(W.i64_ne, W.i32_or).unlikely().if();
-      c.get(vp).i32(record).get(base);
+      c.i32Linked(recordSymbol).memory(W.i64_load, regionRecord.R_BASE).get(base).op(W.i64_ne, W.i32_or).unlikely().if();
+      c.get(vp).i32Linked(recordSymbol).get(base);
       this.#e.callRuntime("verify_region");
       c.op(W.i32_eqz).unlikely().if();
       this.#refuse();
@@ -278,13 +301,13 @@ class RegionFunction {
   }
   #enterAt(node: number): void {
     const c = this.code;
-    const { block } = this.#region.blocks[node];
     if (this.#region.size === "small") {
+      const block = blockSymbols + node;
       // So hot that it deserves a larger region?
-      c.i32(block).i32(block).memory(W.i32_load, blockHeader.B_HEAT).i32(1).op(W.i32_sub).tee(this.#e.q).memory(W.i32_store, blockHeader.B_HEAT);
+      c.i32Linked(block).i32Linked(block).memory(W.i32_load, blockHeader.B_HEAT).i32(1).op(W.i32_sub).tee(this.#e.q).memory(W.i32_store, blockHeader.B_HEAT);
       c.get(this.#e.q).op(W.i32_eqz).unlikely().if();
       c.get(this.#vp).i32(Leave.hot).memory(W.i32_store, at.LEAVE);
-      c.get(this.#vp).i32(block).memory(W.i32_store, at.LEAVE_ARG);
+      c.get(this.#vp).i32Linked(block).memory(W.i32_store, at.LEAVE_ARG);
       this.#return();
       c.end();
     }
@@ -449,7 +472,7 @@ class RegionFunction {
     // Who asks for the time sees the instructions of its block counted.
     if (touches.includes("i")) this.#storeCount();
     e.syncBefore(touches);
-    c.get(e.vp).i32(e.a).i32(e.b).i32(e.imm).i32(e.d).callIndirect(this.#types.helper, 0).set(e.q);
+    c.get(e.vp).i32(e.a).i32(e.b).i32(e.imm).i32(e.d).callIndirect(helperTypeIndex, 0).set(e.q);
     e.syncAfter(touches);
     c.get(e.q);
     e.leaveIf();

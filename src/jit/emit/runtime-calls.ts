@@ -98,23 +98,32 @@ function scalarCalls(format: "f32" | "f64", bits: "i32" | "i64"): Record<string,
   return calls;
 }
 
+/** All of them in their order: a call's number says where in it the function stands, in this build. */
+export const runtimeCallNames = Object.keys(runtimeCalls);
+const numbers = new Map(runtimeCallNames.map((name, number) => [name, number]));
+
+export function runtimeCallNumber(name: string): number {
+  const number = numbers.get(name);
+  if (number === undefined) throw new Error(`the runtime's ${name} is not declared`);
+  return number;
+}
+
 /** Those that a module calls: each import costs whoever makes the module run. */
 export class RuntimeImports {
   readonly #module: ModuleBuilder;
-  readonly #indexes = new Map<string, number>();
+  readonly #indexes = new Map<number, number>();
 
   constructor(module: ModuleBuilder) {
     this.#module = module;
   }
 
-  /** The index of a function, which is imported at its first call. Requires: the module has none of its own yet. */
-  indexOf(name: string): number {
-    const known = this.#indexes.get(name);
+  /** The index of a function by its number, which is imported at its first call. Requires: the module has none of its own yet. */
+  indexOf(number: number): number {
+    const known = this.#indexes.get(number);
     if (known !== undefined) return known;
-    const type = runtimeCalls[name];
-    if (type === undefined) throw new Error(`the runtime's ${name} is not declared`);
-    const index = this.#module.importFunction("runtime", name, type);
-    this.#indexes.set(name, index);
+    const name = runtimeCallNames[number];
+    const index = this.#module.importFunction("runtime", name, runtimeCalls[name]);
+    this.#indexes.set(number, index);
     return index;
   }
 }
