@@ -7,7 +7,7 @@
  */
 import { opBytes, printOp } from "#ir";
 import { emitRegions, passesWithout } from "#jit";
-import { arenaLayout, blockHeader, processFields } from "#memory";
+import { arenaLayout, blockHeader, placeBytes, processFields } from "#memory";
 import { Mode } from "#vcpu";
 import type { MachineParts } from "#vm";
 import { printModule } from "#wasm";
@@ -53,7 +53,7 @@ export function allBlocks({ vcpu }: Pick<MachineParts, "vcpu">): BlockFacts[] {
         region: field(blockHeader.B_REGION),
       });
     }
-    block += field(blockHeader.B_PLACE) & ~15;
+    block += placeBytes(field(blockHeader.B_PLACE));
   }
   return found;
 }

@@ -1,17 +1,17 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { Ahead, aheadBytes, Toucher } from "./ahead.ts";
 import { Arena } from "./arena.ts";
-import { arenaLayout, processFields } from "./arena-layout.ts";
+import { arenaLayout, processFields, translationsOf } from "./arena-layout.ts";
 
 const mib = 1 << 20;
 const frames = arenaLayout.FRAMES;
 afterEach(() => vi.restoreAllMocks());
 
 /** An arena, who says how far to touch it, and the first and last byte that are touched when that is done. */
-function begin(expectedBytes = 0, threads = 1) {
+function begin(expectedBytes = 0, threads = 1, thread = 0) {
   const arena = new Arena({ threads });
   const wanted = new SharedArrayBuffer(aheadBytes);
-  const ahead = new Ahead(arena, wanted, expectedBytes);
+  const ahead = new Ahead(arena, wanted, translationsOf(thread), expectedBytes);
   const toucher = new Toucher(arena.memory, wanted);
   const touched = (): [number, number] | undefined => {
     const added = vi.spyOn(Atomics, "add").mockClear();
@@ -65,6 +65,17 @@ test("translated code is touched ahead, too, and not past where it ends", () => 
   arena.i32[next] = arenaLayout.BLOCKS_END - mib;
   ahead.look();
   expect(touched()).toEqual([arenaLayout.BLOCKS_END - mib, arenaLayout.BLOCKS_END]);
+});
+
+test("each thread has its own translated code touched", () => {
+  const { arena, ahead, touched } = begin(0, 3, 2);
+  const first = translationsOf(0);
+  const own = translationsOf(2);
+  arena.i32[first.nextAt >> 2] += 4 * mib;
+  expect(ahead.look()).toBe(false);
+  arena.i32[own.nextAt >> 2] += 4 * mib;
+  expect(ahead.look()).toBe(true);
+  expect(touched()).toEqual([own.blocks + 4 * mib, own.blocks + 8 * mib]);
 });
 
 test("an arena whose frames several threads allot is not made to grow, and touched to its end", () => {

@@ -9,15 +9,15 @@
  * was taken since it was begun, so that a machine that takes nothing has nothing touched, nor than `mostAhead`, or what it was told of.
  */
 import type { Arena } from "./arena.ts";
-import { arenaLayout, processFields } from "./arena-layout.ts";
+import { arenaLayout, processFields, type Translations } from "./arena-layout.ts";
 
-/** Words in the arena with the end of what was taken. */
-const ends = [
-  arenaLayout.PROCESS + processFields.P_FRAME_NEXT,
-  arenaLayout.PROCESS + processFields.P_BLOCK_NEXT,
-] as const;
-/** Up to where each is to be touched, u32: shared by who uses memory and who touches it. */
-export const aheadBytes = 4 * ends.length;
+/** What is touched: frames, and the blocks of one thread. */
+const kinds = 2;
+/**
+ * u32, shared by who uses memory and who touches it: up to where each is to be touched, and for each the word of the arena with the end
+ * of what was taken.
+ */
+export const aheadBytes = 4 * 2 * kinds;
 
 const mostAhead = 8 << 20;
 /** What is said to be a kernel may be anything. */
@@ -33,14 +33,19 @@ const pieceBytes = 2 << 20;
 export class Ahead {
   readonly #arena: Arena;
   readonly #wanted: Uint32Array;
+  readonly #ends: readonly number[];
+  readonly #blocksEnd: number;
   /** Where each was when it was begun. */
   readonly #from: readonly number[];
 
-  /** `expectedBytes`: of frames that are about to be taken. */
-  constructor(arena: Arena, wanted: SharedArrayBuffer, expectedBytes: number) {
+  /** For the thread that has these translations. `expectedBytes`: of frames that are about to be taken. */
+  constructor(arena: Arena, wanted: SharedArrayBuffer, { nextAt, blocksEnd }: Translations, expectedBytes: number) {
     this.#arena = arena;
     this.#wanted = new Uint32Array(wanted);
-    this.#from = ends.map((end) => endAt(arena.i32, end));
+    this.#ends = [(arenaLayout.PROCESS + processFields.P_FRAME_NEXT) / 4, nextAt / 4];
+    this.#wanted.set(this.#ends, kinds);
+    this.#blocksEnd = blocksEnd;
+    this.#from = this.#ends.map((end) => endAt(arena.i32, end));
     this.#wanted.set(this.#from);
     if (expectedBytes > 0) this.#want(0, this.#from[0] + Math.min(expectedBytes, mostExpected));
   }
@@ -49,8 +54,8 @@ export class Ahead {
   look(): boolean {
     let more = false;
     const words = this.#arena.i32;
-    for (let n = 0; n < ends.length; n++) {
-      const end = endAt(words, ends[n]);
+    for (let n = 0; n < kinds; n++) {
+      const end = endAt(words, this.#ends[n]);
       const wanted = end + Math.min(end - this.#from[n], mostAhead);
       // In steps, each of which is worth waking a thread for.
       if (wanted < this.#wanted[n] + pieceBytes) continue;
@@ -64,7 +69,7 @@ export class Ahead {
     Atomics.store(
       this.#wanted,
       n,
-      n === 0 ? this.#arena.growTo(Math.min(end, lastWord)) : Math.min(end, arenaLayout.BLOCKS_END),
+      n === 0 ? this.#arena.growTo(Math.min(end, lastWord)) : Math.min(end, this.#blocksEnd),
     );
   }
 }
@@ -73,7 +78,7 @@ export class Ahead {
 export class Toucher {
   readonly #memory: WebAssembly.Memory;
   readonly #wanted: Uint32Array;
-  readonly #done = ends.map(() => 0);
+  readonly #done = new Array<number>(kinds).fill(0);
 
   constructor(memory: WebAssembly.Memory, wanted: SharedArrayBuffer) {
     this.#memory = memory;
@@ -83,10 +88,10 @@ export class Toucher {
   /** Touches a piece; false where nothing is left to touch. */
   touch(): boolean {
     const words = new Int32Array(this.#memory.buffer);
-    for (let n = 0; n < ends.length; n++) {
+    for (let n = 0; n < kinds; n++) {
       // The memory's length may be an old one here.
       const end = Math.min(Atomics.load(this.#wanted, n), words.byteLength);
-      const from = Math.max(this.#done[n], endAt(words, ends[n]));
+      const from = Math.max(this.#done[n], endAt(words, this.#wanted[kinds + n]));
       if (from >= end) continue;
       const to = Math.min(end, from - (from % pieceBytes) + pieceBytes);
       for (let at = from; at < to; at += pageBytes) Atomics.add(words, at / 4, 0);
@@ -98,4 +103,4 @@ export class Toucher {
 }
 
 /** 4 GiB is 0 there. */
-const endAt = (words: Int32Array, end: number): number => ((Atomics.load(words, end >> 2) - 1) >>> 0) + 1;
+const endAt = (words: Int32Array, word: number): number => ((Atomics.load(words, word) - 1) >>> 0) + 1;

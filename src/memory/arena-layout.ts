@@ -232,7 +232,7 @@ export const blockHeader = {
   B_REGION: 68,
   /** Guest instructions. */
   B_COUNT: 72,
-  /** Bytes of the block's place, a multiple of 16; bit 0: it never has another block (runtime/memory/places.ts). */
+  /** Bytes of the block's place, a multiple of 16; KEPT_PLACE: it never has another block (runtime/memory/places.ts). */
   B_PLACE: 76,
   /**
    * The operations, and behind them the B_BYTES of code that they were lifted from; from the next multiple of 4 on, for each of its numbers,
@@ -240,6 +240,16 @@ export const blockHeader = {
    */
   B_IR: 80,
 } as const;
+
+/** Of B_PLACE and F_PATCHES. */
+export const translationNumbers = {
+  KEPT_PLACE: 1,
+  /** Changes of a frame's compiled code that cost nothing: an operating system patches its own once in a while, and goes on with it. */
+  FREE_PATCHES: 8,
+} as const;
+
+/** Bytes of a place, by the block's B_PLACE. */
+export const placeBytes = (place: number): number => place & ~translationNumbers.KEPT_PLACE;
 
 /** From a block's beginning to the list of its numbers. */
 export const numbersPlace = (irBytes: number, codeBytes: number): number =>
@@ -278,6 +288,7 @@ export function generateArenaLayout(): string {
     ...spaceFields,
     ...entryFlags,
     ...blockHeader,
+    ...translationNumbers,
     ...regionRecord,
     ...lifterFields,
     ...templateNumbers,

@@ -26,6 +26,7 @@ export {
   blockSize,
   numberMap,
   numbersPlace,
+  placeBytes,
   entryFlags,
   frameRecord,
   generateArenaLayout,
@@ -36,6 +37,7 @@ export {
   regionRecords,
   spaceFields,
   type Translations,
+  translationNumbers,
   translationsOf,
 } from "./arena-layout.ts";
 export {

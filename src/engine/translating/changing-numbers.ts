@@ -22,7 +22,7 @@ export class ChangingNumbers implements LiveNumbers {
   }
 
   /** For a block that begins at an HPA; undefined where nothing changes between there and the end of the page. */
-  from(hpa: number): LiveNumbers | undefined {
+  from(hpa: number): ChangingNumbers | undefined {
     this.#list.length = 0;
     this.#bits = this.#runtime.changing_numbers(hpa);
     this.#all = this.#others?.() ?? false;
@@ -47,7 +47,7 @@ export class ChangingNumbers implements LiveNumbers {
   writeTo(block: number): void {
     const words = this.#arena.i32;
     const header = block >> 2;
-    // The lower half is B_REFUSALS: nothing has been refused yet.
+    // Its upper half. The lower one is B_REFUSALS: nothing has been refused yet.
     words[header + (blockHeader.B_NUMBERS >> 2)] = this.#list.length << 16;
     const irBytes = words[header + (blockHeader.B_IR_BYTES >> 2)];
     words.set(this.#list, (block + numbersPlace(irBytes, words[header + (blockHeader.B_BYTES >> 2)])) >> 2);

@@ -141,7 +141,7 @@ export class TranslatingEngine implements Engine {
     const hotThreshold = options.hotThreshold ?? Number.POSITIVE_INFINITY;
     if (options.chaosSeed !== undefined) this.#chaos = new Chaos(options.chaosSeed, hotThreshold);
     if (options.startEmitter && hotThreshold !== Number.POSITIVE_INFINITY) {
-      this.#emitter = new RemoteEmitter(options.arena, emitOptions, options.startEmitter);
+      this.#emitter = new RemoteEmitter(options.arena, this.#translations, emitOptions, options.startEmitter);
     }
     this.#regions = new RegionCompiler(
       options.arena,

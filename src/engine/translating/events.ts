@@ -1,8 +1,8 @@
 /**
  * What happens to a vCPU between two instructions: INIT, startup IPIs, NMIs, interrupts, single steps and breakpoints.
  *
- * Whoever has something for a vCPU raises an event, which ends its run at the next boundary of blocks (vcpu/events.ts). An interrupt is
- * never taken during the instruction after STI or MOV SS. Order where several wait: SDM 3A, "Priority Among Concurrent Events".
+ * Whoever has something for a vCPU raises an event, which ends its run at the next boundary of blocks (vcpu/leave.ts). An interrupt is
+ * never taken during the instruction after STI or MOV SS. Order where several wait: SDM 3A, "Prioritization of Concurrent Events".
  */
 import { assert } from "#base";
 import {

@@ -4,7 +4,15 @@
  * A fault on the way is the guest's. Instructions that have to run alone are lifted the same way, into a place beside the cache.
  */
 import { ArenaLifter, BlockLifter, type Passes } from "#jit";
-import { type Arena, arenaLayout, blockHeader, frameRecord, lifterFields, type Translations } from "#memory";
+import {
+  type Arena,
+  arenaLayout,
+  blockHeader,
+  frameRecord,
+  lifterFields,
+  type Translations,
+  translationNumbers,
+} from "#memory";
 import { Event, Leave, type Vcpu } from "#vcpu";
 import type { EngineHost, EngineObserver, VmExit } from "../engine.ts";
 import { ChangingNumbers } from "./changing-numbers.ts";
@@ -31,9 +39,7 @@ export interface AroundLifting {
 
 /** The longest block's place, bytes. */
 const blockRoom = 128 * 1024;
-/** Changes of a frame's compiled code that cost nothing: an operating system patches its own once in a while, and goes on with it. */
-const freePatches = 8;
-/** For those after them: doublings of the hot threshold, at most. */
+/** For changes of a frame's compiled code after FREE_PATCHES: doublings of the hot threshold, at most. */
 const mostDoublings = 6;
 
 export class Lifting {
@@ -132,7 +138,7 @@ export class Lifting {
     // What runs alone is never compiled.
     set(blockHeader.B_COUNTER, alone ? neverHot : this.entriesUntilHot(hpa));
     set(blockHeader.B_REGION, 0);
-    // And no numbers.
+    // Of this word B_NUMBERS is the upper half: none but those that are written below.
     set(blockHeader.B_REFUSALS, 0);
     set(blockHeader.B_COUNT, block.count);
     set(blockHeader.B_HPA2, second);
@@ -141,7 +147,7 @@ export class Lifting {
     set(blockHeader.B_IR_BYTES, irBytes);
     set(blockHeader.B_VALID, 1);
     set(blockHeader.B_BYTES, block.bytes);
-    if (second === 0 && numbers !== undefined) this.#numbers?.writeTo(target);
+    if (second === 0) numbers?.writeTo(target);
     if (!lifted) words.set(this.#lifter.ir.words(), (target + blockHeader.B_IR) >> 2);
     return true;
   }
@@ -151,7 +157,7 @@ export class Lifting {
     if (this.hotThreshold === Number.POSITIVE_INFINITY) return neverHot;
     const record = this.#translations.records + (hpa >>> 12) * arenaLayout.FRAME_RECORD_BYTES;
     const patches = this.#arena.i32[(record + frameRecord.F_PATCHES) >> 2] & 0xff;
-    return this.hotThreshold * 2 ** Math.min(Math.max(patches - freePatches, 0), mostDoublings);
+    return this.hotThreshold * 2 ** Math.min(Math.max(patches - translationNumbers.FREE_PATCHES, 0), mostDoublings);
   }
 
   /** HPA of the code byte at RIP, or of the first one of the next page; 0 with the fault delivered. */

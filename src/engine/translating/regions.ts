@@ -17,7 +17,7 @@ import {
   type RemoteEmitter,
   regionName,
 } from "#jit";
-import { type Arena, blockHeader, regionRecord, regionRecords, type Translations } from "#memory";
+import { type Arena, blockHeader, regionRecord, regionRecords, type Translations, translationNumbers } from "#memory";
 import { Event, Mode, type Vcpu } from "#vcpu";
 import type { WasmRuntime } from "./runtime.ts";
 
@@ -32,8 +32,6 @@ const mostRequests = 8;
 const entriesUntilAgain = 500;
 /** Of what makes a block hot, the part that one has to be entered for once more when a region has it inside. */
 const insideShare = 1 / 4;
-/** In B_PLACE: what regions name stays what it is. */
-const keptPlace = 1;
 /** B_VALID of a block that some region holds. */
 const compiledBlock = 3;
 /** Of all regions, the part that makes room when there is none for more. */
@@ -138,7 +136,8 @@ export class RegionCompiler {
     for (const { block } of blocks) {
       const left = words[(block + blockHeader.B_COUNTER) >> 2];
       this.#awaited.add(block);
-      words[(block + blockHeader.B_PLACE) >> 2] |= keptPlace;
+      // What regions name stays what it is.
+      words[(block + blockHeader.B_PLACE) >> 2] |= translationNumbers.KEPT_PLACE;
       // A counter of 0 says other things.
       if (left > 0 && left < entries) words[(block + blockHeader.B_COUNTER) >> 2] = entries;
     }

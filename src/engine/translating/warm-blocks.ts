@@ -6,7 +6,7 @@
  * numbers from their bytes are left out.
  */
 import { opBytes, opRows } from "#ir";
-import { type Arena, blockHeader, blockSize, type Translations } from "#memory";
+import { type Arena, blockHeader, blockSize, placeBytes, type Translations } from "#memory";
 import type { RuntimeExports } from "./runtime.ts";
 
 /** Of a block that is the machine's own affair. */
@@ -109,7 +109,8 @@ export const numbersAt = (words: Int32Array, block: number): number =>
   words[block + (blockHeader.B_NUMBERS >> 2)] >>> 16;
 
 /** Of the place that it lies in. */
-export const placeAt = (words: Int32Array, block: number): number => words[block + (blockHeader.B_PLACE >> 2)] & ~15;
+export const placeAt = (words: Int32Array, block: number): number =>
+  placeBytes(words[block + (blockHeader.B_PLACE >> 2)]);
 
 /** Makes a block's copy one of no machine: without what is fleeting, and with empty links. */
 export function detach(copy: Int32Array): void {

@@ -7,7 +7,7 @@
  * (memory/ahead.ts).
  */
 import { allocateMessageRing, MessageReceiver, MessageSender } from "#base";
-import { Ahead, type Arena, aheadBytes, Toucher } from "#memory";
+import { Ahead, type Arena, aheadBytes, Toucher, type Translations } from "#memory";
 import { Event } from "#vcpu";
 import { type EmitOptions, emitRegions, memoryPagesOf, type RegionCode } from "./region.ts";
 import {
@@ -48,13 +48,18 @@ interface Running {
 /** The machine's side. */
 export class RemoteEmitter {
   readonly #arena: Arena;
+  readonly #translations: Translations;
   readonly #options: EmitOptions;
   readonly #start: (setup: EmitterSetup) => void;
   #running: Running | undefined;
 
-  /** `start` starts the thread, when it is first wanted: a machine that does little never has one, nor the rings to it. */
-  constructor(arena: Arena, options: EmitOptions, start: (setup: EmitterSetup) => void) {
+  /**
+   * `translations`: those of the machine's thread. `start` starts the other one, when it is first wanted: a machine that does little never
+   * has one, nor the rings to it.
+   */
+  constructor(arena: Arena, translations: Translations, options: EmitOptions, start: (setup: EmitterSetup) => void) {
     this.#arena = arena;
+    this.#translations = translations;
     this.#options = options;
     this.#start = start;
   }
@@ -96,7 +101,7 @@ export class RemoteEmitter {
   #begin(expectedBytes: number): Running {
     const { memory } = this.#arena;
     const aheadWords = new SharedArrayBuffer(aheadBytes);
-    const ahead = new Ahead(this.#arena, aheadWords, expectedBytes);
+    const ahead = new Ahead(this.#arena, aheadWords, this.#translations, expectedBytes);
     const setup = {
       memory,
       ahead: aheadWords,

@@ -28,8 +28,6 @@ const KEY_BYTES: u32 = 8;
 const MOST_IR: u32 = 0x10000;
 /** What lifting wants free. */
 const ROOM: u32 = 0x20000;
-/** Changes of a frame's compiled code after which its blocks wait longer: those are lifted. */
-const FREE_PATCHES: u8 = 8;
 
 function slotOf(key: u64, place: u32, mode: u32): u32 {
   const mixed = (key ^ (<u64>place << 40) ^ (<u64>mode << 52)) * 0x9e3779b97f4a7c15;
@@ -70,7 +68,9 @@ export function takeLearnt(vp: u32, hpa: u32, mode: u32): u32 {
   let learnt: u32 = 0;
   if (place <= 4096 - KEY_BYTES) learnt = find(load<u64>(hpa), hpa, mode);
   if (learnt == 0) learnt = find(<u64>load<u8>(hpa), hpa, mode);
-  if (learnt == 0 || load<u8>(frameRecord(hpa & 0xfffff000), L.F_PATCHES) > FREE_PATCHES) return 0;
+  // Code that is changed more often waits for longer until it is hot: it is lifted.
+  const patches = <u32>load<u8>(frameRecord(hpa & 0xfffff000), L.F_PATCHES);
+  if (learnt == 0 || patches > L.FREE_PATCHES) return 0;
   const block = load<u32>(blocksEndAt);
   if (block + ROOM > L.BLOCKS_END) return 0;
   memory.copy(block, learnt, blockSize(learnt));

@@ -86,6 +86,10 @@ export function dependOn(block: u32, frame: u32, from: u32, to: u32): void {
     const bits = map + (at >> 3);
     const bit: u32 = 1 << (at & 7);
     const byte = <u32>load<u8>(bits, L.N_BITS);
+    if (byte == 0) {
+      at |= 7;
+      continue;
+    }
     if ((byte & bit) != 0 && !loadsByte(block, at)) store<u8>(bits, <u8>(byte & ~bit), L.N_BITS);
   }
 }

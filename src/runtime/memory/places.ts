@@ -29,8 +29,6 @@ const HEADS: u32 = SIZES >> 3;
 const SLACK_SHIFT: u32 = 2;
 /** So often all of a frame's code is forgotten without its places being used again. */
 const FIRST_CODES: u32 = 2;
-/** In B_PLACE. */
-const KEPT: u32 = 1;
 /** Code with a base has links within a page of RIP that lead to another frame. */
 const SEGMENTED: u32 = 12;
 
@@ -41,7 +39,7 @@ export function blockSize(block: u32): u32 {
 
 /** Where the next block begins. */
 export function afterPlace(block: u32): u32 {
-  return block + (load<u32>(block, L.B_PLACE) & ~KEPT);
+  return block + (load<u32>(block, L.B_PLACE) & ~L.KEPT_PLACE);
 }
 
 /** The block that lies at the end of all blocks has that place, of just its size. */
@@ -53,7 +51,7 @@ export function givePlace(block: u32): void {
 
 /** Nobody else has the block's place, ever. */
 export function keepPlace(block: u32): void {
-  store<u32>(block, load<u32>(block, L.B_PLACE) | KEPT, L.B_PLACE);
+  store<u32>(block, load<u32>(block, L.B_PLACE) | L.KEPT_PLACE, L.B_PLACE);
 }
 
 /** All code of a frame was forgotten, that is the list of blocks from `first` on; `record`: the frame's. */
@@ -66,7 +64,7 @@ export function frameEmptied(record: u32, first: u32): void {
     link = load<u32>(block + (second ? L.B_PAGE2_NEXT : L.B_PAGE_NEXT));
     const place = load<u32>(block, L.B_PLACE);
     // One of two pages is in the other one's list still.
-    if ((place & KEPT) != 0 || load<u32>(block, L.B_HPA2) != 0 || (load<u32>(block, L.B_MODE) & SEGMENTED) != 0) continue;
+    if ((place & L.KEPT_PLACE) != 0 || load<u32>(block, L.B_HPA2) != 0 || (load<u32>(block, L.B_MODE) & SEGMENTED) != 0) continue;
     const size = place >> 4;
     if (size >= SIZES) continue;
     const head = freePlaces + HEADS + (size << 2);
