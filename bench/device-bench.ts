@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fileType, writeCpio } from "../src/images/archive/cpio.ts";
 import { machineFiles } from "../tools/machine-setup.ts";
-import type { Contender, Machine } from "./contenders.ts";
+import { type Machine, memvisor, qemu } from "./contenders.ts";
 import { rowsOf } from "./guest-image.ts";
 import { fail, installed } from "./programs.ts";
 import { type Outcome, run } from "./session.ts";
@@ -34,6 +34,20 @@ export interface DeviceValues {
   readonly only: string;
   readonly image: string;
   readonly json?: string;
+  readonly rows?: string;
+}
+
+/** A device whose speed is compared. */
+export interface DeviceBench {
+  /** The guest's program, a file in bench/device-guest/, and what it is linked with. */
+  readonly program: string;
+  readonly libraries?: readonly string[];
+  /** What the guest's init runs: /bench/program with these rows as its last words. */
+  script(rows: string): string;
+  /** Words that give the device to each machine. */
+  device(machine: Machine): { readonly memvisor: string; readonly qemu: readonly string[] };
+  /** Makes what one run of a contender needs, and gives what is to be disposed of after it. */
+  before?(contender: string): Promise<Disposable | undefined>;
 }
 
 /** By contender and row, "tcg read-4k". */
@@ -49,19 +63,45 @@ export async function inFolder(name: string, work: (folder: string) => Promise<n
   }
 }
 
-/** The guest's program, built of a file in bench/, and the rows that it has. */
-export function buildProgram(folder: string, source: string, ...libraries: string[]) {
+/** Measures the rows that were asked for, on machines that differ by the device alone. */
+export async function compare(folder: string, values: DeviceValues, bench: DeviceBench) {
+  const program = buildProgram(folder, bench.program, bench.libraries ?? []);
+  const names = chosenRows(program.names, values.rows);
+  const machine = programMachine(folder, values.image, program.path, bench.script(names.join(" ")));
+  const device = bench.device(machine);
+  const contenders = [
+    memvisor(machine, { words: device.memvisor }),
+    { ...qemu("pc", "qemu64", machine, device.qemu), name: "tcg" },
+  ].filter(({ name }) => values.only.split(",").includes(name));
+  const outcomes: Outcomes = new Map();
+  for (let round = 1; round <= Number(values.rounds); round++) {
+    for (const contender of contenders) {
+      using _ = await bench.before?.(contender.name);
+      const { rows, tail } = await run(contender, names, { bootSeconds: 120, rowSeconds: 300 });
+      process.stderr.write(`round ${round} ${contender.name}: ${rows.size} of ${names.length} rows\n`);
+      if (rows.size < names.length) process.stderr.write(`${tail}\n`);
+      for (const [row, outcome] of rows) {
+        const key = `${contender.name} ${row}`;
+        outcomes.set(key, [...(outcomes.get(key) ?? []), outcome]);
+      }
+    }
+  }
+  return { names, outcomes };
+}
+
+/** The guest's program, and the rows that it has. */
+function buildProgram(folder: string, source: string, libraries: readonly string[]) {
   const gcc = installed("gcc", "gcc", "libc6-dev");
   const path = join(folder, "program");
   const flags = ["-O2", "-static", "-march=x86-64", "-Wall", "-Wextra", "-Werror"];
-  const from = fileURLToPath(new URL(source, import.meta.url));
+  const from = fileURLToPath(new URL(`device-guest/${source}`, import.meta.url));
   const { status } = spawnSync(gcc, [...flags, from, "-o", path, ...libraries], { stdio: [0, 2, 2] });
   if (status !== 0) fail("the guest program could not be built");
   return { path, names: rowsOf(path).map((row) => row.name) };
 }
 
 /** Those rows, or the ones asked for. */
-export function chosenRows(names: readonly string[], asked: string | undefined): readonly string[] {
+function chosenRows(names: readonly string[], asked: string | undefined): readonly string[] {
   const chosen = asked?.split(",") ?? names;
   const unknown = chosen.find((name) => !names.includes(name));
   return unknown === undefined ? chosen : fail(`there is no row "${unknown}": ${names.join(", ")}`);
@@ -81,7 +121,7 @@ done </usr/lib/memvisor/modules
 `;
 
 /** A machine whose init runs `script`, in which the program is /bench/program. */
-export function programMachine(folder: string, image: string, program: string, script: string): Machine {
+function programMachine(folder: string, image: string, program: string, script: string): Machine {
   const { kernel, initrd } = machineFiles({ image });
   const appended = writeCpio([
     { path: "bench", mode: fileType.directory | 0o755, data: new Uint8Array(0) },
@@ -95,30 +135,6 @@ export function programMachine(folder: string, image: string, program: string, s
   const path = join(folder, "initrd");
   writeFileSync(path, Buffer.concat([readFileSync(initrd as string), appended]));
   return { image, kernel, initrd: path, memoryMib: 512, processors: 1, append: "rdinit=/bench/init quiet" };
-}
-
-/** Runs each contender so many times; `before` makes what one run needs, and gives what is to be disposed of after it. */
-export async function interleaved(
-  contenders: readonly Contender[],
-  names: readonly string[],
-  values: DeviceValues,
-  before: (contender: Contender) => Promise<Disposable | undefined> = async () => undefined,
-): Promise<Outcomes> {
-  const outcomes: Outcomes = new Map();
-  const wanted = contenders.filter(({ name }) => values.only.split(",").includes(name));
-  for (let round = 1; round <= Number(values.rounds); round++) {
-    for (const contender of wanted) {
-      using _ = await before(contender);
-      const { rows, tail } = await run(contender, names, { bootSeconds: 120, rowSeconds: 300 });
-      process.stderr.write(`round ${round} ${contender.name}: ${rows.size} of ${names.length} rows\n`);
-      if (rows.size < names.length) process.stderr.write(`${tail}\n`);
-      for (const [row, outcome] of rows) {
-        const key = `${contender.name} ${row}`;
-        outcomes.set(key, [...(outcomes.get(key) ?? []), outcome]);
-      }
-    }
-  }
-  return outcomes;
 }
 
 type Clock = "hostSeconds" | "cpuSeconds";

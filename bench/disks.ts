@@ -10,17 +10,7 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { memvisor, qemu } from "./contenders.ts";
-import {
-  buildProgram,
-  chosenRows,
-  deviceOptions,
-  deviceUsage,
-  inFolder,
-  interleaved,
-  programMachine,
-  report,
-} from "./device-bench.ts";
+import { compare, deviceOptions, deviceUsage, inFolder, report } from "./device-bench.ts";
 import { fail, installed } from "./programs.ts";
 
 const usage = `npm run bench:disks -- [options]
@@ -37,16 +27,18 @@ if (values.help) console.log(usage);
 else await inFolder("io", main);
 
 async function main(folder: string): Promise<number> {
-  const program = buildProgram(folder, "io-guest/io.c", "-lpthread");
-  const names = chosenRows(program.names, values.rows);
-  const disk = newDisk(folder);
-  const machine = programMachine(folder, values.image, program.path, `/bench/program /dev/vda ${names.join(" ")}`);
-  const drive = ["-drive", `file=${disk},format=${values.format},if=virtio`];
-  const contenders = [
-    memvisor(machine, { words: `--disk ${disk},format=${values.format}` }),
-    { ...qemu("pc", "qemu64", machine, drive), name: "tcg" },
-  ];
-  const outcomes = await interleaved(contenders, names, values);
+  const { names, outcomes } = await compare(folder, values, {
+    program: "disk.c",
+    libraries: ["-lpthread"],
+    script: (rows) => `/bench/program /dev/vda ${rows}`,
+    device: () => {
+      const disk = newDisk(folder);
+      return {
+        memvisor: `--disk ${disk},format=${values.format}`,
+        qemu: ["-drive", `file=${disk},format=${values.format},if=virtio`],
+      };
+    },
+  });
   return report(`microseconds a request, ${values.format} disk`, names, outcomes, values, names);
 }
 

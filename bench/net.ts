@@ -8,17 +8,7 @@
  * is the contender's, the server's apart.
  */
 import { parseArgs } from "node:util";
-import { memvisor, qemu } from "./contenders.ts";
-import {
-  buildProgram,
-  chosenRows,
-  deviceOptions,
-  deviceUsage,
-  inFolder,
-  interleaved,
-  programMachine,
-  report,
-} from "./device-bench.ts";
+import { compare, deviceOptions, deviceUsage, inFolder, report } from "./device-bench.ts";
 import { netServer } from "./net-server.ts";
 import { fail } from "./programs.ts";
 
@@ -42,19 +32,17 @@ else if (badNumber !== undefined) fail(`--${badNumber} takes a number of seconds
 else await inFolder("net", main);
 
 async function main(folder: string): Promise<number> {
-  const program = buildProgram(folder, "net-guest/net.c");
-  const names = chosenRows(program.names, values.rows);
   const server = await netServer();
-  const script = `ip addr add 10.0.2.15/24 dev eth0
+  const { names, outcomes } = await compare(folder, values, {
+    program: "net.c",
+    script: (rows) => `ip addr add 10.0.2.15/24 dev eth0
 ip link set eth0 up
-/bench/program ${server.port} ${values.warm} ${values.seconds} ${names.join(" ")}`;
-  const machine = programMachine(folder, values.image, program.path, script);
-  const card = ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"];
-  const contenders = [
-    memvisor(machine, { words: `--allow localhost:${server.port}` }),
-    { ...qemu("pc", "qemu64", machine, card), name: "tcg" },
-  ];
-  const outcomes = await interleaved(contenders, names, values);
+/bench/program ${server.port} ${values.warm} ${values.seconds} ${rows}`,
+    device: () => ({
+      memvisor: `--allow localhost:${server.port}`,
+      qemu: ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"],
+    }),
+  });
   server.close();
   return report("microseconds a MiB, a question or a connection", names, outcomes, values, ["tcp-out", "tcp-in"]);
 }

@@ -11,17 +11,7 @@ import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { memvisor, qemu } from "./contenders.ts";
-import {
-  buildProgram,
-  chosenRows,
-  deviceOptions,
-  deviceUsage,
-  inFolder,
-  interleaved,
-  programMachine,
-  report,
-} from "./device-bench.ts";
+import { compare, deviceOptions, deviceUsage, inFolder, report } from "./device-bench.ts";
 import { fail } from "./programs.ts";
 
 const usage = `npm run bench:shares -- [options]
@@ -37,26 +27,25 @@ if (values.help) console.log(usage);
 else await inFolder("shares", main);
 
 async function main(folder: string): Promise<number> {
-  const program = buildProgram(folder, "io-guest/files.c");
-  const names = chosenRows(program.names, values.rows);
   const shared = join(folder, "shared");
-  const script = `modprobe virtiofs
-mkdir -p /mnt
-mount -t virtiofs share0 /mnt && /bench/program /mnt ${names.join(" ")}`;
-  const machine = programMachine(folder, values.image, program.path, script);
   const socket = join(folder, "socket");
-  const device = [
-    ...["-chardev", `socket,id=fs,path=${socket}`, "-device", "vhost-user-fs-pci,chardev=fs,tag=share0"],
-    ...["-object", `memory-backend-memfd,id=mem,size=${machine.memoryMib}M,share=on`, "-numa", "node,memdev=mem"],
-  ];
-  const contenders = [
-    memvisor(machine, { words: `--share ${shared}:/mnt` }),
-    { ...qemu("pc", "qemu64", machine, device), name: "tcg" },
-  ];
-  const outcomes = await interleaved(contenders, names, values, async ({ name }) => {
-    rmSync(shared, { recursive: true, force: true });
-    mkdirSync(shared);
-    return name === "tcg" ? startDaemon(shared, socket) : undefined;
+  const { names, outcomes } = await compare(folder, values, {
+    program: "files.c",
+    script: (rows) => `modprobe virtiofs
+mkdir -p /mnt
+mount -t virtiofs share0 /mnt && /bench/program /mnt ${rows}`,
+    device: ({ memoryMib }) => ({
+      memvisor: `--share ${shared}:/mnt`,
+      qemu: [
+        ...["-chardev", `socket,id=fs,path=${socket}`, "-device", "vhost-user-fs-pci,chardev=fs,tag=share0"],
+        ...["-object", `memory-backend-memfd,id=mem,size=${memoryMib}M,share=on`, "-numa", "node,memdev=mem"],
+      ],
+    }),
+    before: async (name) => {
+      rmSync(shared, { recursive: true, force: true });
+      mkdirSync(shared);
+      return name === "tcg" ? startDaemon(shared, socket) : undefined;
+    },
   });
   return report("microseconds each", names, outcomes, values, names, ["hostSeconds"]);
 }

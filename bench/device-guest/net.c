@@ -1,38 +1,25 @@
 /*
- * The network benchmark's guest program: connections to the host's server (bench/net-server.ts). Prints as bench/guest/main.c
- * does:
+ * The network benchmark's guest program: connections to the host's server (bench/net-server.ts).
  *
- *   @begin NAME
- *   @end NAME ns=N cpu=N count=N sum=HEX        or        @fail NAME WHY
- *   @done
- *
- *   net PORT WARM SECONDS ROW...        net --list        prints: NAME GROUP COUNT UNIT
+ *   net PORT WARM SECONDS ROW...
  *
  * Each row does what it does for WARM seconds, which are not counted, since translators learn first, and then for SECONDS: a busy host
  * gets fewer units done, not a longer benchmark.
  */
-#define _GNU_SOURCE
+#include "device.h"
 #include <arpa/inet.h>
-#include <errno.h>
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 enum { piece = 128 << 10, mib = 1 << 20, question = 64 };
 
-typedef void work(void);
-static work send_out, take_in, ask_tcp, ask_udp, open_close;
+typedef void talk(void);
+static talk send_out, take_in, ask_tcp, ask_udp, open_close;
 
-static const struct row {
+static const struct talk_row {
   const char *name, *group;
-  work *run;
+  talk *run;
   const char *unit;
 } rows[] = {
     {"tcp-out", "net", send_out, "MiB sent"},
@@ -45,11 +32,6 @@ enum { row_count = sizeof rows / sizeof *rows };
 
 static int port;
 static char bytes[piece];
-
-static void die(const char *what) {
-  printf("@fail %s %s\n", what, strerror(errno));
-  exit(1);
-}
 
 static int connected(int type) {
   int found = socket(AF_INET, type, 0), on = 1;
@@ -74,12 +56,6 @@ static void get(int from, size_t length) {
     if (got <= 0) die("read");
     length -= (size_t)got;
   }
-}
-
-static uint64_t now(clockid_t clock) {
-  struct timespec time;
-  clock_gettime(clock, &time);
-  return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
 /* Of the row that runs: when it is warm, and when over; what it has done since it was warm. */

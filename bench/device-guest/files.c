@@ -1,38 +1,19 @@
 /*
- * The guest program of the benchmark of shared directories. Prints as bench/guest/main.c does:
+ * The guest program of the benchmark of shared directories.
  *
- *   @begin NAME
- *   @end NAME ns=N cpu=N count=N sum=HEX        or        @fail NAME WHY
- *   @done
- *
- *   files FOLDER ROW...          files --list     prints: NAME GROUP COUNT UNIT
+ *   files FOLDER ROW...
  */
-#define _GNU_SOURCE
+#include "device.h"
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 enum { page = 4096, large = 1 << 20, area = 64 << 20, files = 5000, appended = 20000 };
 
-typedef void work(uint64_t count);
 static work make, look, look_again, read_small, list, append, read_random, write_large, read_large, rename_all, remove_all;
 
 /* So many that the first thousands, in which a translator still gets to know the kernel's code, are a small part. */
-static const struct row {
-  const char *name, *group;
-  work *run;
-  uint64_t count;
-  const char *unit;
-  /* The row that makes the files. */
-  const char *needs;
-} rows[] = {
+static const struct row rows[] = {
     {"create", "fs", make, files, "files made, 100 bytes written", NULL},
     {"stat", "fs", look, files, "stat of files that the guest has forgotten", "create"},
     {"stat-known", "fs", look_again, 20 * files, "stat of files that the guest knows", "create"},
@@ -47,22 +28,10 @@ static const struct row {
 };
 enum { row_count = sizeof rows / sizeof *rows };
 
-static void die(const char *what) {
-  printf("@fail %s %s\n", what, strerror(errno));
-  exit(1);
-}
-
 static const char *name_of(uint64_t n, const char *kind) {
   static char name[64];
   snprintf(name, sizeof name, "%s-%" PRIu64, kind, n);
   return name;
-}
-
-static void *buffer(size_t bytes) {
-  void *found;
-  if (posix_memalign(&found, page, bytes) != 0) die("memory");
-  memset(found, 0x5a, bytes);
-  return found;
 }
 
 static int opened(const char *name, int flags) {
@@ -149,10 +118,7 @@ static void read_random(uint64_t count) {
   int file = opened("appended", O_RDONLY | O_DIRECT);
   uint64_t state = 1;
   for (uint64_t n = 0; n < count; n++) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    if (pread(file, bytes, page, (off_t)(state % appended) * page) != page) die("read");
+    if (pread(file, bytes, page, (off_t)(next_random(&state) % appended) * page) != page) die("read");
   }
   close(file);
 }
@@ -170,19 +136,8 @@ static void remove_all(uint64_t count) {
     if (unlink(name_of(n, "renamed")) != 0) die("unlink");
 }
 
-static uint64_t now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
 int main(int argc, char **argv) {
-  setvbuf(stdout, NULL, _IOLBF, 0);
-  if (argc == 2 && strcmp(argv[1], "--list") == 0) {
-    for (int n = 0; n < row_count; n++)
-      printf("%s %s %" PRIu64 " %s\n", rows[n].name, rows[n].group, rows[n].count, rows[n].unit);
-    return 0;
-  }
+  if (listed(argc, argv, rows, row_count)) return 0;
   if (argc < 3) return 2;
   if (chdir(argv[1]) != 0 || mkdir("bench", 0755) != 0 || chdir("bench") != 0) die("folder");
   int wanted[row_count] = {0}, needed[row_count] = {0};
@@ -196,10 +151,7 @@ int main(int argc, char **argv) {
       if (needed[n]) rows[n].run(rows[n].count);
       continue;
     }
-    printf("@begin %s\n", rows[n].name);
-    uint64_t from = now();
-    rows[n].run(rows[n].count);
-    printf("@end %s ns=%" PRIu64 " cpu=0 count=%" PRIu64 " sum=0\n", rows[n].name, now() - from, rows[n].count);
+    measure(&rows[n]);
   }
   printf("@done\n");
   return 0;

@@ -1,68 +1,31 @@
 /*
- * The I/O benchmark's guest program: requests to a disk, past the guest's page cache. Prints as bench/guest/main.c does:
+ * The disk benchmark's guest program: requests to a disk, past the guest's page cache.
  *
- *   @begin NAME
- *   @end NAME ns=N cpu=N count=N sum=HEX        or        @fail NAME WHY
- *   @done
- *
- *   io DISK ROW...               io --list        prints: NAME GROUP COUNT UNIT
+ *   disk DISK ROW...
  */
-#define _GNU_SOURCE
-#include <errno.h>
+#include "device.h"
 #include <fcntl.h>
-#include <inttypes.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 /* So much of the disk is used. */
 enum { area = 256 << 20, page = 4096, large = 1 << 20, threads = 16 };
 
-typedef void work(uint64_t count);
 static work read_large, write_large, read_random, write_random, read_many, write_flushed;
 
 /* So many that the first thousands, in which a translator still gets to know the kernel's code, are a small part, but in the first row. */
-static const struct row {
-  const char *name, *group;
-  work *run;
-  uint64_t count;
-  const char *unit;
-} rows[] = {
-    {"read-4k-new", "blk", read_random, 5000, "reads of 4 KiB anywhere, the first since the machine was started"},
-    {"read-1m", "blk", read_large, 8192, "reads of 1 MiB, one after the other"},
-    {"write-1m", "blk", write_large, 4096, "writes of 1 MiB, one after the other"},
-    {"read-4k", "blk", read_random, 100000, "reads of 4 KiB anywhere"},
-    {"write-4k", "blk", write_random, 100000, "writes of 4 KiB anywhere"},
-    {"read-4k-16", "blk", read_many, 160000, "reads of 4 KiB anywhere by 16 threads"},
-    {"write-fsync", "blk", write_flushed, 3000, "writes of 4 KiB, each flushed"},
+static const struct row rows[] = {
+    {"read-4k-new", "blk", read_random, 5000, "reads of 4 KiB anywhere, the first since the machine was started", NULL},
+    {"read-1m", "blk", read_large, 8192, "reads of 1 MiB, one after the other", NULL},
+    {"write-1m", "blk", write_large, 4096, "writes of 1 MiB, one after the other", NULL},
+    {"read-4k", "blk", read_random, 100000, "reads of 4 KiB anywhere", NULL},
+    {"write-4k", "blk", write_random, 100000, "writes of 4 KiB anywhere", NULL},
+    {"read-4k-16", "blk", read_many, 160000, "reads of 4 KiB anywhere by 16 threads", NULL},
+    {"write-fsync", "blk", write_flushed, 3000, "writes of 4 KiB, each flushed", NULL},
 };
 enum { row_count = sizeof rows / sizeof *rows };
 
 static const char *disk;
 static int file;
-
-static void die(const char *what) {
-  printf("@fail %s %s\n", what, strerror(errno));
-  exit(1);
-}
-
-static void *buffer(size_t bytes) {
-  void *found;
-  if (posix_memalign(&found, page, bytes) != 0) die("memory");
-  memset(found, 0x5a, bytes);
-  return found;
-}
-
-static uint64_t next_random(uint64_t *state) {
-  uint64_t x = *state;
-  x ^= x << 13;
-  x ^= x >> 7;
-  x ^= x << 17;
-  return *state = x;
-}
 
 static off_t anywhere(uint64_t *state) { return (off_t)(next_random(state) % (area / page)) * page; }
 
@@ -127,19 +90,8 @@ static void read_many(uint64_t count) {
   for (int n = 0; n < threads; n++) pthread_join(readers[n].thread, NULL);
 }
 
-static uint64_t now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
 int main(int argc, char **argv) {
-  setvbuf(stdout, NULL, _IOLBF, 0);
-  if (argc == 2 && strcmp(argv[1], "--list") == 0) {
-    for (int n = 0; n < row_count; n++)
-      printf("%s %s %" PRIu64 " %s\n", rows[n].name, rows[n].group, rows[n].count, rows[n].unit);
-    return 0;
-  }
+  if (listed(argc, argv, rows, row_count)) return 0;
   if (argc < 3) return 2;
   disk = argv[1];
   file = open(disk, O_RDWR | O_DIRECT);
@@ -149,10 +101,7 @@ int main(int argc, char **argv) {
       if (strcmp(rows[n].name, argv[word]) != 0) continue;
       /* What was written before is not this row's. */
       fdatasync(file);
-      printf("@begin %s\n", rows[n].name);
-      uint64_t from = now();
-      rows[n].run(rows[n].count);
-      printf("@end %s ns=%" PRIu64 " cpu=0 count=%" PRIu64 " sum=0\n", rows[n].name, now() - from, rows[n].count);
+      measure(&rows[n]);
     }
   }
   printf("@done\n");
