@@ -4,7 +4,7 @@ export {
   abandon, access, access_exclusive, allot_frame, block_hash, claim_code, code_frame, commit, depend_on_bytes, endLifting as end_lifting, fetch, fetch_code, forget_blocks, forget_code,
   forget_regions, frame_of, give_back, install_frame, interpreter_access, invalidate_frame, learn_pointer, linear_rip, lookup, need_step, note_target, page_miss, park, protect_code,
   raise_alignment, region_refused, register_block,
-  raise_target, resolve, resume, seek, stack_fault, stop, take_forgets, tlb_flush, tlb_flush_all, tlb_flush_page, translate, use_thread, use_translations, verify_region,
+  raise_target, regain_trust, resolve, resume, seek, stack_fault, stop, take_forgets, tlb_flush, tlb_flush_all, tlb_flush_page, translate, use_thread, use_translations, verify_region,
 } from "./memory";
 export { lift_end, lift_entry, lift_on } from "./lift";
 export { begin_eviction, end_eviction, evict_frames } from "./memory/evict";

@@ -10,5 +10,5 @@ export { beginExclusive, endExclusive, endLifting, isExclusive, lock, park, park
 export { forgetContext, forgetContexts } from "./memory/generations";
 export { use_translations } from "./memory/worker";
 export { abandon, access, access_exclusive, accessAs, commit, commitAs, interpreter_access, page_miss, pagePointer, raise_target, readAs, resolve, seek, translate, writeAs } from "./memory/access";
-export { learn_pointer } from "./memory/pointers";
+export { learn_pointer, regain_trust } from "./memory/pointers";
 export { code_frame, forget_regions, note_target, region_refused, verify_region } from "./memory/regions";

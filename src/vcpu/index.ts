@@ -14,6 +14,7 @@ export {
   tlbBytes,
   knownPageEntryBytes,
   knownPageSlots,
+  pointerHintGroup,
   pointerHints,
   pointerTrustBytes,
   pointerTrusts,

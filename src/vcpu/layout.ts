@@ -251,14 +251,19 @@ export const knownPageEntryBytes = 32;
 const knownPageHeader = 64;
 
 /**
- * Where pointers led last (jit/emit/followed-pointers.ts): u32 arena addresses, direct-mapped by a hash of where the pointers are, together
- * half of a small first cache of the host; and how far loops trust them.
+ * Hints where pointers led last (jit/emit/followed-pointers.ts): u32 arena addresses, and behind all of them u16 spots of what lies there, so
+ * that from hint to hint there is one load. Together three quarters of a small first cache of the host, the spots alone a quarter.
  */
 export const pointerHints = 4096;
-/** By the loops' places: i32 how often hints were wrong of late, below 0 where none is used; i32 what was left of the budget then, or where the loop began. */
-export const pointerTrusts = 64;
+/** Spots count bytes of the table of spots. Each so many hints the first one is nobody's: it leads nowhere, and from there nothing leads anywhere. */
+export const pointerHintGroup = 512;
+/**
+ * How far loops trust them, by the loops' places: i32 how often hints were wrong of late, below 0 where none is used; i32 what was left of the
+ * budget then, or where the loop began, or how many instructions had run when none was used any more.
+ */
+export const pointerTrusts = 1024;
 export const pointerTrustBytes = 8;
-const pointerHintBytes = 4 * pointerHints;
+const pointerHintBytes = 6 * pointerHints;
 
 /** Places that an indirect jump remembers (ir/ops.ts). */
 export const targetSlots = 16;
@@ -313,6 +318,7 @@ export const area = {
   knownPageMasks: start.knownPageMasks,
   knownPages: start.knownPageMasks + knownPageHeader,
   pointerHints: start.pointerHints,
+  pointerSpots: start.pointerHints + 4 * pointerHints,
   pointerTrusts: start.pointerHints + pointerHintBytes,
   bytes: areaBytes,
 } as const;
@@ -349,6 +355,9 @@ export function generateRuntimeLayout(): string {
     KNOWN_PAGES: area.knownPages,
     KNOWN_PAGE_BYTES: knownPageEntryBytes,
     POINTER_HINTS: area.pointerHints,
+    POINTER_SPOTS: area.pointerSpots,
+    POINTER_HINT_COUNT: pointerHints,
+    POINTER_HINT_GROUP: pointerHintGroup,
     POINTER_TRUSTS: area.pointerTrusts,
     POINTER_TRUST_BYTES: pointerTrustBytes,
     VCPU_AREA_BYTES: area.bytes,

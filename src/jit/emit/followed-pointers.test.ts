@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { gpa } from "#address";
 import { passesWithout } from "#jit";
-import { area, pointerHints, pointerTrustBytes, pointerTrusts } from "#vcpu";
+import { area, pointerHintGroup, pointerHints, pointerTrustBytes, pointerTrusts } from "#vcpu";
 import { dataBase, guest, hex, mapPages } from "../../../test/guest-code.ts";
 
 const ways = [
@@ -102,12 +102,22 @@ for (const [name, options] of ways) {
   });
 }
 
-/** After 200,000 steps along a ring of so many nodes: how many hints there are, and whether its loop was found to have no use for them. */
-function hintsAfter(nodes: number): { hints: number; distrusted: boolean } {
-  const g = guest(
+/** What a vCPU has learnt: how many hints, and whether some loop was found to have no use for them. */
+function learnt(g: ReturnType<typeof guest>): { hints: number; distrusted: boolean } {
+  const part = (from: number, bytes: number): Int32Array =>
+    g.arena.i32.subarray((g.vcpu.vp + from) >> 2, (g.vcpu.vp + from + bytes) >> 2);
+  return {
+    hints: part(area.pointerHints, 4 * pointerHints).filter((hint) => hint !== 0).length,
+    distrusted: part(area.pointerTrusts, pointerTrusts * pointerTrustBytes).some((word, n) => n % 2 === 0 && word < 0),
+  };
+}
+
+/** A guest that adds the values of so many nodes from `start` on. */
+const walker = (start: string, steps: string): ReturnType<typeof guest> =>
+  guest(
     hex(`
-      b9400d0300           ; mov    ecx,200000
-      be00002000           ; mov    esi,0x200000
+      b9${steps}           ; mov    ecx,steps
+      be${start}           ; mov    esi,start
       488b1e               ; mov    rbx,[rsi]
       48034308             ; add    rax,[rbx+8]
       4889de               ; mov    rsi,rbx
@@ -117,19 +127,96 @@ function hintsAfter(nodes: number): { hints: number; distrusted: boolean } {
     `),
     { hotThreshold: 2 },
   );
+const steps = 200_000;
+const stepBytes = "400d0300";
+
+/** After so many steps along a ring of so many nodes. */
+function learntOfRing(nodes: number): ReturnType<typeof learnt> {
+  const g = walker("00002000", stepBytes);
   writeRing(g, nodes);
   let sum = 0n;
-  for (let n = 1; n <= 200_000; n++) sum += BigInt((n % nodes) ** 2);
+  for (let n = 1; n <= steps; n++) sum += BigInt((n % nodes) ** 2);
   expect(finish(g)).toBe(sum);
-  const part = (from: number, bytes: number): Int32Array =>
-    g.arena.i32.subarray((g.vcpu.vp + from) >> 2, (g.vcpu.vp + from + bytes) >> 2);
-  return {
-    hints: part(area.pointerHints, 4 * pointerHints).filter((hint) => hint !== 0).length,
-    distrusted: part(area.pointerTrusts, pointerTrusts * pointerTrustBytes).some((word, n) => n % 2 === 0 && word < 0),
-  };
+  return learnt(g);
 }
 
+/** All but those that are nobody's. */
+const allHints = pointerHints - pointerHints / pointerHintGroup;
+
 test("a ring that has room in the table of hints is followed by hints, and one of twice its size is not", () => {
-  expect(hintsAfter(4096)).toEqual({ hints: 4096, distrusted: false });
-  expect(hintsAfter(8192)).toEqual({ hints: 4096, distrusted: true });
+  expect(learntOfRing(4096)).toEqual({ hints: allHints, distrusted: false });
+  expect(learntOfRing(8192)).toEqual({ hints: allHints, distrusted: true });
+});
+
+test("a ring of which all pages are in frames far from each other has as many hints", () => {
+  const g = walker("00004000", stepBytes);
+  const frame = (page: number): number => 0x80_0000 + 0x2_0000 * ((page * 5) % 64);
+  // The arena's frames lie as they were touched.
+  for (let at = 0x80_0000; at < 0x100_0000; at += 4096) g.memory.write(gpa(at), words(1n));
+  mapPages(g, ...Array.from({ length: 64 }, (_, page) => BigInt(frame(page)) + 3n));
+  const place = (n: number): number => 64 * ((n * 37) % 4096);
+  for (let n = 0; n < 4096; n++) {
+    const at = frame(place(n) >> 12) + (place(n) & 4095);
+    g.memory.write(gpa(at), words(0x40_0000n + BigInt(place(n + 1)), BigInt(n * n)));
+  }
+  let sum = 0n;
+  for (let n = 1; n <= steps; n++) sum += BigInt((n % 4096) ** 2);
+  expect(finish(g)).toBe(sum);
+  expect(learnt(g)).toEqual({ hints: allHints, distrusted: false });
+});
+
+test("pointers that lie in one node have hints of their own", () => {
+  const g = guest(
+    hex(`
+      b9400d0300           ; mov    ecx,200000
+      be00002000           ; mov    esi,0x200000
+      480306               ; add    rax,[rsi]
+      488b7608             ; mov    rsi,[rsi+8]
+      480306               ; add    rax,[rsi]
+      488b7610             ; mov    rsi,[rsi+16]
+      ffc9                 ; dec    ecx
+      75ee                 ; jne    -18
+      0f0b                 ; ud2
+    `),
+    { hotThreshold: 2 },
+  );
+  // From node n by one pointer to 3 n + 1, by the other to 5 n + 2; each is come to by both.
+  const nodes = 256;
+  const place = (n: number): bigint => BigInt(dataBase + 64 * (n % nodes));
+  for (let n = 0; n < nodes; n++)
+    g.memory.write(gpa(Number(place(n))), words(BigInt(n * n), place(3 * n + 1), place(5 * n + 2)));
+  let sum = 0;
+  const seen = new Set<string>();
+  for (let turn = 0, at = 0; turn < steps; turn++) {
+    const middle = (3 * at + 1) % nodes;
+    sum += at * at + middle * middle;
+    seen.add(`${at} 8`).add(`${middle} 16`);
+    at = (5 * middle + 2) % nodes;
+  }
+  expect(finish(g)).toBe(BigInt(sum));
+  expect(learnt(g)).toEqual({ hints: seen.size, distrusted: false });
+});
+
+test("a loop that is not trusted is trusted again some time later", () => {
+  const g = guest(
+    hex(`
+      b9400d0300           ; mov    ecx,200000
+      be00002000           ; mov    esi,0x200000
+      488b1e               ; mov    rbx,[rsi]
+      48034308             ; add    rax,[rbx+8]
+      4889de               ; mov    rsi,rbx
+      ffc9                 ; dec    ecx
+      75f2                 ; jne    -14
+      b9e8030000           ; mov    ecx,1000
+      bec0ff1f00           ; mov    esi,0x1fffc0
+      ebe6                 ; jmp    -26
+    `),
+    { hotThreshold: 2, exact: false },
+  );
+  writeRing(g, 8192);
+  g.memory.write(gpa(0x1f_ffc0), words(0x1f_ffc0n));
+  for (let icount = 100n; icount < 1_000_000n; icount += 1000n) g.run(icount);
+  expect(learnt(g).distrusted).toBe(true);
+  while (g.vcpu.u64("ICOUNT") < 1n << 29n) g.run(1n << 29n);
+  expect(learnt(g).distrusted).toBe(false);
 });

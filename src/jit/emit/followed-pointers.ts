@@ -2,13 +2,17 @@
  * Loops that follow pointers: lists, trees, chains of a hash table.
  *
  * There each access waits for a load, and the look-up in the TLB lies on the way from load to load. So each place that holds a pointer
- * has a *hint*, where in the arena that pointer led the last time, in a table of the vCPU by a hash of the place (vcpu/layout.ts). The
- * access goes on from the hint at once, and what the look-up says is compared with it: a branch that the processor predicts, so that
- * nothing waits for the look-up, nor even for the pointer. (Value prediction: Lipasti, Wilkerson, Shen 1996.)
+ * has a *hint*, where in the arena that pointer led the last time, in tables of the vCPU (vcpu/layout.ts). The access goes on from the hint
+ * at once, and what the look-up says is compared with it: a branch that the processor predicts, so that nothing waits for the look-up, nor
+ * even for the pointer. (Value prediction: Lipasti, Wilkerson, Shen 1996.)
  *
- * A pointer register has two locals: *hint*, and *spot*, the hint's place in the table. A load of the pointer sets them, a move copies
- * them, and the accesses by it use them. Where hints are wrong too often, none is used (a *trust* below zero), but they go on being written
- * and counted, so that a list that stays as it is for a while finds them right.
+ * A hint also says where the hints begin of the pointers that lie where it leads: from hint to hint there is one load. That is a hash of
+ * the address that the guest knows the place by. What lies in a row there has hints of its own, in whatever frames it is. (By places in
+ * the arena, 64 pages in as many frames have the tables to themselves in one of three.)
+ *
+ * A pointer register has three locals: *hint*, *spot*, the hint's place in the tables, and *next*, the place of those that it leads to. A load
+ * of the pointer sets them, a move copies them, and the accesses by it use them. Where hints are wrong too often, none is used (a *trust*
+ * below zero): the loop goes on with spots that lead nowhere, until it begins anew some time later.
  *
  * Law: a hint is only ever compared with. What is accessed is what the look-up gives in this access.
  */
@@ -27,8 +31,8 @@ export interface Pointer {
 
 /** Operations that have to do with pointers, by the words that they start at. */
 export interface FollowedPointers {
-  /** Loads of pointers. */
-  readonly loads: ReadonlyMap<number, Pointer>;
+  /** Loads of pointers, and by which ones; `field`: how far behind where those point, in words of 8 bytes. */
+  readonly loads: ReadonlyMap<number, { readonly to: Pointer; readonly from: Pointer; readonly field: number }>;
   readonly moves: ReadonlyMap<number, { readonly to: Pointer; readonly from: Pointer }>;
   /** Accesses by pointers. */
   readonly uses: ReadonlyMap<number, Pointer>;
@@ -56,7 +60,7 @@ export function followedPointers(
   blocks: readonly RegionBlock[],
   shapes: readonly Shape[],
 ): FollowedPointers {
-  const loads = new Map<number, Pointer>();
+  const loads = new Map<number, { to: Pointer; from: Pointer; field: number }>();
   const moves = new Map<number, { to: Pointer; from: Pointer }>();
   const uses = new Map<number, Pointer>();
   const loops = new Map<number, Pointer[]>();
@@ -73,8 +77,9 @@ export function followedPointers(
     for (const [register, to] of pointers) {
       for (const source of sources.get(register) ?? []) {
         const from = pointers.get(source.from);
-        if (source.loads) loads.set(source.word, to);
-        else if (from !== undefined) moves.set(source.word, { to, from });
+        if (from === undefined) continue;
+        if (source.loads) loads.set(source.word, { to, from, field: words[source.word + 2] >> 3 });
+        else moves.set(source.word, { to, from });
       }
     }
     for (const block of inside) {

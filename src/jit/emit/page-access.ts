@@ -137,7 +137,7 @@ export class PageAccess {
     c.get(least).op(W.i32_wrap_i64, W.i32_add);
     const pointer = entry === undefined ? this.pointers.usedBy(question.word) : undefined;
     if (pointer === undefined) c.tee(host).set(p).br(done);
-    else this.pointers.goOnFrom(pointer, question.displacement - group.before, () => c.get(p).set(host).br(done));
+    else this.pointers.goOnFrom(pointer, question.displacement - group.before, question.displacement, () => c.get(p).set(host).br(done));
     c.end();
     c.i32(0).set(host);
     this.#missed(slot === undefined ? "seek" : "page_miss", question, group.before, slot);
@@ -162,7 +162,7 @@ export class PageAccess {
     this.#missed("resolve", question, 0);
     c.br(done).end();
     c.get(p).memory(W.i32_load, this.#table(question.intent) + 8).get(x).op(W.i32_wrap_i64, W.i32_add);
-    this.pointers.goOnFrom(pointer, question.displacement, () => c.br(done));
+    this.pointers.goOnFrom(pointer, question.displacement, question.displacement, () => c.br(done));
     c.end();
   }
   #host({ number }: PageGroup): Local {

@@ -448,6 +448,9 @@ export class RegionEmitter implements OpEmitter {
   pushB(type: PushType): void {
     this.#push(this.b, type);
   }
+  pushRegister(register: number): void {
+    this.#push(register, "i64");
+  }
   pushLane(offset: number, type: FloatType): void {
     this.#pushFloat(offset, type);
   }
@@ -607,7 +610,7 @@ export class RegionEmitter implements OpEmitter {
       this.#modifies = this.#operand(bytes);
       this.#modifiedFrom = from;
     }
-    this.pages.pointers.beforeLoad(this.#at, from);
+    this.pages.pointers.beforeLoad(this.#at);
     this.code.get(this.p);
     load(from);
   }
