@@ -12,6 +12,7 @@ test("counters read as a table, the frequent exits first", () => {
     blocksLifted: 2000,
     blocksLearnt: 75000,
     regions: 12,
+    regionsKept: 9,
     wasmBytes: 4096,
     tlbMisses: 99,
     pageWalks: 33,
@@ -27,6 +28,7 @@ guest instructions  1 234 567
 blocks lifted       2 000
   learnt before     75 000
 regions             12
+  kept before       9
 Wasm                4 096 bytes
 TLB misses          99
   whole walks       33

@@ -16,6 +16,7 @@ export function statsText(stats: VmStats): string {
     ["blocks lifted", grouped(stats.blocksLifted)],
     ["  learnt before", grouped(stats.blocksLearnt)],
     ["regions", grouped(stats.regions)],
+    ["  kept before", grouped(stats.regionsKept)],
     ["Wasm", `${grouped(stats.wasmBytes)} bytes`],
     ["TLB misses", grouped(stats.tlbMisses)],
     ["  whole walks", grouped(stats.pageWalks)],

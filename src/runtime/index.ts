@@ -15,7 +15,7 @@ export { put_free, take_free } from "./memory/free";
 export { age_pages, count_pages, count_zeros, list_aged } from "./memory/ages";
 export { harvest_flags, harvest_ring } from "./memory/logs";
 export { adopt_blocks } from "./memory/adopt";
-export { learn_blocks, learnt_taken } from "./memory/learnt";
+export { learn_blocks, learnt_taken, take_learnt } from "./memory/learnt";
 export { changing_numbers, keep_numbers } from "./memory/numbers";
 export { survey_pages } from "./memory/survey";
 export { release_frames, unplug_frames } from "./memory/release";

@@ -117,7 +117,9 @@ export interface MachineStats {
   /** Blocks that the machine's thread has lifted, and those that it took as earlier boots had lifted them. */
   readonly blocksLifted: number;
   readonly blocksLearnt: number;
+  /** Compiled regions, and those of them that earlier boots had emitted. */
   readonly regions: number;
+  readonly regionsKept: number;
   readonly wasmBytes: number;
   readonly tlbMisses: number;
   /** Of these and of others: those that began at the first level, since nothing was known of the region of 2 MiB. */

@@ -372,6 +372,7 @@ export class Machine implements RunnableMachine, Disposable {
       ],
       blocksLifted: this.#engine.stats.lifted,
       blocksLearnt: this.#engine.runtime.learnt_taken(),
+      regionsKept: this.#engine.regions.stats.kept,
       regions: this.#engine.regions.stats.regions + (this.#threads?.sum("REGIONS") ?? 0),
       wasmBytes: this.#engine.regions.stats.wasmBytes + (this.#threads?.sum("WASM_BYTES") ?? 0),
       tlbMisses: Number(this.#sum("TLB_MISSES")),

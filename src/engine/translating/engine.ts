@@ -20,7 +20,7 @@ import { area, Event, Halted, Leave, Vcpu } from "#vcpu";
 import type { Engine, EngineHost, EngineObserver, VmExit } from "../engine.ts";
 import { Chaos } from "./chaos.ts";
 import { Events } from "./events.ts";
-import { giveLearnt, type LearntBlocks, type LearntSource, packLearnt } from "./learnt-blocks.ts";
+import { giveLearnt, type Learnt, type LearntSource, packLearnt } from "./learnt-blocks.ts";
 import { faultExit, Lifting } from "./lifting.ts";
 import { neverHot, RegionCompiler } from "./regions.ts";
 import {
@@ -59,6 +59,8 @@ export interface TranslatingOptions extends WasmBytes {
 
 /** Of all blocks a run wanted, those that had to be lifted are worth keeping from this part on. */
 const newShare = 1 / 32;
+/** and of its regions that none was kept of. */
+const newRegionShare = 1 / 8;
 
 /** What is known of a vCPU beside its record. */
 interface Resident {
@@ -87,7 +89,7 @@ export class TranslatingEngine implements Engine {
   readonly #translations: Translations;
   /** Blocks are kept and taken: their IR is what all passes make of it, and one thread has them. */
   readonly #learns: boolean;
-  #learnt: LearntBlocks | undefined;
+  #learnt: Learnt | undefined;
   /** One of several threads. */
   #threaded = false;
   readonly #observer: EngineObserver | undefined;
@@ -141,7 +143,8 @@ export class TranslatingEngine implements Engine {
     const hotThreshold = options.hotThreshold ?? Number.POSITIVE_INFINITY;
     if (options.chaosSeed !== undefined) this.#chaos = new Chaos(options.chaosSeed, hotThreshold);
     if (options.startEmitter && hotThreshold !== Number.POSITIVE_INFINITY) {
-      this.#emitter = new RemoteEmitter(options.arena, this.#translations, emitOptions, options.startEmitter);
+      const { arena, startEmitter } = options;
+      this.#emitter = new RemoteEmitter(arena, this.#translations, emitOptions, startEmitter, this.#learns);
     }
     this.#regions = new RegionCompiler(
       options.arena,
@@ -149,6 +152,7 @@ export class TranslatingEngine implements Engine {
       this.#translations,
       emitOptions,
       () => this.#regionsChanged(),
+      this.#learns,
       this.#emitter,
     );
     const loadsNumbers = options.loadsAllNumbers
@@ -504,16 +508,30 @@ export class TranslatingEngine implements Engine {
    * memvisor. Requires: this one has run nothing yet.
    */
   giveLearnt(source: LearntSource, build: Uint8Array): boolean {
-    if (this.#learns) this.#learnt = giveLearnt(this.#arena, this.runtime, source, build, this.#lifting.hotThreshold);
-    return this.#learnt !== undefined;
+    if (!this.#learns) return false;
+    this.#learnt = giveLearnt(this.#arena, this.runtime, source, build, this.#lifting.hotThreshold);
+    if (this.#learnt === undefined) return false;
+    const { end, regionsEnd } = this.#learnt;
+    this.#regions.take(end, regionsEnd);
+    return true;
   }
 
   /** What runs to come can learn of this one; undefined where that is little more than was known. */
   packLearnt(build: Uint8Array): Uint8Array | undefined {
     const { lifted } = this.stats;
-    const isNew = lifted > (lifted + this.runtime.learnt_taken()) * newShare;
+    const { regions, kept } = this.#regions.stats;
+    const isNew =
+      lifted > (lifted + this.runtime.learnt_taken()) * newShare || regions - kept > regions * newRegionShare;
     if (!this.#learns || !isNew || this.#lifting.hotThreshold === Number.POSITIVE_INFINITY) return undefined;
-    return packLearnt(this.#arena, this.runtime, this.#translations, this.#learnt, build, this.#lifting.hotThreshold);
+    return packLearnt(
+      this.#arena,
+      this.runtime,
+      this.#translations,
+      this.#learnt,
+      build,
+      this.#lifting.hotThreshold,
+      (mostWords) => this.#regions.pack(mostWords),
+    );
   }
 
   /** Blocks that have run, for another engine of this build (warm-blocks.ts). */

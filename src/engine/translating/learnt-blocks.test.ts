@@ -73,6 +73,21 @@ test("what was hot is compiled long before it would be", () => {
   expect(regionsAfter(file)).toBeGreaterThan(0);
 });
 
+test("what was compiled is not emitted again", () => {
+  const run = (known?: Uint8Array) => {
+    const { machine, engine } = machineWith(known);
+    // In turns: regions are compiled between them.
+    for (let icount = 1_000n; icount <= end; icount += 1_000n) machine.runUntil(icount);
+    return { file: engine.packLearnt(build), digest: machine.digest(), ...engine.regions.stats };
+  };
+  const before = run();
+  const after = run(before.file);
+  expect([before.regions > 0, before.kept]).toEqual([true, 0]);
+  expect(after.kept).toBe(after.regions);
+  expect(after.digest).toEqual(before.digest);
+  expect(after.file).toBe(undefined);
+});
+
 test("what is damaged, cut off or of another build is nothing", () => {
   const { file } = first();
   expect(machineWith(file).knows).toBe(true);

@@ -1,5 +1,6 @@
 /**
- * What earlier runs have lifted and found hot, kept as bytes for runs to come: blocks by the code that they were lifted from.
+ * What earlier runs have lifted, found hot and compiled, kept as bytes for runs to come: blocks by the code that they were lifted from, then
+ * records of regions (jit/emit/kept-regions.ts).
  *
  * IR depends on nothing but code bytes, mode, the place in the page (where its end cuts a block) and this build with all passes on. The
  * runtime takes a block only where it finds exactly these again (runtime/memory/learnt.ts), so what is learnt is good for any machine, and
@@ -14,13 +15,15 @@ import { blockSizeAt, detach, numbersAt, placeAt } from "./warm-blocks.ts";
 
 /** Of more than this a run keeps what it wanted itself, and of what was known as much as has room. */
 const mostBytes = 24 << 20;
+const mostRegionBytes = 8 << 20;
 
-/** Magic, u32 length of the blocks, u32 check of all with this as 0; build; the blocks, then zeros. */
+/** Magic, u32 length of the blocks, u32 check of all with this as 0; build; u32 length of the regions; the blocks, the regions, then zeros. */
 const magic = 0x544e524c_564d454dn; // "MEMVLRNT"
 const lengthAt = 8;
 const checkAt = 12;
 const buildAt = 16;
 const buildBytes = 32;
+const regionsLengthAt = 48;
 const blocksAt = 64;
 /** What is checked is a multiple of this. */
 const checkedBytes = 32;
@@ -39,10 +42,11 @@ export interface LearntSource {
   read(offset: number, target: Uint8Array): number;
 }
 
-/** Where learnt blocks lie in the arena. */
-export interface LearntBlocks {
+/** Where what was learnt lies in the arena: blocks, and behind them regions. */
+export interface Learnt {
   readonly first: number;
   readonly end: number;
+  readonly regionsEnd: number;
 }
 
 /** Puts what was learnt into the arena; undefined where it is nothing. `build`: of this memvisor; `threshold`: entries until a block is hot. */
@@ -52,9 +56,10 @@ export function giveLearnt(
   source: LearntSource,
   build: Uint8Array,
   threshold: number,
-): LearntBlocks | undefined {
+): Learnt | undefined {
   const { sizeBytes } = source;
-  if (sizeBytes < blocksAt || sizeBytes > mostBytes || sizeBytes % checkedBytes !== 0) return undefined;
+  if (sizeBytes < blocksAt || sizeBytes > mostBytes + mostRegionBytes || sizeBytes % checkedBytes !== 0)
+    return undefined;
   const at = arena.lend(sizeBytes + tableBytes);
   const learnt = read(arena, runtime, source, build, at);
   const counters =
@@ -72,30 +77,33 @@ function read(
   { sizeBytes, read }: LearntSource,
   build: Uint8Array,
   at: number,
-): LearntBlocks | undefined {
+): Learnt | undefined {
   const bytes = arena.u8.subarray(at, at + sizeBytes);
   if (read(0, bytes) !== sizeBytes) return undefined;
   const view = new DataView(bytes.buffer, at, blocksAt);
   const length = view.getUint32(lengthAt, true);
+  const regionsLength = view.getUint32(regionsLengthAt, true);
   const check = view.getUint32(checkAt, true);
   view.setUint32(checkAt, 0, true);
   const isOurs =
     view.getBigUint64(0, true) === magic &&
     build.length === buildBytes &&
     build.every((byte, n) => byte === bytes[buildAt + n]) &&
-    length <= sizeBytes - blocksAt;
+    length + regionsLength <= sizeBytes - blocksAt;
   if (!isOurs || Number(BigInt.asUintN(32, runtime.xxh64(at, sizeBytes))) !== check) return undefined;
-  return { first: at + blocksAt, end: at + blocksAt + length };
+  const end = at + blocksAt + length;
+  return { first: at + blocksAt, end, regionsEnd: end + regionsLength };
 }
 
-/** The bytes for runs to come: what this one wanted, and what is `known` besides. */
+/** The bytes for runs to come: what this one wanted, and what is `known` besides. `regionsOf`: records of regions, in at most so many words. */
 export function packLearnt(
   arena: Arena,
   runtime: RuntimeExports,
   { blocks, nextAt }: Translations,
-  known: LearntBlocks | undefined,
+  known: Learnt | undefined,
   build: Uint8Array,
   threshold: number,
+  regionsOf: (mostWords: number) => Int32Array,
 ): Uint8Array {
   const words = arena.i32;
   const pack = new Pack(mostBytes - blocksAt - checkedBytes);
@@ -112,13 +120,16 @@ export function packLearnt(
     const heatThen = (block: number): number => words[block + (blockHeader.B_COUNTER >> 2)];
     pack.addAll(words, known.first, known.end, blockSizeAt, heatThen);
   }
-  const size = blocksAt + Math.ceil(pack.length / checkedBytes) * checkedBytes;
+  const regions = regionsOf(mostRegionBytes >> 2);
+  const size = Math.ceil((blocksAt + pack.length + regions.byteLength) / checkedBytes) * checkedBytes;
   const file = new Uint8Array(size);
   const view = new DataView(file.buffer);
   view.setBigUint64(0, magic, true);
   view.setUint32(lengthAt, pack.length, true);
   file.set(build, buildAt);
+  view.setUint32(regionsLengthAt, regions.byteLength, true);
   file.set(pack.bytes, blocksAt);
+  file.set(new Uint8Array(regions.buffer, regions.byteOffset, regions.byteLength), blocksAt + pack.length);
   view.setUint32(checkAt, checkOf(arena, runtime, file), true);
   return file;
 }

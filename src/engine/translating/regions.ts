@@ -11,10 +11,13 @@ import {
   type EmitOptions,
   emitRegions,
   growRegion,
+  KeptRegions,
   type Region,
   type RegionCode,
+  type RegionObject,
   type RegionSize,
   type RemoteEmitter,
+  recordOf,
   regionName,
 } from "#jit";
 import { type Arena, blockHeader, regionRecord, regionRecords, type Translations, translationNumbers } from "#memory";
@@ -84,11 +87,13 @@ export class RegionCompiler {
   readonly #byPlace = new Map<number, Compiled>();
   /** Where the vCPU is that runs all regions; 0 where there are several. */
   onlyVcpu = 0;
-  readonly stats = { regions: 0, wasmBytes: 0 };
+  readonly #kept: KeptRegions;
+  readonly #keeps: boolean;
+  readonly stats = { regions: 0, kept: 0, wasmBytes: 0 };
 
   /**
-   * `regionsChanged`: those that vCPUs remember may be gone, or no longer the best ones. `emitter`: a thread that emits modules,
-   * with the same options.
+   * `regionsChanged`: those that vCPUs remember may be gone, or no longer the best ones. `keeps`: what is emitted is kept for runs to come.
+   * `emitter`: a thread that emits modules, with the same options.
    */
   constructor(
     arena: Arena,
@@ -96,8 +101,11 @@ export class RegionCompiler {
     translations: Translations,
     options: EmitOptions,
     regionsChanged: () => void,
+    keeps: boolean,
     emitter?: RemoteEmitter,
   ) {
+    this.#kept = new KeptRegions(() => arena.i32);
+    this.#keeps = keeps;
     this.#regionsChanged = regionsChanged;
     this.#emitter = emitter;
     this.#hash = translations.hash;
@@ -118,7 +126,8 @@ export class RegionCompiler {
       return;
     }
     if (!compiled) words[(block + blockHeader.B_COUNTER) >> 2] = neverHot;
-    const region = this.grow(vcpu, block, vcpu.u64("RIP"), hotThreshold, compiled ? "large" : "small");
+    const size = compiled ? "large" : "small";
+    const region = this.#keptRegion(vcpu, block, size) ?? this.grow(vcpu, block, vcpu.u64("RIP"), hotThreshold, size);
     if (region.blocks.length === 0) return;
     this.#queue.push(region);
     this.#asking = vcpu.wordOf("EVENTS");
@@ -146,19 +155,43 @@ export class RegionCompiler {
   /** The region that the block at `rip` would have now; without blocks where it can have none. */
   grow(vcpu: Vcpu, block: number, rip: bigint, hotThreshold: number, size: RegionSize): Region {
     const words = this.#arena.i32;
-    const { code_frame } = this.#wasm.exports;
-    const segmented = (words[(block + blockHeader.B_MODE) >> 2] & segmentedModes) !== 0;
-    const seedFrame = (words[(block + blockHeader.B_HPA) >> 2] & ~0xfff) >>> 0;
     return growRegion(words, block, {
-      frameOf: (page) => {
-        if (page === 0) return seedFrame;
-        return segmented ? 0 : code_frame(vcpu.vp, BigInt.asIntN(64, rip + BigInt(page) * 4096n)) >>> 0;
-      },
+      frameOf: this.#framesAround(vcpu, block, rip),
       blockAt: (hpa, mode) => this.#blockAt(words, hpa, mode),
       hotThreshold,
       size,
       passes: this.#options.passes,
     });
+  }
+
+  /** The one that the block at RIP had in an earlier run, where all of it is there or can be taken from what was learnt. */
+  #keptRegion(vcpu: Vcpu, block: number, size: RegionSize): Region | undefined {
+    const words = this.#arena.i32;
+    const { take_learnt } = this.#wasm.exports;
+    return this.#kept.regionOf(block, {
+      frameOf: this.#framesAround(vcpu, block, vcpu.u64("RIP")),
+      blockAt: (hpa, mode) => this.#blockAt(words, hpa, mode) || take_learnt(vcpu.vp, hpa, mode) >>> 0,
+      vp: this.#vpOfRegions,
+      exact: this.#options.exact,
+      size,
+    });
+  }
+
+  /** Gives the HPA of the frame that the guest runs code from so many pages from a block's, 0 where that is not known. */
+  #framesAround(vcpu: Vcpu, block: number, rip: bigint): (page: number) => number {
+    const words = this.#arena.i32;
+    const { code_frame } = this.#wasm.exports;
+    const segmented = (words[(block + blockHeader.B_MODE) >> 2] & segmentedModes) !== 0;
+    const seedFrame = (words[(block + blockHeader.B_HPA) >> 2] & ~0xfff) >>> 0;
+    return (page) => {
+      if (page === 0) return seedFrame;
+      return segmented ? 0 : code_frame(vcpu.vp, BigInt.asIntN(64, rip + BigInt(page) * 4096n)) >>> 0;
+    };
+  }
+
+  /** The vCPU whose place is a constant of what is compiled; 0 where there are several. */
+  get #vpOfRegions(): number {
+    return this.#options.passes["one-vcpu"] ? this.onlyVcpu : 0;
   }
 
   /** What is hot waits for more of it: short runs tell sooner whether more comes. */
@@ -172,7 +205,9 @@ export class RegionCompiler {
     const grown = this.#queue.length > this.#waiting;
     this.#waiting = this.#queue.length;
     if (this.#queue.length === 0) return;
-    const enough = this.#queue.length >= batchSize || (!grown && ran >= quietRun);
+    // What is kept takes no time worth sharing.
+    const isReady = this.#queue.some(({ kept }) => kept !== undefined);
+    const enough = isReady || this.#queue.length >= batchSize || (!grown && ran >= quietRun);
     if (!enough && ++this.#waited < mostWaits) return;
     this.#waited = 0;
     this.#waiting = 0;
@@ -188,6 +223,16 @@ export class RegionCompiler {
       const codes = this.#nextBatch();
       if (codes.length > 0) this.#compileHere(codes);
     }
+  }
+
+  /** Takes over what `pack` gave of an earlier run, at these bytes of the arena. */
+  take(first: number, end: number): void {
+    this.#kept.take(first >> 2, end >> 2);
+  }
+
+  /** Records of regions for runs to come, in at most so many words. */
+  pack(mostWords: number): Int32Array {
+    return this.#kept.pack(this.#emitter?.fresh ?? new Int32Array(0), mostWords);
   }
 
   forgetAll(): void {
@@ -247,7 +292,7 @@ export class RegionCompiler {
       }
       covered.add(seed);
       const record = region.pages.length > 1 ? this.#describe(region) : 0;
-      codes.push({ region, record, vp: this.#options.passes["one-vcpu"] ? this.onlyVcpu : 0 });
+      codes.push({ region, record, vp: this.#vpOfRegions });
     }
     return codes;
   }
@@ -268,7 +313,11 @@ export class RegionCompiler {
   }
 
   #compileHere(codes: readonly RegionCode[]): void {
-    this.#install(codes, emitRegions(this.#arena.i32, codes, this.#options));
+    const words = this.#arena.i32;
+    const keep = (code: RegionCode, object: RegionObject): void => {
+      if (this.#keeps) this.#kept.add(recordOf(words, code, object, this.#options.exact));
+    };
+    this.#install(codes, emitRegions(words, codes, this.#options, words, keep));
   }
 
   #requestBatch(codes: readonly RegionCode[]): boolean {
@@ -329,6 +378,7 @@ export class RegionCompiler {
       words[field(blockHeader.B_HEAT)] = region.size === "large" ? neverHot : entriesUntilLarge;
     });
     this.stats.regions++;
+    if (region.kept !== undefined) this.stats.kept++;
   }
 
   /** Writes the record of what a region was made from. */

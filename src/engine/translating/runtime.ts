@@ -29,6 +29,8 @@ export interface RuntimeExports extends FrameSource, FreeLists {
   learn_blocks(first: number, end: number, table: number, cold: number, warm: number, hot: number): number;
   /** How many blocks were. */
   learnt_taken(): number;
+  /** The block for the code at an HPA, taken from them now; 0 where there is none. */
+  take_learnt(vp: number, hpa: number, mode: number): number;
   /** Where what changes is noted (numberMap); without a call, nothing is. */
   keep_numbers(at: number): void;
   /** Arena offset of a bit for each byte of the page with the code at an HPA, whether it is of a number that changes; 0 where none is. */

@@ -69,6 +69,7 @@ class ScriptedMachine implements RunnableMachine {
       tiers: [],
       blocksLifted: 0,
       blocksLearnt: 0,
+      regionsKept: 0,
       regions: 0,
       wasmBytes: 0,
       tlbMisses: 0,

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { allocateMessageRing, MessageReceiver, MessageSender } from "#base";
 import { codeBase, guest, hex } from "../../../test/guest-code.ts";
 import { passesWithout } from "../passes.ts";
+import { recordOf } from "./kept-regions.ts";
 import { emitRegions, type RegionCode } from "./region.ts";
 import { decodeReply, decodeRequest, encodeFailure, encodeReply, encodeRequest } from "./region-messages.ts";
 
@@ -49,6 +50,15 @@ test("a region that was sent is emitted as the same module, and comes back with 
   const reply = decodeReply(sent(...encodeReply(7, emitRegions(request.words, request.codes, options))));
   expect(reply).toEqual({ number: 7, batch: here });
   expect(here.entries.map((each) => each.length > 0)).toEqual([true, true]);
+
+  // The first one as it is kept, before the second one as it is.
+  const records: Int32Array[] = [];
+  emitRegions(words, codes, options, words, (code, object) => records.push(recordOf(words, code, object, false)));
+  const at = g.arena.lend(4 * records[0].length);
+  g.arena.i32.set(records[0], at >> 2);
+  const known = { ...codes[0], region: { ...codes[0].region, kept: at } };
+  const again = decodeRequest(sent(encodeRequest(8, words, [known, codes[1]])));
+  expect(emitRegions(again.words, again.codes, options, g.arena.i32)).toEqual(here);
 });
 
 test("what goes wrong on the other thread is an error on this one", () => {

@@ -9,6 +9,7 @@
 import { allocateMessageRing, MessageReceiver, MessageSender } from "#base";
 import { Ahead, type Arena, aheadBytes, Toucher, type Translations } from "#memory";
 import { Event } from "#vcpu";
+import { recordOf } from "./kept-regions.ts";
 import { type EmitOptions, emitRegions, memoryPagesOf, type RegionCode } from "./region.ts";
 import {
   decodeReply,
@@ -30,12 +31,16 @@ export interface EmitterSetup {
   /** The arena, and how far to touch it. */
   readonly memory: WebAssembly.Memory;
   readonly ahead: SharedArrayBuffer;
+  /** Words: how many of records there are, then records of the regions that were emitted (kept-regions.ts). Undefined: nothing is kept. */
+  readonly fresh?: SharedArrayBuffer | undefined;
 }
 
 const bell = 0;
 const closing = 1;
 const asking = 2;
 const ringBytes = 1 << 21;
+/** Regions of several boots. */
+const freshBytes = 8 << 20;
 
 /** What the machine's side has once there is a thread. */
 interface Running {
@@ -43,6 +48,7 @@ interface Running {
   readonly requests: MessageSender;
   readonly replies: MessageReceiver;
   readonly ahead: Ahead;
+  readonly fresh: Int32Array | undefined;
 }
 
 /** The machine's side. */
@@ -51,17 +57,31 @@ export class RemoteEmitter {
   readonly #translations: Translations;
   readonly #options: EmitOptions;
   readonly #start: (setup: EmitterSetup) => void;
+  readonly #keeps: boolean;
   #running: Running | undefined;
 
   /**
    * `translations`: those of the machine's thread. `start` starts the other one, when it is first wanted: a machine that does little never
-   * has one, nor the rings to it.
+   * has one, nor the rings to it. `keeps`: what is emitted is kept for runs to come.
    */
-  constructor(arena: Arena, translations: Translations, options: EmitOptions, start: (setup: EmitterSetup) => void) {
+  constructor(
+    arena: Arena,
+    translations: Translations,
+    options: EmitOptions,
+    start: (setup: EmitterSetup) => void,
+    keeps: boolean,
+  ) {
     this.#arena = arena;
     this.#translations = translations;
     this.#options = options;
     this.#start = start;
+    this.#keeps = keeps;
+  }
+
+  /** Records of the regions that were emitted so far. */
+  get fresh(): Int32Array {
+    const fresh = this.#running?.fresh;
+    return fresh === undefined ? new Int32Array(0) : fresh.subarray(1, 1 + Atomics.load(fresh, 0));
   }
 
   /** The thread is wanted now, and so many bytes of frames soon. */
@@ -109,6 +129,7 @@ export class RemoteEmitter {
       requests: allocateMessageRing(ringBytes),
       replies: allocateMessageRing(ringBytes),
       words: new SharedArrayBuffer(12),
+      fresh: this.#keeps ? new SharedArrayBuffer(freshBytes) : undefined,
     };
     this.#start(setup);
     const words = new Int32Array(setup.words);
@@ -117,6 +138,7 @@ export class RemoteEmitter {
       requests: new MessageSender(setup.requests, () => ring(words)),
       replies: new MessageReceiver(setup.replies, () => ring(words)),
       ahead,
+      fresh: setup.fresh && new Int32Array(setup.fresh),
     };
   }
 }
@@ -132,6 +154,16 @@ function tell(memory: WebAssembly.Memory, events: number): void {
   if (events < arena.length) Atomics.or(arena, events, Event.host);
 }
 
+/** Adds records to those that there are, while there is room. */
+function keeper(fresh: Int32Array): (record: Int32Array) => void {
+  return (record) => {
+    const length = fresh[0];
+    if (1 + length + record.length > fresh.length) return;
+    fresh.set(record, 1 + length);
+    Atomics.store(fresh, 0, length + record.length);
+  };
+}
+
 /** The thread: returns when it is told to end. `toucher`: one that has begun, if there is. */
 export function runEmitterThread(setup: EmitterSetup, toucher = new Toucher(setup.memory, setup.ahead)): void {
   const { options, requests, replies, words: shared, memory } = setup;
@@ -140,6 +172,7 @@ export function runEmitterThread(setup: EmitterSetup, toucher = new Toucher(setu
   const sender = new MessageSender(replies, () => {});
   const receiver = new MessageReceiver(requests, () => {});
   const rehearsal = new Rehearsal();
+  const keep = setup.fresh && keeper(new Int32Array(setup.fresh));
   const isOpen = (): boolean => Atomics.load(words, closing) === 0;
   for (let seen = Atomics.load(words, bell); isOpen(); seen = Atomics.load(words, bell)) {
     const touches = toucher.touch();
@@ -151,7 +184,9 @@ export function runEmitterThread(setup: EmitterSetup, toucher = new Toucher(setu
     const { number, words: operations, codes } = decodeRequest(message);
     let reply: readonly Uint8Array[];
     try {
-      const batch = emitRegions(operations, codes, options);
+      const batch = emitRegions(operations, codes, options, new Int32Array(memory.buffer), (code, object) =>
+        keep?.(recordOf(operations, code, object, options.exact)),
+      );
       rehearsal.of(batch.bytes, memoryPagesOf(codes));
       reply = encodeReply(number, batch);
       if (reply.reduce((sum, part) => sum + part.length, 0) > sender.maxBytes)

@@ -4,14 +4,19 @@
  * A message holds all that `emitRegions` reads, the operations of the blocks too: whoever emits looks at no memory of the
  * machine, which goes on meanwhile.
  *
- *     request  number, count, then for each region: mode, large, seed, record, vCPU, count of blocks, then for each block:
- *              block, delta, count, count of targets, targets, count of operation words, operations
+ *     request  number, count, then for each region: record, vCPU, count of blocks, where it is kept or 0, then where it is not:
+ *              mode, large, seed, then for each block: block, and where the region is not kept:
+ *              delta, count, count of targets, targets, count of operation words, operations
  *     reply    number, count, then for each region: count of entries, entries' blocks; then the module's bytes
  *
  * A reply with count -1 says instead of a module what went wrong.
  */
-import type { Region, RegionBlock } from "../hot/region.ts";
+import type { RegionBlock } from "../hot/region.ts";
 import type { CompiledBatch, RegionCode } from "./region.ts";
+
+/** What else there is of a kept region is where it is kept. */
+const keptBlock = { delta: 0, count: 0, ir: 0, irBytes: 0, targets: [] } as const;
+const keptShape = { seed: 0, pages: [], mode: 0, size: "small", instructions: 0 } as const;
 
 export interface EmitRequest {
   readonly number: number;
@@ -22,12 +27,11 @@ export interface EmitRequest {
 
 /** `words`: the arena. */
 export function encodeRequest(number: number, words: Int32Array, codes: readonly RegionCode[]): Uint8Array {
-  const irWords = ({ blocks }: Region): number => blocks.reduce((sum, block) => sum + (block.irBytes >> 2), 0);
-  const targets = ({ blocks }: Region): number => blocks.reduce((sum, block) => sum + block.targets.length, 0);
-  const size = codes.reduce(
-    (sum, { region }) => sum + 6 + 5 * region.blocks.length + targets(region) + irWords(region),
-    2,
-  );
+  const wordsOf = ({ targets, irBytes }: RegionBlock): number => 4 + targets.length + (irBytes >> 2);
+  const size = codes.reduce((sum, { region: { blocks, kept } }) => {
+    const shape = kept === undefined ? 3 + blocks.reduce((words, block) => words + wordsOf(block), 0) : 0;
+    return sum + 4 + blocks.length + shape;
+  }, 2);
   const message = new Int32Array(size);
   let at = 0;
   const put = (...values: readonly number[]): void => {
@@ -35,7 +39,12 @@ export function encodeRequest(number: number, words: Int32Array, codes: readonly
   };
   put(number, codes.length);
   for (const { region, record, vp } of codes) {
-    put(region.mode, region.size === "large" ? 1 : 0, region.seed, record, vp, region.blocks.length);
+    put(record, vp, region.blocks.length, region.kept ?? 0);
+    if (region.kept !== undefined) {
+      for (const { block } of region.blocks) put(block);
+      continue;
+    }
+    put(region.mode, region.size === "large" ? 1 : 0, region.seed);
     for (const { block, delta, count, ir, irBytes, targets } of region.blocks) {
       put(block, delta, count, targets.length, ...targets, irBytes >> 2);
       message.set(words.subarray(ir, ir + (irBytes >> 2)), at);
@@ -52,9 +61,15 @@ export function decodeRequest(bytes: Uint8Array<ArrayBuffer>): EmitRequest {
   const [number, count] = [take(), take()];
   const codes: RegionCode[] = [];
   while (codes.length < count) {
-    const [mode, large, seed, record, vp, blockCount] = [take(), take(), take(), take(), take(), take()];
+    const [record, vp, blockCount, kept] = [take(), take(), take(), take() >>> 0];
     const blocks: RegionBlock[] = [];
     let instructions = 0;
+    if (kept !== 0) {
+      while (blocks.length < blockCount) blocks.push({ ...keptBlock, block: take() >>> 0 });
+      codes.push({ region: { ...keptShape, blocks, kept }, record, vp });
+      continue;
+    }
+    const [mode, large, seed] = [take(), take(), take()];
     while (blocks.length < blockCount) {
       const [block, delta, length, targetCount] = [take() >>> 0, take(), take(), take()];
       const targets = [...words.subarray(at, (at += targetCount))];

@@ -26,6 +26,7 @@ import { isBranch, type Region, type RegionBlock } from "../hot/region.ts";
 import type { Passes } from "../passes.ts";
 import { type FloatKnowledge, type Lane, lanesKnownAt } from "./float-state.ts";
 import { followedPointers } from "./followed-pointers.ts";
+import { keptObject } from "./kept-regions.ts";
 import { flagsAfter, flagsAtStarts, type KnownFlags } from "./known-flags.ts";
 import { knownPages } from "./known-pages.ts";
 import { ifNotCanonical } from "./memory-operations.ts";
@@ -91,13 +92,13 @@ export interface RegionObject {
 export const memoryPagesOf = (regions: readonly RegionCode[]): number => Math.max(1, ...regions.map(({ vp }) => Math.ceil((vp + area.bytes) / 65536)));
 
 /** `words`: the arena. */
-export function emitRegion(words: Int32Array, region: RegionCode, options: EmitOptions): RegionObject {
+function emitRegion(words: Int32Array, region: RegionCode, options: EmitOptions): RegionObject {
   const { code, entries } = RegionFunction.write(words, region, options);
   return { code: code.object(), entries };
 }
 
 /** The functions of some regions as a module. */
-export function linkRegions(regions: readonly RegionCode[], objects: readonly RegionObject[], options: EmitOptions): CompiledBatch {
+function linkRegions(regions: readonly RegionCode[], objects: readonly RegionObject[], options: EmitOptions): CompiledBatch {
   const module = new ModuleBuilder();
   // What lies below a size that V8 knows is read without a thought of traps, and in the instruction that needs it.
   module.importMemory("env", "memory", memoryPagesOf(regions));
@@ -114,9 +115,20 @@ export function linkRegions(regions: readonly RegionCode[], objects: readonly Re
   return { bytes: module.finish({ hints: options.passes["branch-hints"] }), entries };
 }
 
-/** `words`: the arena. */
-export function emitRegions(words: Int32Array, regions: readonly RegionCode[], options: EmitOptions): CompiledBatch {
-  return linkRegions(regions, regions.map((each) => emitRegion(words, each, options)), options);
+/**
+ * `words`: where the operations of regions lie that are emitted; `arena`: where those do that are kept. `emitted`: is told of each that is not
+ * kept.
+ */
+export function emitRegions(
+  words: Int32Array, regions: readonly RegionCode[], options: EmitOptions, arena = words, emitted?: (code: RegionCode, object: RegionObject) => void,
+): CompiledBatch {
+  const objects = regions.map((each) => {
+    if (each.region.kept !== undefined) return keptObject(arena, each.region.kept >>> 2);
+    const object = emitRegion(words, each, options);
+    emitted?.(each, object);
+    return object;
+  });
+  return linkRegions(regions, objects, options);
 }
 
 /** Where a loop or a place behind blocks is, seen from code inside. */

@@ -45,6 +45,8 @@ export interface Region {
   readonly mode: number;
   readonly size: RegionSize;
   readonly instructions: number;
+  /** Arena offset of what is kept of it (jit/emit/kept-regions.ts); undefined where it has to be emitted. */
+  readonly kept?: number;
 }
 
 /** What growing asks of the world. */

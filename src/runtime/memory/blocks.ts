@@ -5,7 +5,7 @@ import { LEAVE_LIFT } from "./faults";
 import { beginExclusive, beginLifting, endExclusive, endLifting, severalThreads, tellOthers } from "./exclusive";
 import { frameRecord } from "./frames";
 import { jumpCacheEntry, newGlobalGeneration, noteCodePage } from "./generations";
-import { takeLearnt } from "./learnt";
+import { take_learnt } from "./learnt";
 import { areNumbers, dependOn, forgetNumbers, noteChange, numbersOf } from "./numbers";
 import { afterPlace, forgetPlaces, frameEmptied, givePlace, keepPlace, takePlace } from "./places";
 import { emptyEntry, fetch, forgetPages } from "./tlb";
@@ -47,7 +47,7 @@ export function lookup(vp: u32): u32 {
   }
   let block = load<u32>(block_hash(hpa, mode));
   for (;;) {
-    if (block == 0) block = takeLearnt(vp, hpa, mode);
+    if (block == 0) block = take_learnt(vp, hpa, mode);
     if (block == 0) break;
     if (load<u32>(block, L.B_HPA) == hpa && load<u32>(block, L.B_MODE) == mode) {
       let global = isGlobal(vp, mode, va);

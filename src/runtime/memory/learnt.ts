@@ -62,7 +62,7 @@ export function learnt_taken(): u32 {
 }
 
 /** A block for the code at an HPA, entered as one that was lifted from it; 0 where it is not known. */
-export function takeLearnt(vp: u32, hpa: u32, mode: u32): u32 {
+export function take_learnt(vp: u32, hpa: u32, mode: u32): u32 {
   if (table == 0 || severalThreads() || changing_numbers(hpa) != 0) return 0;
   const place = hpa & 4095;
   let learnt: u32 = 0;
