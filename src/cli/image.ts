@@ -1,8 +1,9 @@
 /** `memvisor image`: list, prepare, import, remove. */
 import { exitStatus, type imageImportCommand, type ValuesOf } from "#control";
+import { learnImage } from "#host";
 import { importImage, listImages, prepareImage, removeImage } from "#host/images";
 import { defaultImage } from "#images";
-import { fail, type PrepareValues, withImageFailures } from "./open-image.ts";
+import { type PrepareValues, withImageFailures } from "./open-image.ts";
 import { progressLine } from "./progress-line.ts";
 
 export async function listCommand(): Promise<number> {
@@ -18,6 +19,7 @@ export async function listCommand(): Promise<number> {
 
 export async function prepareCommand(name: string | undefined, values: PrepareValues): Promise<number> {
   const image = await prepare(name ?? defaultImage, values);
+  if (values.learn !== false) await learn(image.name);
   console.error(`memvisor: ${image.name} is ${image.unchanged ? "current" : "prepared"}`);
   return exitStatus.success;
 }
@@ -25,16 +27,17 @@ export async function prepareCommand(name: string | undefined, values: PrepareVa
 export async function importCommand(
   name: string,
   source: string,
-  { kernelImage, size }: ValuesOf<typeof imageImportCommand>,
+  { kernelImage, size, learn: learns }: ValuesOf<typeof imageImportCommand>,
 ): Promise<number> {
-  using line = await progressLine();
-  const image = await withImageFailures(() =>
-    importImage(name, source, {
+  const image = await withImageFailures(async () => {
+    using line = await progressLine();
+    return importImage(name, source, {
       ...(kernelImage !== undefined && { kernelImage }),
       ...(size !== undefined && { diskBytes: size }),
       onProgress: line.show,
-    }),
-  );
+    });
+  });
+  if (learns !== false) await learn(image.name);
   const { contentBytes = 0 } = image.disk ?? {};
   console.error(`memvisor: ${image.name} is imported, ${(contentBytes / 1e6).toFixed(0)} MB`);
   return exitStatus.success;
@@ -48,25 +51,42 @@ export async function removeCommand(name: string | undefined): Promise<number> {
 
 /** Prepares it, and shows how far that has come. */
 export async function prepare(name: string, values: PrepareValues) {
+  return withImageFailures(() =>
+    untilInterrupted(async (signal) => {
+      using line = await progressLine();
+      const { mirror, keyring, size, configure, inMemory } = values;
+      return await prepareImage(name, {
+        ...(mirror && { mirror }),
+        ...(keyring && { keyring }),
+        ...(values.with && { with: values.with }),
+        ...(size !== undefined && { diskBytes: size }),
+        ...(configure !== undefined && { configure }),
+        ...(inMemory !== undefined && { inMemory }),
+        onProgress: line.show,
+        signal,
+      });
+    }),
+  );
+}
+
+/** Boots it once if this memvisor has not yet. Without that, too, the image is whole. */
+async function learn(name: string): Promise<void> {
+  const failure = await untilInterrupted(async (signal) => {
+    using line = await progressLine();
+    const onBegin = (): void => line.show({ phase: "learn", what: `${name} boots`, doneBytes: 0, totalBytes: 0 });
+    return await learnImage(name, { onBegin, signal });
+  });
+  if (failure !== undefined) console.error(`memvisor: how ${name} boots was not learnt: ${failure}`);
+}
+
+/** Does `work`, which hears of an interruption and ends then. */
+async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const interruption = new AbortController();
   const interrupt = () => interruption.abort();
   process.once("SIGINT", interrupt);
   process.once("SIGTERM", interrupt);
   try {
-    using line = await progressLine();
-    const { mirror, keyring, size, configure, inMemory } = values;
-    return await prepareImage(name, {
-      ...(mirror && { mirror }),
-      ...(keyring && { keyring }),
-      ...(values.with && { with: values.with }),
-      ...(size !== undefined && { diskBytes: size }),
-      ...(configure !== undefined && { configure }),
-      ...(inMemory !== undefined && { inMemory }),
-      onProgress: line.show,
-      signal: interruption.signal,
-    });
-  } catch (error) {
-    return fail(error);
+    return await work(interruption.signal);
   } finally {
     process.off("SIGINT", interrupt);
     process.off("SIGTERM", interrupt);

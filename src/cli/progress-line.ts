@@ -8,6 +8,7 @@ const words: Readonly<Record<Progress["phase"], string>> = {
   unpack: "unpacking",
   write: "writing",
   configure: "configuring",
+  learn: "learning how",
 };
 
 export interface ProgressLine extends Disposable {

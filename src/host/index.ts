@@ -1,4 +1,5 @@
 export { VirtualMachine } from "./virtual-machine.ts";
+export { learnImage } from "./learning-boot.ts";
 export { withLearnt } from "./learnt-files.ts";
 export { canBeTemplate, startFromTemplate } from "./templates.ts";
 export {

@@ -1,6 +1,6 @@
 /** Files of what boots have learnt (docs/cold-path.md), in a folder: one for each kernel and initramfs. */
 import { createHash } from "node:crypto";
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { VmOptions } from "#control";
 import { isEncrypted, parseBacking } from "#memory/backing";
@@ -27,6 +27,18 @@ export async function withLearnt(options: VmOptions, folder: string): Promise<Vm
     return { ...options, learnt };
   } catch {
     return options;
+  }
+}
+
+/** Whether that build has written such a file; it may be damaged all the same. */
+export async function isLearnt(path: string, build: Uint8Array): Promise<boolean> {
+  const { isLearntBy, learntHeadBytes } = await import("#engine");
+  try {
+    await using file = await open(path);
+    const head = new Uint8Array(learntHeadBytes);
+    return (await file.read(head)).bytesRead === head.length && isLearntBy(build, head);
+  } catch {
+    return false;
   }
 }
 

@@ -1,6 +1,8 @@
 /** `image`: the kernels and file systems that machines boot, made of Debian's packages. */
 import { command, flag, list, negatedFlag, size, text } from "../schema.ts";
 
+const learn = negatedFlag("do not boot it once, some seconds, which makes the boots to come faster");
+
 export const imageListCommand = command({
   name: "list",
   summary: "show the images there are, and which are prepared",
@@ -18,6 +20,7 @@ export const imagePrepareCommand = command({
     size: size("4G", 2 ** 28, 2 ** 40, "of the root disk, which takes only what is written to it"),
     configure: negatedFlag("do not run the packages' own scripts, which takes a minute or two in a machine"),
     inMemory: flag("put the packages of --with into memory with the kernel, without a disk"),
+    learn,
   },
 });
 
@@ -35,6 +38,7 @@ export const imageImportCommand = command({
   options: {
     kernelImage: text("IMAGE", "a prepared image whose kernel it has; debian-12-cloud without"),
     size: size("4G", 2 ** 28, 2 ** 40, "of the root disk, which takes only what is written to it"),
+    learn,
   },
 });
 

@@ -214,3 +214,12 @@ function sameCode(words: Int32Array, a: number, b: number, codeWords: number): b
   for (let n = 0; n < codeWords; n++) if (words[a + code + n] !== words[b + code + n]) return false;
   return true;
 }
+
+/** So many bytes tell who has written a file. */
+export const learntHeadBytes = blocksAt;
+
+/** Whether a file that begins so was written by that build. */
+export function isLearntBy(build: Uint8Array, head: Uint8Array): boolean {
+  const isOurs = new DataView(head.buffer, head.byteOffset, head.length).getBigUint64(0, true) === magic;
+  return isOurs && build.length === buildBytes && build.every((byte, n) => byte === head[buildAt + n]);
+}
