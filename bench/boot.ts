@@ -1,6 +1,6 @@
 /**
- * Time from the start of the process to the first line of init: memvisor, with nothing learnt of the image and with what an earlier boot has
- * (docs/cold-path.md), and QEMU's translator on two machines, with the same kernel, initramfs and memory. Rounds are interleaved, so that a
+ * Time from the start of the process to the first line of init: memvisor, with an image whose boot was learnt when it was prepared and with nothing
+ * learnt (docs/cold-path.md), and QEMU's translator on two machines, with the same kernel, initramfs and memory. Rounds are interleaved, so that a
  * busy host is busy for all.
  *
  *   npm run bench:boot -- --rounds 10 --json boot.json
@@ -69,7 +69,7 @@ for (let round = 1; round <= Number(values.rounds); round++) {
   }
 }
 
-const own = Object.keys(bootWords).map((name) => median(times.get(name) ?? []));
+const own = Object.keys(bootWords).map((name) => ({ name, median: median(times.get(name) ?? []) }));
 const isOwn = (name: string): boolean => name in bootWords;
 const rows = all.map(({ name }) => {
   const list = times.get(name) ?? [];
@@ -79,7 +79,7 @@ const rows = all.map(({ name }) => {
     median: median(list),
     best: Math.min(...list),
     worst: Math.max(...list),
-    ratios: own.map((each) => each / median(list)),
+    ratios: own.map((each) => each.median / median(list)),
     cpu: median(cpuTimes.get(name) ?? []),
   };
 });
@@ -87,7 +87,7 @@ const text = (seconds: number): string => (Number.isFinite(seconds) ? `${seconds
 console.log(`${values.image}, ${values.memory} MiB: from process start to "${firstLineOfInit}"`);
 console.log(
   table([
-    ["", "boots", "median", "best", "worst", "processor time", "memvisor takes", "learnt"],
+    ["", "boots", "median", "best", "worst", "processor time", ...own.map(({ name }) => `${name} takes`)],
     ...rows.map((row) => [
       isOwn(row.name) ? row.name : `qemu tcg ${row.name}`,
       String(row.boots),

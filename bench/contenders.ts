@@ -45,10 +45,10 @@ export function memvisor(
 }
 
 /**
- * memvisor as it boots what it has never booted before, and as it does with what earlier boots have learnt (docs/cold-path.md). The
- * second is taught by one boot that is not counted (`teach`).
+ * memvisor as it boots an image that was prepared, which is how users meet it: preparing learns how the image boots (docs/cold-path.md), for
+ * which `teach` stands here. And as it boots once after memvisor was updated, when nothing is learnt by it.
  */
-export const bootWords = { memvisor: "--without learnt", "memvisor, learnt": "" } as const;
+export const bootWords = { "memvisor, prepared": "", "memvisor, updated": "--without learnt" } as const;
 
 export const qemuMachines = ["pc", "microvm"] as const;
 

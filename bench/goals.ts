@@ -1,4 +1,5 @@
 /** What is to be reached, each as one line that says whether it is. */
+import { bootWords } from "./contenders.ts";
 import { type Boot, bootTimes, geometricMean, type Measured, timeRatios, typical } from "./measure.ts";
 import { median } from "./table.ts";
 
@@ -22,6 +23,7 @@ export function goals(measured: Measured): Goal[] {
   const all = new Map([...cpu, ...speeds(["x87"])]);
   const [fast, slow] = [new Map<string, number>(), new Map<string, number>()];
   for (const [name, speed] of all) (slowAllowed.includes(name) ? slow : fast).set(name, speed);
+  const [prepared, updated] = Object.keys(bootWords);
   const boot = (pick: (boot: Boot) => readonly number[], contenders: readonly string[]): number =>
     Math.min(...measured.boots.filter((each) => contenders.includes(each.contender)).map((each) => median(pick(each))));
   const bootTime = (boot: Boot): readonly number[] => bootTimes(boot, measured.clock);
@@ -41,17 +43,21 @@ export function goals(measured: Measured): Goal[] {
     atLeast("operating system: the least speed over TCG's", 0.7, ...least(speeds(["os"]))),
     atMost("what TCG is bad at: the most time over native's", 15, ...most(times(["pathological"]))),
     atMost(
-      "first boot ever to init: time over the better QEMU machine's (goal 0.6)",
+      "boot of a prepared image to init: time over the better QEMU machine's (goal 0.6)",
       1.0,
-      boot(bootTime, ["memvisor"]) / boot(bootTime, ["pc", "microvm"]),
+      boot(bootTime, [prepared]) / boot(bootTime, ["pc", "microvm"]),
     ),
     atMost(
-      "later boots to init: time over the better QEMU machine's (goal 0.6)",
+      "boot with nothing learnt, as once after an update of memvisor: the same (goal 0.6)",
       1.0,
-      boot(bootTime, ["memvisor, learnt"]) / boot(bootTime, ["pc", "microvm"]),
+      boot(bootTime, [updated]) / boot(bootTime, ["pc", "microvm"]),
     ),
     atLeast("two threads: speed-up over native's own", 0.85, speedup("memvisor") / speedup("native")),
-    atMost("peak RSS after boot: MiB more than QEMU's pc", 120, (boot(rss, ["memvisor"]) - boot(rss, ["pc"])) / mib),
+    atMost(
+      "peak RSS after boot: MiB more than QEMU's pc",
+      120,
+      (Math.max(boot(rss, [prepared]), boot(rss, [updated])) - boot(rss, ["pc"])) / mib,
+    ),
   ];
 }
 

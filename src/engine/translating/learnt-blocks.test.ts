@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { tinyMachine } from "../../../test/tiny-machine.ts";
 import { fillingProgram } from "../../../test/tiny-programs.ts";
-import type { LearntSource } from "./learnt-blocks.ts";
+import { isLearntBy, type LearntSource, learntHeadBytes } from "./learnt-blocks.ts";
 
 const build = new Uint8Array(32).fill(5);
 const end = 30_000n;
@@ -100,6 +100,13 @@ test("what is damaged, cut off or of another build is nothing", () => {
     damaged[at] ^= 0x40;
     expect(engine.giveLearnt(fileOf(damaged), build)).toBe(false);
   }
+});
+
+test("a file's head says which build has written it", () => {
+  const head = first().file.slice(0, learntHeadBytes);
+  expect([isLearntBy(build, head), isLearntBy(new Uint8Array(32), head)]).toEqual([true, false]);
+  head[0] ^= 1;
+  expect(isLearntBy(build, head)).toBe(false);
 });
 
 test("with a pass left out a machine neither takes nor gives what was learnt", () => {
