@@ -458,7 +458,7 @@ export const programs: readonly Program[] = [
     boot: `
   c704254000300001000000; movl $0x1,0x300040
   833c254400300001      ; cmpl $0x1,0x300044
-  75f6                  ; jne 0xb
+  72f6                  ; jb 0xb       # who is late finds the other at 2
   31c9                  ; xor %ecx,%ecx
   c6810000320001        ; movb $0x1,0x320000(%rcx)
   0faef0                ; mfence
@@ -496,7 +496,7 @@ export const programs: readonly Program[] = [
     other: `
   c704254400300001000000; movl $0x1,0x300044
   833c254000300001      ; cmpl $0x1,0x300040
-  75f6                  ; jne 0xb
+  72f6                  ; jb 0xb       # who is late finds the other at 2
   31c9                  ; xor %ecx,%ecx
   c6810000330001        ; movb $0x1,0x330000(%rcx)
   0faef0                ; mfence
