@@ -14,6 +14,7 @@ export {
   tlbBytes,
   knownPageEntryBytes,
   knownPageSlots,
+  farPointerHints,
   pointerHintGroup,
   pointerHints,
   pointerTrustBytes,

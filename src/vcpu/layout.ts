@@ -251,19 +251,22 @@ export const knownPageEntryBytes = 32;
 const knownPageHeader = 64;
 
 /**
- * Hints where pointers led last (jit/emit/followed-pointers.ts): u32 arena addresses, and behind all of them u16 spots of what lies there, so
- * that from hint to hint there is one load. Together three quarters of a small first cache of the host, the spots alone a quarter.
+ * Hints where pointers led last (jit/emit/followed-pointers.ts): u32 arena addresses, and behind all of them u32 spots of what lies there, so
+ * that from hint to hint there is one load. A *spot* counts bytes of either table. The first hints are those of short rings: the spots alone
+ * are half of a small first cache of the host. Those of long ones, behind them, are many, and still much nearer than what they are about.
  */
 export const pointerHints = 4096;
-/** Spots count bytes of the table of spots. Each so many hints the first one is nobody's: it leads nowhere, and from there nothing leads anywhere. */
+export const farPointerHints = 131072;
+const allPointerHints = pointerHints + farPointerHints;
+/** Each so many hints the first one is nobody's: it leads nowhere, and from there nothing leads anywhere. */
 export const pointerHintGroup = 512;
 /**
  * How far loops trust them, by the loops' places: i32 how often hints were wrong of late, below 0 where none is used; i32 what was left of the
- * budget then, or where the loop began, or how many instructions had run when none was used any more.
+ * budget then, or where the loop began, or how many instructions had run when none was used any more; u32 whether it takes those of long rings.
  */
 export const pointerTrusts = 1024;
-export const pointerTrustBytes = 8;
-const pointerHintBytes = 6 * pointerHints;
+export const pointerTrustBytes = 16;
+const pointerHintBytes = 8 * allPointerHints;
 
 /** Places that an indirect jump remembers (ir/ops.ts). */
 export const targetSlots = 16;
@@ -318,7 +321,7 @@ export const area = {
   knownPageMasks: start.knownPageMasks,
   knownPages: start.knownPageMasks + knownPageHeader,
   pointerHints: start.pointerHints,
-  pointerSpots: start.pointerHints + 4 * pointerHints,
+  pointerSpots: start.pointerHints + 4 * allPointerHints,
   pointerTrusts: start.pointerHints + pointerHintBytes,
   bytes: areaBytes,
 } as const;
@@ -356,7 +359,8 @@ export function generateRuntimeLayout(): string {
     KNOWN_PAGE_BYTES: knownPageEntryBytes,
     POINTER_HINTS: area.pointerHints,
     POINTER_SPOTS: area.pointerSpots,
-    POINTER_HINT_COUNT: pointerHints,
+    NEAR_POINTER_HINTS: pointerHints,
+    FAR_POINTER_HINTS: farPointerHints,
     POINTER_HINT_GROUP: pointerHintGroup,
     POINTER_TRUSTS: area.pointerTrusts,
     POINTER_TRUST_BYTES: pointerTrustBytes,

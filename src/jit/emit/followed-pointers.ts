@@ -11,8 +11,9 @@
  * the arena, 64 pages in as many frames have the tables to themselves in one of three.)
  *
  * A pointer register has three locals: *hint*, *spot*, the hint's place in the tables, and *next*, the place of those that it leads to. A load
- * of the pointer sets them, a move copies them, and the accesses by it use them. Where hints are wrong too often, none is used (a *trust*
- * below zero): the loop goes on with spots that lead nowhere, until it begins anew some time later.
+ * of the pointer sets them, a move copies them, and the accesses by it use them. Each loop begins with near hints, of which there are few, and
+ * goes over to far ones where those do not do (runtime/memory/pointers.ts). Where these are wrong too often, none is used (a *trust* below
+ * zero): the loop goes on with spots that lead nowhere, until it begins anew some time later.
  *
  * Law: a hint is only ever compared with. What is accessed is what the look-up gives in this access.
  */
@@ -68,7 +69,7 @@ export function followedPointers(
     if (loop.body.some(({ kind }) => kind === "loop")) continue;
     const inside = nodesOf(loop).map((node) => blocks[node]);
     const sources = sourcesIn(words, inside);
-    const trust = shapeOf(inside) % pointerTrusts;
+    const trust = shapeOf(inside, blocks[loop.header].delta) % pointerTrusts;
     const pointers = new Map<number, Pointer>();
     for (const register of sources.keys())
       if (register < at.TEMP && isFollowed(register, sources)) pointers.set(register, { register, trust });
@@ -92,9 +93,9 @@ export function followedPointers(
   return { loads, moves, uses, loops };
 }
 
-/** A number of a loop, which is the same wherever its blocks lie in memory. */
-const shapeOf = (blocks: readonly RegionBlock[]): number =>
-  blocks.reduce((sum, { delta, irBytes }) => Math.imul(sum ^ delta, 0x9e3779b1) + irBytes, 0) >>> 7;
+/** A number of a loop, which is the same wherever its blocks lie in memory and in the region. */
+const shapeOf = (blocks: readonly RegionBlock[], header: number): number =>
+  blocks.reduce((sum, { delta, irBytes }) => Math.imul(sum ^ (delta - header), 0x9e3779b1) + irBytes, 0) >>> 7;
 
 /** Registers that get nothing in a loop but by loads and moves from each other, and how. */
 function sourcesIn(words: Int32Array, blocks: readonly RegionBlock[]): Map<number, Source[]> {

@@ -26,8 +26,8 @@ interface Locals {
   readonly next: Local;
 }
 
-/** Spots of 2 bytes; nobody's are the multiples of this. */
-const groupBytes = 2 * pointerHintGroup;
+/** Nobody's spots are the multiples of this. */
+const groupBytes = 4 * pointerHintGroup;
 const fields = pointerHints / pointerHintGroup;
 
 export class PointerHints {
@@ -83,9 +83,8 @@ export class PointerHints {
     const field = load.field & (fields - 1);
     if (field !== 0) c.i32(field * groupBytes).op(W.i32_xor);
     c.tee(spot);
-    this.#loadFrom(area.pointerSpots, W.i32_load16_u).set(next);
-    c.get(spot).i32(1).op(W.i32_shl);
-    this.#loadFrom(area.pointerHints, W.i32_load).set(hint);
+    this.#loadFrom(area.pointerSpots).set(next).get(spot);
+    this.#loadFrom(area.pointerHints).set(hint);
   }
 
   /** An operation has been written, which may be a move. */
@@ -114,20 +113,20 @@ export class PointerHints {
     c.end();
   }
 
-  /** Pushes where the hints begin of the pointers that lie where one points (spots_of in runtime/memory/pointers.ts). */
+  /** Pushes where the hints begin of the pointers that lie where one points (near_spots_of in runtime/memory/pointers.ts). */
   #pushSpotsOf({ register }: Pointer): Code {
     const { code: c } = this.#e;
     const { next: hash } = this.#locals.get(register) as Locals;
     this.#e.pushRegister(register);
     c.op(W.i32_wrap_i64).tee(hash).i32(6).op(W.i32_shr_u).get(hash).i32(6).op(W.i32_shl, W.i32_xor);
     c.get(hash).i32(18).op(W.i32_shr_u).i32(63).op(W.i32_and, W.i32_xor).i32(pointerHints - 1).op(W.i32_and).tee(hash);
-    return c.get(hash).i32(pointerHintGroup - 1).op(W.i32_and, W.i32_eqz, W.i32_or).i32(1).op(W.i32_shl);
+    return c.get(hash).i32(pointerHintGroup - 1).op(W.i32_and, W.i32_eqz, W.i32_or).i32(2).op(W.i32_shl);
   }
   /** From as far into a table of the vCPU as the stack says. */
-  #loadFrom(table: number, load: number): Code {
+  #loadFrom(table: number): Code {
     const { code: c, vp } = this.#e;
     if (this.#knownVp === 0) c.get(vp).op(W.i32_add);
-    return c.memory(load, this.#knownVp + table);
+    return c.memory(W.i32_load, this.#knownVp + table);
   }
   #forget(pointer: Pointer): void {
     const { hint, spot, next } = this.#localsOf(pointer);
