@@ -5,7 +5,7 @@
  * Law: whatever goes wrong, the image is as good as before, and its next boot learns the same.
  */
 import { join } from "node:path";
-import type { MachineHandle, VmOptions } from "#control";
+import { busybox, type MachineHandle, type VmOptions } from "#control";
 import { cacheFolder } from "./images/index.ts";
 import { isLearnt, withLearnt } from "./learnt-files.ts";
 import { buildOf } from "./package-files.ts";
@@ -49,7 +49,8 @@ export async function learnBoot(
     const stop = (): void => void vm.stop();
     signal?.addEventListener("abort", stop, { once: true });
     if (signal?.aborted) stop();
-    await vm.exec("true").finally(() => signal?.removeEventListener("abort", stop));
+    // What every image can run, a root disk without a shell, too.
+    await vm.exec(busybox, ["true"], { cwd: "/" }).finally(() => signal?.removeEventListener("abort", stop));
     return undefined;
   } catch (error) {
     return signal?.aborted ? "it was interrupted" : (error as Error).message;
