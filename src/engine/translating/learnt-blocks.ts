@@ -85,11 +85,7 @@ function read(
   const regionsLength = view.getUint32(regionsLengthAt, true);
   const check = view.getUint32(checkAt, true);
   view.setUint32(checkAt, 0, true);
-  const isOurs =
-    view.getBigUint64(0, true) === magic &&
-    build.length === buildBytes &&
-    build.every((byte, n) => byte === bytes[buildAt + n]) &&
-    length + regionsLength <= sizeBytes - blocksAt;
+  const isOurs = isLearntBy(build, bytes) && length + regionsLength <= sizeBytes - blocksAt;
   if (!isOurs || Number(BigInt.asUintN(32, runtime.xxh64(at, sizeBytes))) !== check) return undefined;
   const end = at + blocksAt + length;
   return { first: at + blocksAt, end, regionsEnd: end + regionsLength };
