@@ -34,5 +34,5 @@ export type {
 export type { HeldBytes, MemorySlot, PageRange, Refusal } from "./memory-view.ts";
 export type { HostPressure, MemoryPressure, PressureSource } from "./memory-pressure.ts";
 export type { Sample } from "./profiler.ts";
-export { type BootBytes, BootError, type BootFile, unpackKernel } from "./boot/index.ts";
+export { type BootBytes, BootError, type BootFile, unpackKernel, withoutZeros } from "./boot/index.ts";
 export { decodeXz } from "./boot/xz.ts";

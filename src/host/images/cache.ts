@@ -229,11 +229,11 @@ export function unpackedIn(folder: string): UnpackedKernel {
 
 /** Writes what a bzImage unpacks to; the setup header, by whose presence it is known, comes last. */
 async function keepUnpacked(folder: string, kernel: Uint8Array): Promise<void> {
-  const { BootError, unpackKernel } = await import("#vm");
+  const { BootError, unpackKernel, withoutZeros } = await import("#vm");
   const { vmlinux, setupHeader } = tryTo(() => unpackKernel(kernel), BootError) ?? {};
   if (vmlinux === undefined || setupHeader === undefined) return;
   const { vmlinuxPath, setupHeaderPath } = unpackedIn(folder);
-  await writeFile(vmlinuxPath, vmlinux, { flush: true });
+  await writeFile(vmlinuxPath, tryTo(() => withoutZeros(vmlinux), BootError) ?? vmlinux, { flush: true });
   await writeFile(`${setupHeaderPath}.new`, setupHeader, { flush: true });
   await rename(`${setupHeaderPath}.new`, setupHeaderPath);
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { xxh64Low } from "#base";
 import { BootError } from "./boot-error.ts";
 import { crc32 } from "./crc32.ts";
-import { parseElf } from "./elf.ts";
+import { parseElf, withoutZeros } from "./elf.ts";
 import { bzImage, tinyImages, tinyVmlinux } from "./fuzz-cases.ts";
 import { unpackKernel } from "./kernel-image.ts";
 import { undoX86 } from "./xz.ts";
@@ -89,7 +89,49 @@ describe("an ELF kernel", () => {
       pvhEntry: 0x1000100,
     });
   });
+
+  test("without its long rows of zeros puts the same bytes into memory", () => {
+    const page = 4096;
+    const tiny = tinyVmlinux();
+    /** Pages of the segment that are not zeros, and how many there are in all. */
+    const cases = [
+      { pages: [0, 1, 2], count: 300 },
+      { pages: [0, 70, 71, 200, 299], count: 300 },
+      { pages: [0, 64, 129, 299], count: 300 },
+      { pages: [0], count: 1 },
+    ];
+    for (const { pages, count } of cases) {
+      const bytes = count * page - 100;
+      const file = new Uint8Array(page + bytes);
+      file.set(tiny.subarray(0, 512));
+      for (const n of pages) file[page + n * page + 7] = n + 1;
+      const view = new DataView(file.buffer);
+      const header = Number(view.getBigUint64(32, true));
+      // One segment, which has more in memory.
+      view.setUint16(56, 1, true);
+      view.setBigUint64(header + 8, BigInt(page), true);
+      view.setBigUint64(header + 32, BigInt(bytes), true);
+      view.setBigUint64(header + 40, BigInt(bytes + 5000), true);
+      const smaller = withoutZeros(file);
+      const [before, after] = [file, smaller].map((each) => loaded(each));
+      expect(after).toEqual(before);
+      expect(parseElf(smaller).entry).toBe(parseElf(file).entry);
+      expect(smaller.length).toBeLessThan(count > 1 ? file.length / 2 : 3 * page);
+    }
+  });
 });
+
+/** What lies in memory from the first segment's beginning on, where that was all ones. */
+function loaded(file: Uint8Array): Uint8Array {
+  const { segments, end } = parseElf(file);
+  const start = segments[0].gpa;
+  const memory = new Uint8Array(end - start).fill(0xff);
+  for (const { gpa, fileOffset, fileBytes, memoryBytes } of segments) {
+    memory.fill(0, gpa - start, gpa - start + memoryBytes);
+    memory.set(file.subarray(fileOffset, fileOffset + fileBytes), gpa - start);
+  }
+  return memory;
+}
 
 describe("the checksums", () => {
   test("CRC-32 of the nine digits is its published check value", () => {
