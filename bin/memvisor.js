@@ -10,6 +10,7 @@ const nodeModule = require("node:module");
 const { join } = require("node:path");
 const { pathToFileURL } = require("node:url");
 const { isCurrent, newEnoughNode, oldestNode } = require("./pinned-node.js");
+const { tuneWasm } = require("./wasm-tuning.js");
 
 const root = join(__dirname, "..");
 const source = join(root, "src/cli/main.ts");
@@ -24,6 +25,7 @@ else
   );
 
 async function run() {
+  tuneWasm();
   // Compiled code is kept from run to run: a start costs a third of what it would.
   nodeModule.enableCompileCache();
   const waiting = beginThread();

@@ -9,13 +9,11 @@ import type { ThreadMachine } from "#control/thread";
 import { stepAhead } from "./priority.ts";
 import { mark } from "./times.ts";
 import { awaitStart } from "./waiting-thread.ts";
-import { tuneWasm } from "./wasm-tuning.ts";
 
 if (parentPort) {
   enableCompileCache();
   mark("begins");
   stepAhead();
-  tuneWasm();
   const [
     { Machine },
     { LiveSnapshot, learnWarmth, warmUp, writeSnapshot },
