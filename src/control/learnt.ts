@@ -8,6 +8,8 @@ import type { ThreadHost } from "./thread-machine-host.ts";
 
 /** A machine as far as this goes. */
 export interface LearningMachine {
+  /** What it learns will be packed. */
+  learn?(): void;
   giveLearnt?(source: SnapshotSource, build: Uint8Array): void;
   packLearnt?(build: Uint8Array): Uint8Array | undefined;
 }
@@ -31,6 +33,7 @@ export class LearntFile {
   }
 
   give(machine: LearningMachine): void {
+    machine.learn?.();
     let file: (SnapshotSource & Partial<Disposable>) | undefined;
     try {
       file = this.#thread.openFile?.(this.#path);

@@ -38,6 +38,7 @@ if (parentPort) {
       mark("the machine has ended");
       return learnWarmth(machine, of, before);
     },
+    learn: () => machine.parts.engine.learn(),
     giveLearnt: (source, build) => void machine.parts.engine.giveLearnt(source, build),
     packLearnt: (build) => machine.parts.engine.packLearnt(build),
     fork: (host) => onThread(machine.fork(host)),

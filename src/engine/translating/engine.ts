@@ -143,8 +143,7 @@ export class TranslatingEngine implements Engine {
     const hotThreshold = options.hotThreshold ?? Number.POSITIVE_INFINITY;
     if (options.chaosSeed !== undefined) this.#chaos = new Chaos(options.chaosSeed, hotThreshold);
     if (options.startEmitter && hotThreshold !== Number.POSITIVE_INFINITY) {
-      const { arena, startEmitter } = options;
-      this.#emitter = new RemoteEmitter(arena, this.#translations, emitOptions, startEmitter, this.#learns);
+      this.#emitter = new RemoteEmitter(options.arena, this.#translations, emitOptions, options.startEmitter);
     }
     this.#regions = new RegionCompiler(
       options.arena,
@@ -152,7 +151,6 @@ export class TranslatingEngine implements Engine {
       this.#translations,
       emitOptions,
       () => this.#regionsChanged(),
-      this.#learns,
       this.#emitter,
     );
     const loadsNumbers = options.loadsAllNumbers
@@ -501,6 +499,11 @@ export class TranslatingEngine implements Engine {
     this.stats.blockFlushes++;
     this.#regions.forgetAll();
     this.#forgotten();
+  }
+
+  /** What it compiles from here on will be packed for runs to come. */
+  learn(): void {
+    if (this.#learns) this.#regions.keep();
   }
 
   /**

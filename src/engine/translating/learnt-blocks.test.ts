@@ -76,6 +76,7 @@ test("what was hot is compiled long before it would be", () => {
 test("what was compiled is not emitted again", () => {
   const run = (known?: Uint8Array) => {
     const { machine, engine } = machineWith(known);
+    engine.learn();
     // In turns: regions are compiled between them.
     for (let icount = 1_000n; icount <= end; icount += 1_000n) machine.runUntil(icount);
     return { file: engine.packLearnt(build), digest: machine.digest(), ...engine.regions.stats };

@@ -88,12 +88,12 @@ export class RegionCompiler {
   /** Where the vCPU is that runs all regions; 0 where there are several. */
   onlyVcpu = 0;
   readonly #kept: KeptRegions;
-  readonly #keeps: boolean;
+  #keeps = false;
   readonly stats = { regions: 0, kept: 0, wasmBytes: 0 };
 
   /**
-   * `regionsChanged`: those that vCPUs remember may be gone, or no longer the best ones. `keeps`: what is emitted is kept for runs to come.
-   * `emitter`: a thread that emits modules, with the same options.
+   * `regionsChanged`: those that vCPUs remember may be gone, or no longer the best ones. `emitter`: a thread that emits modules,
+   * with the same options.
    */
   constructor(
     arena: Arena,
@@ -101,11 +101,9 @@ export class RegionCompiler {
     translations: Translations,
     options: EmitOptions,
     regionsChanged: () => void,
-    keeps: boolean,
     emitter?: RemoteEmitter,
   ) {
     this.#kept = new KeptRegions(() => arena.i32);
-    this.#keeps = keeps;
     this.#regionsChanged = regionsChanged;
     this.#emitter = emitter;
     this.#hash = translations.hash;
@@ -223,6 +221,12 @@ export class RegionCompiler {
       const codes = this.#nextBatch();
       if (codes.length > 0) this.#compileHere(codes);
     }
+  }
+
+  /** What is emitted from here on is kept for runs to come. */
+  keep(): void {
+    this.#keeps = true;
+    this.#emitter?.keep();
   }
 
   /** Takes over what `pack` gave of an earlier run, at these bytes of the arena. */

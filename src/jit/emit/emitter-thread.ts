@@ -26,20 +26,25 @@ export interface EmitterSetup {
   readonly options: EmitOptions;
   readonly requests: SharedArrayBuffer;
   readonly replies: SharedArrayBuffer;
-  /** i32: a bell, whether the thread is to end, and the EVENTS of the vCPU that waits for what is emitted, a word of the arena. */
+  /**
+   * i32: a bell, whether the thread is to end, the EVENTS of the vCPU that waits for what is emitted, a word of the arena, and whether what is
+   * emitted is kept.
+   */
   readonly words: SharedArrayBuffer;
   /** The arena, and how far to touch it. */
   readonly memory: WebAssembly.Memory;
   readonly ahead: SharedArrayBuffer;
-  /** Words: how many of records there are, then records of the regions that were emitted (kept-regions.ts). Undefined: nothing is kept. */
-  readonly fresh?: SharedArrayBuffer | undefined;
+  /** Words: how many of records there are, then records of the regions that were emitted (kept-regions.ts). */
+  readonly fresh: SharedArrayBuffer;
 }
 
 const bell = 0;
 const closing = 1;
 const asking = 2;
+const keeping = 3;
+const wordCount = 4;
 const ringBytes = 1 << 21;
-/** Regions of several boots. */
+/** Regions of several boots. What is not used of it costs nothing. */
 const freshBytes = 8 << 20;
 
 /** What the machine's side has once there is a thread. */
@@ -48,7 +53,7 @@ interface Running {
   readonly requests: MessageSender;
   readonly replies: MessageReceiver;
   readonly ahead: Ahead;
-  readonly fresh: Int32Array | undefined;
+  readonly fresh: Int32Array;
 }
 
 /** The machine's side. */
@@ -57,28 +62,27 @@ export class RemoteEmitter {
   readonly #translations: Translations;
   readonly #options: EmitOptions;
   readonly #start: (setup: EmitterSetup) => void;
-  readonly #keeps: boolean;
+  #keeps = false;
   #running: Running | undefined;
 
   /**
    * `translations`: those of the machine's thread. `start` starts the other one, when it is first wanted: a machine that does little never
-   * has one, nor the rings to it. `keeps`: what is emitted is kept for runs to come.
+   * has one, nor the rings to it.
    */
-  constructor(
-    arena: Arena,
-    translations: Translations,
-    options: EmitOptions,
-    start: (setup: EmitterSetup) => void,
-    keeps: boolean,
-  ) {
+  constructor(arena: Arena, translations: Translations, options: EmitOptions, start: (setup: EmitterSetup) => void) {
     this.#arena = arena;
     this.#translations = translations;
     this.#options = options;
     this.#start = start;
-    this.#keeps = keeps;
   }
 
-  /** Records of the regions that were emitted so far. */
+  /** What is emitted from here on is kept for runs to come. */
+  keep(): void {
+    this.#keeps = true;
+    if (this.#running !== undefined) Atomics.store(this.#running.words, keeping, 1);
+  }
+
+  /** Records of the regions that were kept so far. */
   get fresh(): Int32Array {
     const fresh = this.#running?.fresh;
     return fresh === undefined ? new Int32Array(0) : fresh.subarray(1, 1 + Atomics.load(fresh, 0));
@@ -128,17 +132,18 @@ export class RemoteEmitter {
       options: this.#options,
       requests: allocateMessageRing(ringBytes),
       replies: allocateMessageRing(ringBytes),
-      words: new SharedArrayBuffer(12),
-      fresh: this.#keeps ? new SharedArrayBuffer(freshBytes) : undefined,
+      words: new SharedArrayBuffer(4 * wordCount),
+      fresh: new SharedArrayBuffer(freshBytes),
     };
-    this.#start(setup);
     const words = new Int32Array(setup.words);
+    words[keeping] = this.#keeps ? 1 : 0;
+    this.#start(setup);
     return {
       words,
       requests: new MessageSender(setup.requests, () => ring(words)),
       replies: new MessageReceiver(setup.replies, () => ring(words)),
       ahead,
-      fresh: setup.fresh && new Int32Array(setup.fresh),
+      fresh: new Int32Array(setup.fresh),
     };
   }
 }
@@ -154,16 +159,6 @@ function tell(memory: WebAssembly.Memory, events: number): void {
   if (events < arena.length) Atomics.or(arena, events, Event.host);
 }
 
-/** Adds records to those that there are, while there is room. */
-function keeper(fresh: Int32Array): (record: Int32Array) => void {
-  return (record) => {
-    const length = fresh[0];
-    if (1 + length + record.length > fresh.length) return;
-    fresh.set(record, 1 + length);
-    Atomics.store(fresh, 0, length + record.length);
-  };
-}
-
 /** The thread: returns when it is told to end. `toucher`: one that has begun, if there is. */
 export function runEmitterThread(setup: EmitterSetup, toucher = new Toucher(setup.memory, setup.ahead)): void {
   const { options, requests, replies, words: shared, memory } = setup;
@@ -172,7 +167,13 @@ export function runEmitterThread(setup: EmitterSetup, toucher = new Toucher(setu
   const sender = new MessageSender(replies, () => {});
   const receiver = new MessageReceiver(requests, () => {});
   const rehearsal = new Rehearsal();
-  const keep = setup.fresh && keeper(new Int32Array(setup.fresh));
+  const fresh = new Int32Array(setup.fresh);
+  const keep = (record: Int32Array): void => {
+    const length = fresh[0];
+    if (1 + length + record.length > fresh.length) return;
+    fresh.set(record, 1 + length);
+    Atomics.store(fresh, 0, length + record.length);
+  };
   const isOpen = (): boolean => Atomics.load(words, closing) === 0;
   for (let seen = Atomics.load(words, bell); isOpen(); seen = Atomics.load(words, bell)) {
     const touches = toucher.touch();
@@ -184,9 +185,9 @@ export function runEmitterThread(setup: EmitterSetup, toucher = new Toucher(setu
     const { number, words: operations, codes } = decodeRequest(message);
     let reply: readonly Uint8Array[];
     try {
-      const batch = emitRegions(operations, codes, options, new Int32Array(memory.buffer), (code, object) =>
-        keep?.(recordOf(operations, code, object, options.exact)),
-      );
+      const batch = emitRegions(operations, codes, options, new Int32Array(memory.buffer), (code, object) => {
+        if (Atomics.load(words, keeping) !== 0) keep(recordOf(operations, code, object, options.exact));
+      });
       rehearsal.of(batch.bytes, memoryPagesOf(codes));
       reply = encodeReply(number, batch);
       if (reply.reduce((sum, part) => sum + part.length, 0) > sender.maxBytes)
