@@ -3,7 +3,7 @@
  *
  * What compiles for a machine may be late: the machine goes on with slower code. A machine that waits for a processor stands still, as
  * one did for a seventh of its boot on two processors. Of those that compile for it the thread that emits regions comes before V8's: what is
- * interpreted until its region is there runs at a seventh of its speed, what V8 has not optimised yet at a half.
+ * interpreted until its region is there loses more than what V8 has not optimised yet.
  *
  * On Linux each thread has a nice value of its own (setpriority(2), "C library/kernel differences"). Elsewhere it is the process's, and
  * nothing is done. Nor is it with one processor, where who steps back hardly runs at all.

@@ -4,6 +4,7 @@ export {
   type FieldType,
   formatUnits,
   innerOps,
+  linksOf,
   Op,
   type OperandType,
   type OpFormat,

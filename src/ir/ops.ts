@@ -226,6 +226,10 @@ export const Op = Object.fromEntries(table.map((row, n) => [row.name, n])) as Re
 /** Operations below this number are the interpreter's inner loop; the others its outer one. */
 export const innerOps = integerOps;
 
+/** Words of each operation in which links lie. */
+export const linksOf: readonly (readonly number[])[] = opRows.map(({ format }) =>
+  format === "jump" ? [1] : format === "branch" ? [1, 4] : format === "target" ? [2] : [],
+);
 /** Words of an indirect jump before its deltas. */
 export const targetsAt = 4;
 export const formatUnits: Record<OpFormat, number> = { rrr: 1, rri: 2, mem: 2, mem2: 3, jump: 2, branch: 3, target: 2 + targetSlots / 2, call: 2, pos: 2 };

@@ -5,7 +5,7 @@
  * that both agree on; links, lists and counters are empty. IR depends on nothing else but on the bytes it was lifted from; blocks that load
  * numbers from their bytes are left out.
  */
-import { opBytes, opRows } from "#ir";
+import { linksOf, opBytes } from "#ir";
 import { type Arena, blockHeader, blockSize, placeBytes, type Translations } from "#memory";
 import type { RuntimeExports } from "./runtime.ts";
 
@@ -20,11 +20,6 @@ const fleeting = [
   "B_COUNTER",
   "B_REGION",
 ] as const;
-/** Words of an operation in which links lie. */
-const linksOf: readonly (readonly number[])[] = opRows.map(({ format }) =>
-  format === "jump" ? [1] : format === "branch" ? [1, 4] : format === "target" ? [2] : [],
-);
-
 /** What is checked is a multiple of this. */
 const checkedBytes = 32;
 

@@ -11,7 +11,7 @@
  *     words of the record, hash of the seed, vCPU, flags, mode, seed, n blocks: delta, count, n targets, n operation words
  *     n entries, n calls: place, symbol; n constants: place, symbol; n hints: offset and bit 0 likely; n bytes of the function
  */
-import { opBytes, opRows, targetsAt } from "#ir";
+import { linksOf, opBytes, opRows, targetsAt } from "#ir";
 import { blockHeader } from "#memory";
 import { targetSlots } from "#vcpu";
 import type { Region, RegionBlock, RegionSize } from "../hot/region.ts";
@@ -21,11 +21,9 @@ const flag = { large: 1, hasRecord: 2, exact: 4 } as const;
 const headWords = 7;
 
 /** Words of an operation that say nothing of what it does: links, and where indirect jumps went. */
-const fleeting: readonly (readonly number[])[] = opRows.map(({ format }) => {
-  if (format === "jump") return [1];
-  if (format === "branch") return [1, 4];
-  return format === "target" ? [2, ...Array.from({ length: targetSlots }, (_, n) => targetsAt + n)] : [];
-});
+const fleeting: readonly (readonly number[])[] = opRows.map(({ format }, op) =>
+  format === "target" ? [...linksOf[op], ...Array.from({ length: targetSlots }, (_, n) => targetsAt + n)] : linksOf[op],
+);
 
 /** Operations without what is fleeting. */
 function lasting(words: Int32Array, at: number, length: number): Int32Array {
@@ -214,8 +212,9 @@ export class KeptRegions {
 
   /** What runs to come may want, in at most so many words: what was added or is in `fresh`, what served, and what else there is. */
   pack(fresh: Int32Array, mostWords: number): Int32Array {
-    const used = [...this.#used].map((at) => this.#words().subarray(at, at + this.#words()[at]));
-    const all = recordsIn(this.#words().subarray(this.#first, this.#end));
+    const words = this.#words();
+    const used = [...this.#used].map((at) => words.subarray(at, at + words[at]));
+    const all = recordsIn(words.subarray(this.#first, this.#end));
     return joined([...this.#fresh, ...recordsIn(fresh), ...used, ...all], mostWords);
   }
 }

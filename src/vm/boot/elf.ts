@@ -5,6 +5,7 @@
  * values against 2^52 before they become numbers. (System V ABI, "ELF Header", "Program Header".)
  */
 import { type Gpa, gpa } from "#address";
+import { isZero } from "./boot-bytes.ts";
 import { BootError, sizeText } from "./boot-error.ts";
 
 /** Bytes [fileOffset, + fileBytes) go to `gpa`; the rest up to `memoryBytes` is zero. */
@@ -36,6 +37,9 @@ const EM_386 = 3;
 const EM_X86_64 = 62;
 const XEN_ELFNOTE_PHYS32_ENTRY = 18;
 const addressLimit = 2 ** 52;
+const pageBytes = 4096;
+/** A row of zeros that is worth a segment. */
+const longRunBytes = 64 * pageBytes;
 
 export const isElf = (file: Uint8Array): boolean =>
   file.length >= 4 && file[0] === 0x7f && file[1] === 0x45 && file[2] === 0x4c && file[3] === 0x46;
@@ -109,10 +113,6 @@ function segmentAt(view: DataView, header: number, sizeBytes: number): ElfSegmen
   return { gpa: gpa(physical), fileOffset, fileBytes, memoryBytes };
 }
 
-const pageBytes = 4096;
-/** A row of zeros that is worth a segment. */
-const longRunBytes = 64 * pageBytes;
-
 /**
  * The same kernel for `parseElf`, in fewer bytes: long rows of zeros in its file are what segments have in memory alone. Sections and notes are
  * left out. Throws BootError as `parseElf` does.
@@ -152,7 +152,7 @@ function piecesOf(file: Uint8Array, { gpa: start, fileOffset, fileBytes, memoryB
   let to = 0;
   for (let at = 0; at < fileBytes; at += pageBytes) {
     const end = Math.min(at + pageBytes, fileBytes);
-    if (file.subarray(fileOffset + at, fileOffset + end).every((byte) => byte === 0)) continue;
+    if (isZero(file, fileOffset + at, fileOffset + end)) continue;
     if (at - to >= longRunBytes) {
       ends.push({ from, to });
       from = at;

@@ -10,7 +10,7 @@
  */
 import { type Gpa, gpa } from "#address";
 import type { GuestMemory } from "#memory";
-import { type BootBytes, bytesOf, eachPiece, sizeOf } from "./boot-bytes.ts";
+import { type BootBytes, bytesOf, eachPiece, isZero, sizeOf } from "./boot-bytes.ts";
 import { BootError, sizeText } from "./boot-error.ts";
 import { type ElfKernel, elfHeadBytes, parseElf } from "./elf.ts";
 import { type Compression, type Decoder, setupHeaderStart, unpackKernel } from "./kernel-image.ts";
@@ -338,16 +338,4 @@ function clear(memory: GuestMemory, start: number, end: number): void {
     if (!readable || !isZero(now, 0, now.length)) put(memory, at, now.fill(0));
     at = to;
   }
-}
-
-function isZero(bytes: Uint8Array, from: number, to: number): boolean {
-  let at = from;
-  // Four bytes at a time where they lie so: a kernel's image and its .bss are tens of megabytes.
-  if ((bytes.byteOffset + from) % 4 === 0 && bytes[from] === 0) {
-    const words = new Int32Array(bytes.buffer, bytes.byteOffset + from, (to - from) >> 2);
-    for (let n = 0; n < words.length; n++) if (words[n] !== 0) return false;
-    at += words.length * 4;
-  }
-  for (; at < to; at++) if (bytes[at] !== 0) return false;
-  return true;
 }
