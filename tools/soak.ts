@@ -50,6 +50,8 @@ const allImages = "debian-12-cloud,debian-12,debian-13-cloud,debian-13";
 const stresses = values.stress || values.together || values["each-pass-off"];
 const images = (values.images ?? (stresses ? "debian-12-cloud" : allImages)).split(",");
 const options = ["--cold", "--cpus", values.cpus, ...values.run.split(" ").filter(Boolean)];
+/** What preparing an image may take. */
+const preparingMs = 600_000;
 const seconds = (ms: number): string => (Number.isFinite(ms) ? (ms / 1000).toFixed(1) : "-");
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
@@ -70,6 +72,7 @@ async function boots(): Promise<number> {
   const rows: string[][] = [["image", "boots", "failed", "median s", "longest s"]];
   let failed = 0;
   for (const image of images) {
+    await prepare(image);
     const times: number[] = [];
     let bad = 0;
     for (let round = 1; round <= Number(values.times); round++) {
@@ -96,6 +99,13 @@ async function boots(): Promise<number> {
   }
   console.log(table(rows));
   return failed;
+}
+
+/** A boot that is not counted: it prepares an image that is missing or of another version, which says more than a command's output. */
+async function prepare(image: string): Promise<void> {
+  const args = ["run", image, ...options, "--exec", "true"];
+  const { status, stderr } = await runMemvisor({ args, input: "", timeoutMs: preparingMs });
+  if (status !== 0) say(`${image} before the rounds: status ${status}\n${stderr.slice(-2000)}`);
 }
 
 /** A stressor's first option says how many workers it has. */
