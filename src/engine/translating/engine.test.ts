@@ -306,6 +306,16 @@ test("blocks of a loop become hot together, and get one region", () => {
   expect(g.vcpu.u64("COMPILED")).toBeGreaterThan(100_000n);
 });
 
+test("user code that is hot soon goes on while its region is awaited", () => {
+  for (let hotThreshold = 1; hotThreshold < 20; hotThreshold++) {
+    const g = guest(hex("ff c0 eb 00 ff c3 eb 00 ff c1 eb f4"), { hotThreshold });
+    g.vcpu.setU32("CPL", 3);
+    g.engine.runtime.update_mode(g.vcpu.vp);
+    for (let runs = 1n; runs <= 4n; runs++) g.run(1000n * runs);
+    expect(g.vcpu.u64("ICOUNT")).toBe(4000n);
+  }
+});
+
 test("a vCPU in the place of another one has generations of its own", () => {
   const { engine, vcpu } = guest(hex("0f 0b"));
   const generations = (of: typeof vcpu): number[] => [of.u32("ASID"), of.u32("GLOBAL_ASID")];

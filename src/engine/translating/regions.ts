@@ -35,6 +35,8 @@ const mostRequests = 8;
 const entriesUntilAgain = 500;
 /** Of what makes a block hot, the part that one has to be entered for once more when a region has it inside. */
 const insideShare = 1 / 4;
+/** What an entry of user code takes from B_COUNTER, where one of a kernel's takes 1 (jit/emit/interpreter.ts). With less left it is hot before it runs. */
+const userEntry = 2;
 /** B_VALID of a block that some region holds. */
 const compiledBlock = 3;
 /** Of all regions, the part that makes room when there is none for more. */
@@ -119,7 +121,7 @@ export class RegionCompiler {
     const words = this.#arena.i32;
     const compiled = words[(block + blockHeader.B_REGION) >> 2] !== 0;
     const again = Math.floor(hotThreshold * insideShare);
-    if (!compiled && again > 0 && this.#awaited.has(block)) {
+    if (!compiled && again >= userEntry && this.#awaited.has(block)) {
       words[(block + blockHeader.B_COUNTER) >> 2] = again;
       return;
     }
