@@ -166,14 +166,14 @@ export class AddressSpace implements DeviceMemory {
   }
 
   write(gpa: Gpa, source: Uint8Array): boolean {
-    if (!this.#mayWrite(gpa, source.length)) return false;
-    return this.#pieces(gpa, source.length, (_, gfn, offset, done, length) => {
-      const frame = this.#frames.frame_of(this.header, gfn, entryFlags.E_ACCESSED | entryFlags.E_DIRTY) >>> 0;
-      if (frame === 0) return false;
-      this.#arena.u8.set(source.subarray(done, done + length), frame + offset);
-      this.#frames.invalidate_frame(frame);
-      return true;
+    return this.#change(gpa, source.length, (at, done, length) => {
+      this.#arena.u8.set(source.subarray(done, done + length), at);
     });
+  }
+
+  /** As `write` of so many zeros; pages that nothing is kept of stay so. */
+  clear(gpa: Gpa, length: number): boolean {
+    return this.#change(gpa, length, (at, _, size) => void this.#arena.u8.fill(0, at, at + size), true);
   }
 
   isRam(gpa: Gpa, length: number): boolean {
@@ -424,6 +424,24 @@ export class AddressSpace implements DeviceMemory {
   #mayWrite(gpa: Gpa, length: number): boolean {
     const slot = this.#slotOf(gpa, length);
     return slot !== undefined && !slot.readOnly;
+  }
+
+  /** Has bytes in frames changed, piece by piece: at an HPA, how many were before, and how many they are. `onlyHeld`: no page that is absent. */
+  #change(
+    gpa: Gpa,
+    length: number,
+    change: (at: number, done: number, length: number) => void,
+    onlyHeld = false,
+  ): boolean {
+    if (!this.#mayWrite(gpa, length)) return false;
+    return this.#pieces(gpa, length, (entry, gfn, offset, done, size) => {
+      if (onlyHeld && (entry & (entryFlags.E_PRESENT | entryFlags.E_BACKED)) === 0) return true;
+      const frame = this.#frames.frame_of(this.header, gfn, entryFlags.E_ACCESSED | entryFlags.E_DIRTY) >>> 0;
+      if (frame === 0) return false;
+      change(frame + offset, done, size);
+      this.#frames.invalidate_frame(frame);
+      return true;
+    });
   }
 
   #enter(slot: Memslot): void {

@@ -38,6 +38,22 @@ test("an evicted page has no frame, and the bytes that it had", () => {
   expect(space.swap.counts).toEqual({ out: 1, in: 1 });
 });
 
+test("what is cleared is zeros, and needs no frame where there was none", () => {
+  const { space } = spaceOn();
+  put(space, 0x10, 1, 2, 3);
+  put(space, 0x1010, 4, 5, 6);
+  space.swap.evict([gfn]);
+  const before = space.framesTouched;
+  expect(space.clear(gpa(at + 0x11), 0x3000)).toBe(true);
+  expect([bytesAt(space, 0x10), bytesAt(space, 0x1010)]).toEqual([
+    [1, 0, 0],
+    [0, 0, 0],
+  ]);
+  // The evicted one has come in.
+  expect(space.framesTouched).toBe(before + 1);
+  expect(space.clear(gpa(1 << 30), 1)).toBe(false);
+});
+
 test("a store to a part of an evicted page leaves the rest", () => {
   const { space } = spaceOn();
   put(space, 0x10, 1, 2, 3);

@@ -5,10 +5,9 @@
  * the damage is blind, the other half aims at sizes, offsets and headers, with checksums mended so that it gets in.
  */
 import { type Gpa, gpa } from "#address";
-import type { GuestMemory } from "#memory";
 import { BootError } from "./boot-error.ts";
 import { crc32 } from "./crc32.ts";
-import { prepareLinuxBoot } from "./linux-boot.ts";
+import { type BootMemory, prepareLinuxBoot } from "./linux-boot.ts";
 import { packedTinyVmlinux } from "./packed-tiny-vmlinux.ts";
 
 /** A vmlinux of two segments at 16 MiB: text with CALLs for the x86 filter, and zeros. About 3 KiB. */
@@ -144,7 +143,7 @@ function mendXz(file: Uint8Array): Uint8Array {
 }
 
 /** Flat guest memory for tests. */
-export function flatMemory(sizeBytes: number): GuestMemory & { readonly bytes: Uint8Array } {
+export function flatMemory(sizeBytes: number): BootMemory & { readonly bytes: Uint8Array } {
   const bytes = new Uint8Array(sizeBytes);
   const inside = (at: Gpa, length: number): boolean => at >= 0 && at + length <= sizeBytes;
   return {
@@ -158,6 +157,11 @@ export function flatMemory(sizeBytes: number): GuestMemory & { readonly bytes: U
     write(at, source) {
       if (!inside(at, source.length)) return false;
       bytes.set(source, at);
+      return true;
+    },
+    clear(at, length) {
+      if (!inside(at, length)) return false;
+      bytes.fill(0, at, at + length);
       return true;
     },
   };

@@ -45,9 +45,15 @@ export interface E820Entry {
   readonly type: number;
 }
 
+/** Memory that a kernel is loaded into. */
+export interface BootMemory extends GuestMemory {
+  /** As `write` of so many zeros; pages that nothing is kept of stay so. */
+  clear(gpa: Gpa, length: number): boolean;
+}
+
 export interface LinuxBootOptions {
   /** Requires: RAM of `ramBytes`, all below `lowLimit` and the rest from `highStart`. */
-  readonly memory: GuestMemory;
+  readonly memory: BootMemory;
   /** A bzImage or an ELF vmlinux. */
   readonly kernel: BootBytes;
   /** The setup header kept from the bzImage when `kernel` is the vmlinux unpacked from it earlier. */
@@ -291,9 +297,8 @@ function identityMap(): Uint8Array {
   return new Uint8Array(entries.buffer);
 }
 
-function put(memory: GuestMemory, at: number, bytes: Uint8Array): void {
-  if (!memory.write(gpa(at), bytes))
-    throw new BootError(`the VM has no RAM at ${at.toString(16)}; at least 1 MiB is needed`);
+function put(memory: BootMemory, at: number, bytes: Uint8Array): void {
+  if (!memory.write(gpa(at), bytes)) throw noRam(at);
 }
 
 /** The beginning of a vmlinux, with its headers; all of it where that costs nothing. */
@@ -304,7 +309,7 @@ function headOf(vmlinux: BootBytes): Uint8Array {
 }
 
 /** Puts bytes [from, to) of what is loaded into memory. */
-function load(memory: GuestMemory, gpa: number, source: BootBytes, from: number, to: number): void {
+function load(memory: BootMemory, gpa: number, source: BootBytes, from: number, to: number): void {
   eachPiece(source, from, to, (at, piece) => store(memory, gpa + at, piece));
 }
 
@@ -312,7 +317,7 @@ function load(memory: GuestMemory, gpa: number, source: BootBytes, from: number,
  * Writes `bytes` page by page and leaves pages alone that are zero on both sides: an untouched frame costs nothing,
  * and a kernel's file holds its .bss and paddings as zeros.
  */
-function store(memory: GuestMemory, at: number, bytes: Uint8Array): void {
+function store(memory: BootMemory, at: number, bytes: Uint8Array): void {
   const runLimit = 1 << 20;
   for (let from = 0; from < bytes.length; ) {
     const pageEnd = (position: number): number =>
@@ -328,14 +333,10 @@ function store(memory: GuestMemory, at: number, bytes: Uint8Array): void {
   }
 }
 
-/** Makes memory [start, end) read as zero, writing only pages that do not yet. */
-function clear(memory: GuestMemory, start: number, end: number): void {
-  const page = new Uint8Array(pageBytes);
-  for (let at = start; at < end; ) {
-    const to = Math.min(end, at + pageBytes - (at % pageBytes));
-    const now = page.subarray(0, to - at);
-    const readable = memory.read(gpa(at), now);
-    if (!readable || !isZero(now, 0, now.length)) put(memory, at, now.fill(0));
-    at = to;
-  }
+/** Makes memory [start, end) read as zero. */
+function clear(memory: BootMemory, start: number, end: number): void {
+  if (end > start && !memory.clear(gpa(start), end - start)) throw noRam(start);
 }
+
+const noRam = (at: number): BootError =>
+  new BootError(`the VM has no RAM at ${at.toString(16)}; at least 1 MiB is needed`);
