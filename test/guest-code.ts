@@ -58,6 +58,9 @@ const silentHost: EngineHost = {
   acknowledgeInterrupt: () => -1,
   initialized: () => {},
   missingInstruction: () => {},
+  notCompiled: (why) => {
+    throw new Error(why);
+  },
 };
 
 export function guest(code: Uint8Array, options: GuestOptions = {}): Guest {

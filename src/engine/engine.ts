@@ -47,6 +47,8 @@ export interface EngineHost {
   initialized(): void;
   /** An instruction that no rule lifts was met: reported once for each. */
   missingInstruction(mnemonic: string, code: string): void;
+  /** Some hot code cannot be compiled, and is interpreted from here on: a mistake of the compiler's. */
+  notCompiled(why: string): void;
 }
 
 /** Who watches a vCPU run. It changes nothing; where there is none, nothing is asked. */

@@ -63,5 +63,6 @@ export function engineHostOf(around: Surroundings): EngineHost {
     initialized: () => around.lapic.reset(),
     acknowledgeInterrupt: () => around.lapic.acknowledge(),
     missingInstruction: (mnemonic, code) => around.notice(`no rule lifts ${mnemonic} (${code}): it raises #UD`),
+    notCompiled: (why) => around.notice(`some code is interpreted, for it cannot be compiled: ${why}`),
   };
 }

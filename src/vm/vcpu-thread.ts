@@ -286,6 +286,7 @@ class VcpuThread {
       acknowledgeInterrupt: () => this.#lapic.acknowledge(),
       initialized: () => this.#lapic.reset(),
       missingInstruction: (mnemonic, code) => this.#notice(`no rule lifts ${mnemonic} (${code}): it raises #UD`),
+      notCompiled: (why) => this.#notice(`some code is interpreted, for it cannot be compiled: ${why}`),
     };
   }
 }

@@ -237,6 +237,9 @@ export class World {
         return vector;
       },
       missingInstruction: () => {},
+      notCompiled: (why) => {
+        throw new Error(why);
+      },
     };
   }
 }

@@ -62,6 +62,9 @@ function bareHost(missing: Set<string>): EngineHost {
     initialized: () => {},
     acknowledgeInterrupt: () => -1,
     missingInstruction: (mnemonic, code) => missing.add(formName(mnemonic, code)),
+    notCompiled: (why) => {
+      throw new Error(why);
+    },
   };
 }
 

@@ -151,6 +151,7 @@ export class TranslatingEngine implements Engine {
       this.#translations,
       emitOptions,
       () => this.#regionsChanged(),
+      (why) => this.#host.notCompiled(why),
       this.#emitter,
     );
     const loadsNumbers = options.loadsAllNumbers

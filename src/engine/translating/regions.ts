@@ -72,6 +72,7 @@ export class RegionCompiler {
   /** The hash table of blocks. */
   readonly #hash: number;
   readonly #regionsChanged: () => void;
+  readonly #notCompiled: (why: string) => void;
   #queue: Region[] = [];
   /** Blocks of regions that wait or are on their way. */
   readonly #awaited = new Set<number>();
@@ -94,8 +95,8 @@ export class RegionCompiler {
   readonly stats = { regions: 0, kept: 0, wasmBytes: 0 };
 
   /**
-   * `regionsChanged`: those that vCPUs remember may be gone, or no longer the best ones. `emitter`: a thread that emits modules,
-   * with the same options.
+   * `regionsChanged`: those that vCPUs remember may be gone, or no longer the best ones. `notCompiled`: is told why some code stays interpreted.
+   * `emitter`: a thread that emits modules, with the same options.
    */
   constructor(
     arena: Arena,
@@ -103,10 +104,12 @@ export class RegionCompiler {
     translations: Translations,
     options: EmitOptions,
     regionsChanged: () => void,
+    notCompiled: (why: string) => void,
     emitter?: RemoteEmitter,
   ) {
     this.#kept = new KeptRegions(() => arena.i32);
     this.#regionsChanged = regionsChanged;
+    this.#notCompiled = notCompiled;
     this.#emitter = emitter;
     this.#hash = translations.hash;
     this.#arena = arena;
@@ -308,14 +311,14 @@ export class RegionCompiler {
     return blocks.every(({ block }) => words[(block + blockHeader.B_VALID) >> 2] !== 0);
   }
 
-  /** Some of a region changed before it could be entered: its seed gets hot again. */
-  #giveUp({ blocks, seed, size }: Region): void {
+  /** A region does not come, as where some of it changed before it could be entered: its seed gets hot again after so many entries. */
+  #giveUp({ blocks, seed, size }: Region, entries = 1): void {
     const words = this.#arena.i32;
     for (const { block } of blocks) this.#awaited.delete(block);
     const { block } = blocks[seed];
     // A counter of 0 keeps a forgotten block from being run.
     if (words[(block + blockHeader.B_VALID) >> 2] === 0) return;
-    words[(block + (size === "large" ? blockHeader.B_HEAT : blockHeader.B_COUNTER)) >> 2] = 1;
+    words[(block + (size === "large" ? blockHeader.B_HEAT : blockHeader.B_COUNTER)) >> 2] = entries;
   }
 
   #compileHere(codes: readonly RegionCode[]): void {
@@ -338,8 +341,18 @@ export class RegionCompiler {
       // All was forgotten meanwhile.
       if (codes === undefined) continue;
       this.#requested.delete(reply.number);
-      this.#install(codes, reply.batch);
+      if (typeof reply.batch === "string") this.#leaveInterpreted(codes, reply.batch);
+      else this.#install(codes, reply.batch);
     }
+  }
+
+  /** For a mistake of whoever emits: the guest is slow, and no worse. */
+  #leaveInterpreted(codes: readonly RegionCode[], why: string): void {
+    for (const { region, record } of codes) {
+      this.#freeRecord(record);
+      this.#giveUp(region, neverHot);
+    }
+    this.#notCompiled(why);
   }
 
   #install(codes: readonly RegionCode[], { bytes, entries }: CompiledBatch): void {

@@ -61,8 +61,35 @@ test("a region that was sent is emitted as the same module, and comes back with 
   expect(emitRegions(again.words, again.codes, options, g.arena.i32)).toEqual(here);
 });
 
-test("what goes wrong on the other thread is an error on this one", () => {
-  expect(() => decodeReply(sent(...encodeFailure(3, "no such operation")))).toThrow("no such operation");
+test("what goes wrong on the other thread is said on this one", () => {
+  expect(decodeReply(sent(...encodeFailure(3, "no such operation")))).toEqual({
+    number: 3,
+    batch: "no such operation",
+  });
+});
+
+test("code that the other thread cannot compile is interpreted, and it is told why", () => {
+  const said: string[] = [];
+  const rings: { readonly requests: MessageReceiver; readonly replies: MessageSender }[] = [];
+  const g = guest(program, {
+    hotThreshold: 10,
+    exact: false,
+    startEmitter: ({ requests, replies }) => {
+      rings.push({ requests: new MessageReceiver(requests, () => {}), replies: new MessageSender(replies, () => {}) });
+    },
+    host: { notCompiled: (why) => said.push(why) },
+  });
+  for (let rounds = 0; rounds < 20; rounds++) {
+    g.vcpu.setU64("RIP", BigInt(codeBase));
+    g.vcpu.setRegister(3, 0n);
+    while (g.run(g.vcpu.u64("ICOUNT") + 300n).reason === "budget") {
+      for (const { requests, replies } of rings)
+        for (let sent = requests.receive(); sent !== undefined; sent = requests.receive())
+          replies.send(...encodeFailure(decodeRequest(sent).number, "no such operation"));
+    }
+    expect(g.vcpu.register(3)).toBe(total);
+  }
+  expect([said.length > 0, new Set(said), g.vcpu.u64("COMPILED")]).toEqual([true, new Set(["no such operation"]), 0n]);
 });
 
 test("code is compiled beside the guest by a thread, which ends when it is told to", async () => {

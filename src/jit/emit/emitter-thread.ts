@@ -193,7 +193,7 @@ export function runEmitterThread(setup: EmitterSetup, toucher = new Toucher(setu
       if (reply.reduce((sum, part) => sum + part.length, 0) > sender.maxBytes)
         throw new Error("the module is too large");
     } catch (error) {
-      reply = encodeFailure(number, String(error));
+      reply = encodeFailure(number, error instanceof Error ? (error.stack ?? error.message) : String(error));
     }
     while (isOpen()) {
       const before = Atomics.load(words, bell);

@@ -90,7 +90,8 @@ export function decodeRequest(bytes: Uint8Array<ArrayBuffer>): EmitRequest {
 
 export interface EmitReply {
   readonly number: number;
-  readonly batch: CompiledBatch;
+  /** Or why there is none. */
+  readonly batch: CompiledBatch | string;
 }
 
 export function encodeReply(number: number, { bytes, entries }: CompiledBatch): readonly Uint8Array[] {
@@ -101,11 +102,10 @@ export function encodeFailure(number: number, message: string): readonly Uint8Ar
   return [new Uint8Array(Int32Array.of(number, -1).buffer), new TextEncoder().encode(message)];
 }
 
-/** Throws what the other thread threw. */
 export function decodeReply(bytes: Uint8Array<ArrayBuffer>): EmitReply {
   const words = new Int32Array(bytes.buffer, 0, bytes.length >> 2);
   const [number, count] = words;
-  if (count < 0) throw new Error(`regions could not be emitted: ${new TextDecoder().decode(bytes.subarray(8))}`);
+  if (count < 0) return { number, batch: new TextDecoder().decode(bytes.subarray(8)) };
   const entries: number[][] = [];
   let at = 2;
   while (entries.length < count) {
