@@ -3,7 +3,8 @@
  *
  * What compiles for a machine may be late: the machine goes on with slower code. A machine that waits for a processor stands still, as
  * one did for a seventh of its boot on two processors. Of those that compile for it the thread that emits regions comes before V8's: what is
- * interpreted until its region is there loses more than what V8 has not optimised yet.
+ * interpreted until its region is there loses more than what V8 has not optimised yet. None of them steps back so far that other programs
+ * leave it nothing: on a busy host the interpreter itself would wait for V8 for seconds.
  *
  * On Linux each thread has a nice value of its own (setpriority(2), "C library/kernel differences"). Elsewhere it is the process's, and
  * nothing is done. Nor is it with one processor, where who steps back hardly runs at all.
@@ -16,7 +17,7 @@ const tasks = "/proc/self/task";
 const v8Thread = /^node-V8Worker/;
 const lowest = constants.priority.PRIORITY_LOW;
 /** How much nicer they are than the threads they step back behind. */
-export const nicer = { emitter: 5, v8: 19 } as const;
+export const nicer = { emitter: 5, v8: 10 } as const;
 const hasNiceThreads = process.platform === "linux" && availableParallelism() > 1;
 
 /** The calling thread steps back behind the one that began it. */
