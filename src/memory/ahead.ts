@@ -10,6 +10,7 @@
  */
 import type { Arena } from "./arena.ts";
 import { arenaLayout, processFields, type Translations } from "./arena-layout.ts";
+import { seeWhole } from "./shared-memory.ts";
 
 /** What is touched: frames, and the blocks of one thread. */
 const kinds = 2;
@@ -81,6 +82,7 @@ export class Toucher {
   readonly #done = new Array<number>(kinds).fill(0);
 
   constructor(memory: WebAssembly.Memory, wanted: SharedArrayBuffer) {
+    seeWhole(memory);
     this.#memory = memory;
     this.#wanted = new Uint32Array(wanted);
   }

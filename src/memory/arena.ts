@@ -6,6 +6,7 @@
  */
 import { assert } from "#base";
 import { arenaLayout, processFields, threadTranslations, translationsOf } from "./arena-layout.ts";
+import { seeWhole } from "./shared-memory.ts";
 
 const initialPages = (arenaLayout.FRAMES >> 16) + 256;
 const allPages = 65536;
@@ -99,6 +100,7 @@ export class Arena {
 
   /** The arena of another thread, as this one sees it. */
   static attach(memory: WebAssembly.Memory): Arena {
+    seeWhole(memory);
     return new Arena({}, memory);
   }
 

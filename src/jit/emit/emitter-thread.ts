@@ -159,7 +159,7 @@ function tell(memory: WebAssembly.Memory, events: number): void {
   if (events < arena.length) Atomics.or(arena, events, Event.host);
 }
 
-/** The thread: returns when it is told to end. `toucher`: one that has begun, if there is. */
+/** The thread: returns when it is told to end. `toucher`: one that has begun, if there is; it has seen to it that all of the memory is seen. */
 export function runEmitterThread(setup: EmitterSetup, toucher = new Toucher(setup.memory, setup.ahead)): void {
   const { options, requests, replies, words: shared, memory } = setup;
   const words = new Int32Array(shared);
