@@ -100,6 +100,7 @@ export type MachineMessage =
 
 /** A thread as its owner sees it. */
 export interface MachineThread {
+  /** One message at a time: who waited for what it tells has gone on before the next comes. */
   onMessage(receive: (message: MachineMessage) => void): void;
   /** The thread is no more; with the reason when it failed. Nothing follows. */
   onEnd(receive: (error: Error | undefined) => void): void;

@@ -1,14 +1,14 @@
 import { expect, test } from "vitest";
-import { checkOptions, MachineHandle, type VmOptions } from "#control";
+import { checkOptions, MachineHandle, type StartThread, type VmOptions, words } from "#control";
 import { workerThread } from "./worker-thread.ts";
 
 const entry = workerThread(new URL("./testing/scripted-machine.ts", import.meta.url));
 
 class ScriptedVm extends MachineHandle {
-  static async start(script: string, options: Partial<VmOptions> = {}): Promise<ScriptedVm> {
+  static async start(script: string, options: Partial<VmOptions> = {}, thread = entry): Promise<ScriptedVm> {
     const all = { ...options, kernel: new TextEncoder().encode(script) };
     checkOptions(all);
-    const vm = new ScriptedVm(all, entry);
+    const vm = new ScriptedVm(all, thread);
     await vm.started;
     return vm;
   }
@@ -134,6 +134,24 @@ test("reports come in their order", async () => {
   vm.onReport((kind, each) => void lines.push(...each.map((line) => `${kind} ${line}`)));
   await vm.exited;
   expect(lines).toEqual(["digest one", "digest two"]);
+});
+
+/** As `entry`, for an owner that hears nothing until the machine has said something, and most often has ended, too. */
+const heardLate: StartThread = (start) => {
+  const thread = entry(start);
+  const shared = new Int32Array(start.words);
+  while (Atomics.load(shared, words.unreadBytes) === 0) Atomics.wait(shared, words.unreadBytes, 0, 10);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+  return thread;
+};
+
+test("an owner that was busy until the machine had ended hears all that came before", async () => {
+  await using vm = await ScriptedVm.start("print one\nreport two\nend poweroff", {}, heardLate);
+  const heard: string[] = [];
+  vm.console.onOutput((bytes) => void heard.push(new TextDecoder().decode(bytes)));
+  vm.onReport((kind, lines) => void heard.push(`${kind} ${lines.join()}`));
+  const { reason } = await vm.exited;
+  expect([...heard, reason]).toEqual(["one\n", "digest two", "poweroff"]);
 });
 
 test("options that no machine can have are refused", async () => {

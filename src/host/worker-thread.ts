@@ -24,8 +24,36 @@ export function workerThread(entry: URL): StartThread {
 interface Resident {
   ended(error?: Error): void;
   received(message: MachineMessage): void;
+  readonly inbox: Inbox;
   /** A fork's own; the first machine has the worker's. */
   readonly port?: MessagePort;
+}
+
+/**
+ * What comes for an owner, one thing at a time: who waited for it has gone on before the next. Node keeps to that except at a thread's end, when it
+ * hands over at once all that a busy owner has not heard yet.
+ */
+class Inbox {
+  readonly #later: (() => void)[] = [];
+  #isTaken = false;
+
+  take(work: () => void): void {
+    if (this.#isTaken) return void this.#later.push(work);
+    this.#isTaken = true;
+    // Before Node's next event, but after all that it hands over at once.
+    queueMicrotask(() => this.#goOn());
+    work();
+  }
+
+  #goOn(): void {
+    const work = this.#later.shift();
+    if (work === undefined) this.#isTaken = false;
+    else
+      setImmediate(() => {
+        queueMicrotask(() => this.#goOn());
+        work();
+      });
+  }
 }
 
 class SharedWorker {
@@ -55,9 +83,9 @@ class SharedWorker {
   }
 
   #settle(source: Worker | MessagePort, port?: MessagePort): MachineThread {
-    const resident: Resident = { ended: () => {}, received: () => {}, ...(port && { port }) };
+    const resident: Resident = { ended: () => {}, received: () => {}, inbox: new Inbox(), ...(port && { port }) };
     this.#residents.add(resident);
-    source.on("message", (message: MachineMessage) => resident.received(message));
+    source.on("message", (message: MachineMessage) => resident.inbox.take(() => resident.received(message)));
     return {
       onMessage: (receive) => {
         resident.received = receive;
@@ -81,10 +109,12 @@ class SharedWorker {
   #end(error?: Error): void {
     for (const resident of this.#residents) {
       // What a port brings may come after the news of the thread's end.
-      const { port } = resident;
-      for (let last = port && receiveMessageOnPort(port); last; last = port && receiveMessageOnPort(port))
-        resident.received(last.message as MachineMessage);
-      resident.ended(error);
+      const { port, inbox } = resident;
+      for (let last = port && receiveMessageOnPort(port); last; last = port && receiveMessageOnPort(port)) {
+        const message = last.message as MachineMessage;
+        inbox.take(() => resident.received(message));
+      }
+      inbox.take(() => resident.ended(error));
     }
   }
 }
