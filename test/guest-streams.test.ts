@@ -1,28 +1,16 @@
 /** Streams between the host and programs in a stock guest: skipped without the image, sockets also without a C compiler. */
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { dirname } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openImage } from "../src/host/images/index.ts";
 import { type GuestStream, VirtualMachine } from "../src/index.ts";
+import { nativeProgramIfAny } from "./native/programs.ts";
 import { patienceMs } from "./patience.ts";
 
 const image = await openImage("debian-12-cloud").catch(() => undefined);
 
 /** A folder with the guest's program for sockets; undefined where nothing compiles it. */
-const tools = (() => {
-  const folder = mkdtempSync(join(tmpdir(), "memvisor-guest-streams-"));
-  const source = fileURLToPath(new URL("native/vsock.c", import.meta.url));
-  try {
-    execFileSync("cc", ["-O1", "-static", "-o", join(folder, "vsock"), source], { stdio: "pipe" });
-    return folder;
-  } catch {
-    rmSync(folder, { recursive: true });
-    return undefined;
-  }
-})();
+const program = nativeProgramIfAny("vsock", "-O1", "-static");
+const tools = program && dirname(program);
 
 describe.skipIf(image === undefined)("debian-12-cloud", () => {
   let vm: VirtualMachine;
@@ -41,10 +29,7 @@ describe.skipIf(image === undefined)("debian-12-cloud", () => {
     });
     await shell("true");
   }, patienceMs);
-  afterAll(async () => {
-    await vm?.stop();
-    if (tools) rmSync(tools, { recursive: true });
-  });
+  afterAll(() => vm?.stop());
 
   async function shell(command: string): Promise<string> {
     let output = "";

@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { nativeProgramIfAny } from "../native/programs.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -16,24 +17,23 @@ export const IMAGE_BYTES = 640;
 
 type Run = (kind: 0 | 1 | 2, code: readonly number[], cases: Uint8Array) => Uint8Array;
 
-/** A program of test/native compiled with the system's compiler, as a filter from stdin to stdout; undefined without either. */
-function filter(source: string, ...libraries: string[]): ((input: Uint8Array, most: number) => Uint8Array) | undefined {
-  if (process.arch !== "x64") return undefined;
-  const folder = mkdtempSync(join(tmpdir(), "fp-judge-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const binary = join(folder, "judge");
-  const compiled = spawnSync("cc", ["-O1", "-o", binary, join(root, "test/native", source), ...libraries]);
-  if (compiled.status !== 0) return undefined;
+/** A program of test/native as a filter from stdin to stdout; undefined where it cannot be made. */
+function filter(
+  name: string,
+  ...libraries: readonly string[]
+): ((input: Uint8Array, most: number) => Uint8Array) | undefined {
+  const program = process.arch === "x64" ? nativeProgramIfAny(name, "-O1", ...libraries) : undefined;
+  if (program === undefined) return undefined;
   return (input, most) => {
-    const done = spawnSync(binary, [], { input, maxBuffer: most });
-    if (done.status !== 0) throw new Error(`${source} ended with ${done.status ?? done.signal}`);
+    const done = spawnSync(program, [], { input, maxBuffer: most });
+    if (done.status !== 0) throw new Error(`${name} ended with ${done.status ?? done.signal}`);
     return new Uint8Array(done.stdout);
   };
 }
 
 /** Runs cases on the CPU; undefined where there is no x86-64 CPU or no C compiler. */
 export function nativeJudge(): Run | undefined {
-  const judge = filter("fp-judge.c");
+  const judge = filter("fp-judge");
   if (!judge) return undefined;
   return (kind, code, cases) => {
     const size = [X87_BYTES, SSE_BYTES, IMAGE_BYTES][kind] as number;
@@ -48,7 +48,7 @@ export const REFERENCE_BYTES = 56;
 
 /** Errors in ulp of the records that test/native/fp-reference.c describes; undefined without libquadmath. */
 export function reference(): ((records: Uint8Array) => Float64Array) | undefined {
-  const errors = filter("fp-reference.c", "-lquadmath");
+  const errors = filter("fp-reference", "-lquadmath");
   if (!errors) return undefined;
   return (records) => new Float64Array(errors(records, records.length).slice().buffer);
 }

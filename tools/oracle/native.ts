@@ -1,44 +1,19 @@
 /**
  * The real CPU as an executor: test/native/harness.c, compiled with the system's compiler and fed through pipes.
  *
- * Records are little-endian; their layout is `struct request` and `struct response` in harness.c. The harness is kept
- * under the system's temporary folder by the hash of its source. It answers in order, one record for each, so a
- * batch is written and read at the same time and matched by position. A harness that dies (code that broke out of
+ * Records are little-endian; their layout is `struct request` and `struct response` in harness.c. It answers in order,
+ * one record for each, so a batch is written and read at the same time and matched by position. A harness that dies (code that broke out of
  * its pages) makes `run` fail with the case's name.
  */
-import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
-import { join } from "node:path";
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { compiler, nativeProgram } from "../../test/native/programs.ts";
 import { type EndState, type Executor, joinRuns, type MemoryRun, type OracleCase, stopOf } from "./case.ts";
 
-const source = new URL("../../test/native/harness.c", import.meta.url);
 const requestHeader = 24 + 16 * 8 + 3 * 8 + 512;
 const responseHeader = 16 + 2 * 8 + 16 * 8 + 3 * 8 + 512;
 const batchCases = 512;
-
-/** The first C compiler there is, or undefined. */
-function compiler(): string | undefined {
-  for (const name of [process.env.CC, "cc", "gcc", "clang"])
-    if (name && spawnSync(name, ["--version"], { stdio: "ignore" }).status === 0) return name;
-  return undefined;
-}
-
-/** Compiles the harness where that has not been done, and gives its path. */
-export function buildHarness(): string {
-  const text = readFileSync(source);
-  const folder = join(tmpdir(), "memvisor-oracle");
-  const path = join(folder, `harness-${createHash("sha256").update(text).digest("hex").slice(0, 16)}`);
-  if (existsSync(path)) return path;
-  const cc = compiler();
-  if (!cc) throw new Error("no C compiler (cc, gcc or clang) was found");
-  mkdirSync(folder, { recursive: true });
-  const draft = `${path}.${process.pid}`;
-  execFileSync(cc, ["-O2", "-fno-stack-protector", "-fPIE", "-pie", "-o", draft, source.pathname]);
-  renameSync(draft, path);
-  return path;
-}
 
 /** The model by the name the system gives it, for recorded vectors. */
 export function cpuModel(): string {
@@ -75,7 +50,9 @@ export class NativeCpu implements Executor {
 
   #start(): ChildProcess {
     if (this.#child && this.#child.exitCode === null && this.#child.signalCode === null) return this.#child;
-    this.#child = spawn(buildHarness(), { stdio: ["pipe", "pipe", "inherit"] });
+    this.#child = spawn(nativeProgram("harness", "-O2", "-fno-stack-protector", "-fPIE", "-pie"), {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
     return this.#child;
   }
 

@@ -1,19 +1,12 @@
 /** For tests of a guest's network: a server for the guest, and a host that asks it much at once. */
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { nativeProgramIfAny } from "../../../test/native/programs.ts";
 
 /** A program for the guest that sends back what each connection sends (test/native); undefined where there is no compiler. */
 export function echoServer(): Uint8Array | undefined {
-  const folder = mkdtempSync(join(tmpdir(), "memvisor-"));
-  const source = fileURLToPath(new URL("../../../test/native/echo-server.c", import.meta.url));
-  const { status } = spawnSync("cc", ["-O1", "-static", "-o", join(folder, "program"), source]);
-  const bytes = status === 0 ? readFileSync(join(folder, "program")) : undefined;
-  rmSync(folder, { recursive: true });
-  return bytes;
+  const program = nativeProgramIfAny("echo-server", "-O1", "-static");
+  return program === undefined ? undefined : readFileSync(program);
 }
 
 /** A port of this host that nobody has now. */
