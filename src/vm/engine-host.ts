@@ -10,16 +10,13 @@ import { cpuid } from "#x86";
 import type { AsyncFaults } from "./async-faults.ts";
 import { tscFrequencyHz } from "./machine-clock.ts";
 
-/** The machine's parts. Some are there later than the engine: none is looked at before a vCPU runs. */
-export interface Surroundings {
-  readonly space: AddressSpace;
-  readonly platform: Platform;
+/** What a vCPU has for itself. Some of it is there later than the engine: none is looked at before a vCPU runs. */
+export interface VcpuSurroundings {
   readonly cpus: number;
   /** The vCPU whose turn it is, and what is its own. */
   readonly vcpu: Vcpu;
   readonly lapic: Lapic;
   readonly msrs: MsrFile;
-  readonly asyncFaults: AsyncFaults | undefined;
   readTsc(): bigint;
   fillRandom(target: Uint8Array): void;
   /** Takes what other threads have sent to the vCPU. */
@@ -28,9 +25,17 @@ export interface Surroundings {
   notice(line: string): void;
 }
 
+/** The machine's parts. */
+export interface Surroundings extends VcpuSurroundings {
+  readonly space: AddressSpace;
+  readonly platform: Platform;
+  readonly asyncFaults: AsyncFaults | undefined;
+}
+
+/** For vCPUs on the machine's own thread. */
 export function engineHostOf(around: Surroundings): EngineHost {
-  const random = new Uint8Array(8);
   return {
+    ...vcpuHostOf(around),
     fillFrame: (gfn) => around.space.swap.fault(gfn),
     comesAtOnce: (gfn) => around.space.swap.begin(gfn),
     deferFault: (gfn) => around.asyncFaults?.defer(gfn) ?? 0,
@@ -38,6 +43,13 @@ export function engineHostOf(around: Surroundings): EngineHost {
     writeMmio: (address, size, value) => around.platform.mmioBus.write(address as Gpa, size, value),
     readPort: (port, size) => around.platform.portBus.read(port, size),
     writePort: (port, size, value) => around.platform.portBus.write(port, size, value),
+  };
+}
+
+/** All but memory, devices and ports: the same wherever the vCPU runs. */
+export function vcpuHostOf(around: VcpuSurroundings) {
+  const random = new Uint8Array(8);
+  return {
     readMsr: (index) => around.msrs.read(index),
     writeMsr: (index, value) => around.msrs.write(index, value),
     cpuid: (leaf, subleaf) =>
@@ -64,5 +76,5 @@ export function engineHostOf(around: Surroundings): EngineHost {
     acknowledgeInterrupt: () => around.lapic.acknowledge(),
     missingInstruction: (mnemonic, code) => around.notice(`no rule lifts ${mnemonic} (${code}): it raises #UD`),
     notCompiled: (why) => around.notice(`some code is interpreted, for it cannot be compiled: ${why}`),
-  };
+  } satisfies Partial<EngineHost>;
 }

@@ -22,8 +22,8 @@ import {
   wake,
   wakeCount,
 } from "#vcpu";
-import { cpuid } from "#x86";
 import { DeviceCaller, deviceCall, ThreadStopped, textBytes, threadsPause, threadsStop } from "./device-calls.ts";
+import { vcpuHostOf } from "./engine-host.ts";
 import { MachineClock, tscFrequencyHz } from "./machine-clock.ts";
 import type { EngineOptions } from "./machine-host.ts";
 import { publishApic, RemoteApic } from "./remote-apic.ts";
@@ -246,10 +246,27 @@ class VcpuThread {
   }
 
   #engineHost(): EngineHost {
-    const random = new Uint8Array(8);
+    const thread = this;
+    const own = vcpuHostOf({
+      cpus: this.#setup.vcpus.length,
+      get vcpu() {
+        return thread.#vcpu;
+      },
+      get lapic() {
+        return thread.#lapic;
+      },
+      get msrs() {
+        return thread.#msrs;
+      },
+      readTsc: () => this.#readTsc(),
+      fillRandom: (target) => this.#host.random(target),
+      takePosted: () => this.#takePosted(),
+      notice: (line) => this.#notice(line),
+    });
     const isLapic = (address: number): boolean =>
       address >= lapicPage.base && address < lapicPage.base + lapicPage.size;
     return {
+      ...own,
       readMmio: (address, size) =>
         isLapic(address)
           ? this.#apicBus.readMmio(address - lapicPage.base, size)
@@ -261,32 +278,6 @@ class VcpuThread {
       fillFrame: (gfn) => void this.#call(deviceCall.fill, gfn),
       readPort: (port, size) => this.#call(deviceCall.readPort, port, size),
       writePort: (port, size, value) => void this.#call(deviceCall.writePort, port, size, value),
-      readMsr: (index) => this.#msrs.read(index),
-      writeMsr: (index, value) => this.#msrs.write(index, value),
-      cpuid: (leaf, subleaf) =>
-        cpuid(leaf, subleaf, {
-          cpus: this.#setup.vcpus.length,
-          apicId: this.#setup.cpu,
-          tscHz: tscFrequencyHz,
-          osxsave: (this.#vcpu.u64("CR4") & (1n << 18n)) !== 0n,
-        }),
-      readTsc: () => this.#readTsc(),
-      random64: () => {
-        this.#host.random(random);
-        return new DataView(random.buffer).getBigUint64(0, true);
-      },
-      writeCr8: (value) => {
-        this.#lapic.cr8 = value;
-      },
-      tscChanged: () => this.#lapic.tscChanged(),
-      interruptPending: () => {
-        this.#takePosted();
-        return this.#lapic.pendingVector() >= 0;
-      },
-      acknowledgeInterrupt: () => this.#lapic.acknowledge(),
-      initialized: () => this.#lapic.reset(),
-      missingInstruction: (mnemonic, code) => this.#notice(`no rule lifts ${mnemonic} (${code}): it raises #UD`),
-      notCompiled: (why) => this.#notice(`some code is interpreted, for it cannot be compiled: ${why}`),
     };
   }
 }

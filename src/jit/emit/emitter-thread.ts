@@ -49,7 +49,6 @@ const freshBytes = 8 << 20;
 
 /** What the machine's side has once there is a thread. */
 interface Running {
-  readonly words: Int32Array;
   readonly requests: MessageSender;
   readonly replies: MessageReceiver;
   readonly ahead: Ahead;
@@ -62,7 +61,8 @@ export class RemoteEmitter {
   readonly #translations: Translations;
   readonly #options: EmitOptions;
   readonly #start: (setup: EmitterSetup) => void;
-  #keeps = false;
+  /** EmitterSetup.words */
+  readonly #words = new Int32Array(new SharedArrayBuffer(4 * wordCount));
   #running: Running | undefined;
 
   /**
@@ -78,8 +78,7 @@ export class RemoteEmitter {
 
   /** What is emitted from here on is kept for runs to come. */
   keep(): void {
-    this.#keeps = true;
-    if (this.#running !== undefined) Atomics.store(this.#running.words, keeping, 1);
+    Atomics.store(this.#words, keeping, 1);
   }
 
   /** Records of the regions that were kept so far. */
@@ -95,7 +94,7 @@ export class RemoteEmitter {
 
   /** To be called once in a while: memory that was taken is a reason to touch more. */
   look(): void {
-    if (this.#running?.ahead.look()) ring(this.#running.words);
+    if (this.#running?.ahead.look()) this.#ring();
   }
 
   /**
@@ -106,7 +105,7 @@ export class RemoteEmitter {
     const message = encodeRequest(number, words, codes);
     this.#running ??= this.#begin(0);
     const { requests } = this.#running;
-    Atomics.store(this.#running.words, asking, events);
+    Atomics.store(this.#words, asking, events);
     return message.length <= requests.maxBytes && requests.send(message);
   }
 
@@ -117,9 +116,8 @@ export class RemoteEmitter {
   }
 
   close(): void {
-    if (this.#running === undefined) return;
-    Atomics.store(this.#running.words, closing, 1);
-    ring(this.#running.words);
+    Atomics.store(this.#words, closing, 1);
+    this.#ring();
   }
 
   #begin(expectedBytes: number): Running {
@@ -132,25 +130,22 @@ export class RemoteEmitter {
       options: this.#options,
       requests: allocateMessageRing(ringBytes),
       replies: allocateMessageRing(ringBytes),
-      words: new SharedArrayBuffer(4 * wordCount),
+      words: this.#words.buffer as SharedArrayBuffer,
       fresh: new SharedArrayBuffer(freshBytes),
     };
-    const words = new Int32Array(setup.words);
-    words[keeping] = this.#keeps ? 1 : 0;
     this.#start(setup);
     return {
-      words,
-      requests: new MessageSender(setup.requests, () => ring(words)),
-      replies: new MessageReceiver(setup.replies, () => ring(words)),
+      requests: new MessageSender(setup.requests, () => this.#ring()),
+      replies: new MessageReceiver(setup.replies, () => this.#ring()),
       ahead,
       fresh: new Int32Array(setup.fresh),
     };
   }
-}
 
-function ring(words: Int32Array): void {
-  Atomics.add(words, bell, 1);
-  Atomics.notify(words, bell);
+  #ring(): void {
+    Atomics.add(this.#words, bell, 1);
+    Atomics.notify(this.#words, bell);
+  }
 }
 
 /** Ends the vCPU's run. Where another one has its place by now that run ends, which nobody minds. */
