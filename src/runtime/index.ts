@@ -27,6 +27,10 @@ export {
   raise_simd, sse_f32x4, sse_f32x4_dot, sse_f64x2, sse_f64x2_dot, sse_fp_convert, sse_settle_f32, sse_settle_f32x4, sse_settle_f64, sse_settle_f64x2,
 } from "./fp/sse-packed";
 export {
+  sse_is_product_f32, sse_is_product_f32x4, sse_is_product_f64, sse_is_product_f64x2, sse_is_sum_f32, sse_is_sum_f32x4, sse_is_sum_f64,
+  sse_is_sum_f64x2,
+} from "./fp/sse-zeros";
+export {
   sse_add_f32, sse_add_f64, sse_cmp_f32, sse_cmp_f64, sse_comi_f32, sse_comi_f64, sse_div_f32, sse_div_f64, sse_f32_to_f64, sse_f32_to_i32,
   sse_f32_to_i64, sse_f64_to_f32, sse_f64_to_i32, sse_f64_to_i64, sse_i32_to_f32, sse_i64_to_f32, sse_i64_to_f64, sse_max_f32, sse_max_f64,
   sse_min_f32, sse_min_f64, sse_mul_f32, sse_mul_f64, sse_rcp_f32, sse_round_f32, sse_round_f64, sse_rsqrt_f32, sse_sqrt_f32, sse_sqrt_f64,

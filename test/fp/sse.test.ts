@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { loadRuntime, nativeJudge, SSE_BYTES } from "./judge.ts";
 import { binary, Random, seedOf } from "./operands.ts";
+import { showSse } from "./sse-cases.ts";
 
 const run = nativeJudge();
 const { functions: f, memory } = loadRuntime();
@@ -150,11 +151,6 @@ function makeCase(random: Random, c: DataView, source: Kind): void {
   );
 }
 
-function show(c: DataView): string {
-  const hex = (at: number) => c.getBigUint64(at, true).toString(16).padStart(16, "0");
-  return `xmm0=${hex(0)} xmm1=${hex(16)} rax=${hex(32)} mxcsr=${c.getUint32(44, true).toString(16)} flags=${c.getUint32(40, true).toString(16)} trapped=${c.getUint32(48, true)}`;
-}
-
 describe.skipIf(!run)("SSE instructions do what the CPU does", () => {
   test.each(forms)(
     "%s",
@@ -183,7 +179,7 @@ describe.skipIf(!run)("SSE instructions do what the CPU does", () => {
           let same = true;
           for (let k = 0; k < 52 && same; k++) if (c.getUint8(k) !== n.getUint8(k)) same = false;
           if (!same && differences++ < 4)
-            first += `\n  before ${show(at(before, i))}\n  cpu    ${show(n)}\n  ours   ${show(c)}\n`;
+            first += `\n  before ${showSse(at(before, i))}\n  cpu    ${showSse(n)}\n  ours   ${showSse(c)}\n`;
         }
       }
       expect(differences, `${differences} of ${CASES} differ${first}`).toBe(0);

@@ -3,8 +3,7 @@
  * ones, and sequences that keep values from one instruction to the next. The real CPU judges.
  */
 import { describe, expect, test } from "vitest";
-import { gpa } from "#address";
-import { codeBase, guest } from "../guest-code.ts";
+import { runCompiled } from "./compiled-loop.ts";
 import { nativeJudge, X87_BYTES } from "./judge.ts";
 import { Random, seedOf } from "./operands.ts";
 import { makeCase, type Operand, show } from "./x87-cases.ts";
@@ -12,53 +11,19 @@ import { makeCase, type Operand, show } from "./x87-cases.ts";
 const judge = nativeJudge();
 const CASES = Number(process.env.FP_CASES ?? 2000);
 const SEQUENCES = 40;
-/** Where the guest has the cases: behind its stack. */
-const casesBase = 0x40_0000;
-
-/** As assemble_x87 of test/native/fp-judge.c has it, in a loop over the cases: rdi is the case, rsi its operand, ecx counts. */
-const loop = (code: readonly number[]): Uint8Array => {
-  const body = [
-    ...[0x48, 0x8d, 0x77, 112, 0xdb, 0xe3, 0xdd, 0x27, 0xff, 0xb7, 128, 0, 0, 0, 0x9d],
-    ...code,
-    ...[0x9c, 0x8f, 0x87, 128, 0, 0, 0, 0xdd, 0x37],
-    // add $144, %rdi; dec %ecx
-    ...[0x48, 0x81, 0xc7, X87_BYTES, 0, 0, 0, 0xff, 0xc9],
-  ];
-  // jnz to the start; hlt
-  return Uint8Array.from([...body, 0x75, 256 - (body.length + 2), 0xf4]);
-};
-
-/** Runs the code on each case in the guest, after it has become hot. */
-function compiled(code: readonly number[], cases: Uint8Array): Uint8Array {
-  const machine = guest(loop(code), { hotThreshold: 2, exact: false });
-  const { vcpu, memory } = machine;
-  const run = (count: number): void => {
-    memory.write(gpa(casesBase), cases);
-    vcpu.setU64("RIP", BigInt(codeBase));
-    vcpu.setU32("HALTED", 0);
-    vcpu.setRegister(7, BigInt(casesBase));
-    vcpu.setRegister(1, BigInt(count));
-    for (let slices = 0; slices < 1000; slices++) {
-      const exit = machine.engine.run(vcpu, vcpu.u64("ICOUNT") + 10_000n);
-      if (exit.reason !== "budget") return expect(exit.reason).toBe("halt");
-    }
-    throw new Error("the loop does not end");
-  };
-  run(200);
-  const before = vcpu.u64("COMPILED");
-  run(cases.length / X87_BYTES);
-  expect(vcpu.u64("COMPILED"), "compiled code ran").toBeGreaterThan(before);
-  const after = new Uint8Array(cases.length);
-  memory.read(gpa(casesBase), after);
-  return after;
-}
+/** As assemble_x87 of test/native/fp-judge.c has it: rdi is the case, rsi its operand. */
+const around = (code: readonly number[]): number[] => [
+  ...[0x48, 0x8d, 0x77, 112, 0xdb, 0xe3, 0xdd, 0x27, 0xff, 0xb7, 128, 0, 0, 0, 0x9d],
+  ...code,
+  ...[0x9c, 0x8f, 0x87, 128, 0, 0, 0, 0xdd, 0x37],
+];
 
 /** Bytes that are compared: all but the instruction and operand pointers. */
 const compared = (i: number) => i < 12 || (i >= 28 && i < 136 && !(i >= 108 && i < 112));
 
 /** What differs in the first few cases, in words; empty when nothing does. */
 function differences(code: readonly number[], cases: Uint8Array): string {
-  const ours = compiled(code, cases);
+  const ours = runCompiled(around(code), cases, X87_BYTES);
   const cpu = judge?.(0, code, cases) ?? cases;
   const found: string[] = [];
   for (let at = 0; at < cases.length && found.length < 3; at += X87_BYTES) {

@@ -39,6 +39,10 @@ export const runtimeCalls: Record<string, FunctionType> = {
   raise_simd: signature("i32", "i32"),
   sse_settle_f32x4: signature("i32 v128 v128 v128", "i32"),
   sse_settle_f64x2: signature("i32 v128 v128 v128", "i32"),
+  sse_is_sum_f32x4: signature("v128 v128 v128", "i32"),
+  sse_is_sum_f64x2: signature("v128 v128 v128", "i32"),
+  sse_is_product_f32x4: signature("v128 v128 v128", "i32"),
+  sse_is_product_f64x2: signature("v128 v128 v128", "i32"),
   sse_f32x4: signature("i32 i32 v128 v128", "v128"),
   sse_f64x2: signature("i32 i32 v128 v128", "v128"),
   sse_f32x4_dot: signature("i32 i32 v128 v128", "v128"),
@@ -90,6 +94,8 @@ function scalarCalls(format: "f32" | "f64", bits: "i32" | "i64"): Record<string,
   for (const name of ["add", "sub", "mul", "div", "min", "max"])
     calls[`sse_${name}_${format}`] = signature(`i32 ${bits} ${bits}`, bits);
   calls[`sse_settle_${format}`] = signature(`i32 ${bits} ${bits} ${bits}`, "i32");
+  for (const name of ["sum", "product"])
+    calls[`sse_is_${name}_${format}`] = signature(`${bits} ${bits} ${bits}`, "i32");
   calls[`sse_sqrt_${format}`] = signature(`i32 ${bits}`, bits);
   calls[`sse_cmp_${format}`] = signature(`i32 ${bits} ${bits} i32`, bits);
   calls[`sse_comi_${format}`] = signature(`i32 ${bits} ${bits} i32`, "i32");

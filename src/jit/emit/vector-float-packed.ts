@@ -7,7 +7,7 @@
 import { type Code, type Label, type Local, V, W } from "#wasm";
 import type { Bound, FloatType } from "./float-state.ts";
 import type { OpEmitter, Semantics } from "./op-emitter.ts";
-import { leaveOnTrap, orElse, settle, unlessFast, unlessKnown } from "./vector-float.ts";
+import { leaveOnTrap, orElse, settle, unlessFast, unlessKnown, unlessZeros } from "./vector-float.ts";
 
 export const packedFloatSemantics = new Map<string, Semantics>();
 const means = (name: string, semantics: Semantics): void => {
@@ -47,7 +47,7 @@ const doubles: Shape = {
 };
 
 /** The operations, as jit/lift/sse-float.ts numbers them. */
-const operation = { div: 3, min: 4, max: 5, sqrt: 6, rcp: 7, rsqrt: 8, addsub: 9, cmp: 0x10, round: 0x20 } as const;
+const operation = { sub: 1, div: 3, min: 4, max: 5, sqrt: 6, rcp: 7, rsqrt: 8, addsub: 9, cmp: 0x10, round: 0x20 } as const;
 
 const isArithmetic = (kind: number): boolean => kind <= operation.div || kind === operation.sqrt;
 
@@ -88,13 +88,15 @@ function prepareBounds(e: OpEmitter, lane: FloatType, ...which: Bound[]): void {
 for (const s of [singles, doubles]) {
   means(s.name, (e) => {
     const c = e.code;
-    const rare = (): void => {
+    const pushOperands = (kind: number): Code => c.get(kind === operation.sqrt ? e.v : e.u).get(e.v).get(result);
+    const rare = (kind: number, done: Label): void => {
+      if (isArithmetic(kind)) unlessZeros(e, s.name, kind <= operation.sub, () => pushOperands(kind), done);
       c.get(e.vp);
       e.pushImm32();
       c.get(e.u).get(e.v);
       e.callRuntime(`sse_${s.name}`);
       c.set(result);
-      settle(e, s.name, () => c.get(kind === operation.sqrt ? e.v : e.u).get(e.v).get(result));
+      settle(e, s.name, () => pushOperands(kind));
     };
     const kind = e.imm;
     const result = e.float.scratch("v128", "result");
@@ -112,7 +114,7 @@ for (const s of [singles, doubles]) {
       leaveOnTrap(e);
     } else {
       prepareBounds(e, s.lane, "smallest", "infinity", ...(isArithmetic(kind) ? [] : (["zero"] as const)));
-      orElse(e, inline, rare);
+      orElse(e, inline, (done) => rare(kind, done));
     }
     e.write("v128", () => c.get(result));
     if (inline === undefined || kind === undefined) return;

@@ -107,16 +107,15 @@ export function settle(e: OpEmitter, type: FloatType | "f32x4" | "f64x2", push: 
   c.get(e.q);
   e.float.lowerFast();
 }
+function pushOperands(e: OpEmitter, f: Format, a: Local, b: Local, r: Local): void {
+  for (const local of [a, b, r]) pushBits(e, f, local);
+}
 function settleScalar(e: OpEmitter, f: Format, a: Local, b: Local, r: Local): void {
-  settle(e, f.name, () => {
-    pushBits(e, f, a);
-    pushBits(e, f, b);
-    pushBits(e, f, r);
-  });
+  settle(e, f.name, () => pushOperands(e, f, a, b, r));
 }
 
-/** `common` branches to its label where the runtime has to be asked; `rare` does that. */
-export function orElse(e: OpEmitter, common: (slow: Label) => void, rare: () => void): void {
+/** `common` branches to its label where the runtime has to be asked; `rare` does that, and may branch to its own where that was not so. */
+export function orElse(e: OpEmitter, common: (slow: Label) => void, rare: (done: Label) => void): void {
   const c = e.code;
   // What holds for the rest of the block is written before anything conditional.
   if (e.float.tracks) e.float.fast();
@@ -124,8 +123,22 @@ export function orElse(e: OpEmitter, common: (slow: Label) => void, rare: () => 
   const slow = c.block();
   common(slow);
   c.br(done).end();
-  rare();
+  rare(done);
   c.end();
+}
+
+/**
+ * Branches to `done` where what the test of the common case sends away is right all the same, as zeros are: they are no less common in some
+ * programs. `push` pushes operands and result.
+ */
+export function unlessZeros(e: OpEmitter, type: FloatType | "f32x4" | "f64x2", isSum: boolean, push: () => void, done: Label): void {
+  // An interpreted operation costs as much as the call.
+  if (!e.float.tracks) return;
+  const c = e.code.get(e.float.fast()).i32(3).op(W.i32_eq);
+  c.if();
+  push();
+  e.callRuntime(`sse_is_${isSum ? "sum" : "product"}_${type}`);
+  c.brIf(done).end();
 }
 
 for (const f of [single, double]) {
@@ -145,7 +158,8 @@ for (const f of [single, double]) {
         if (!e.float.isNumber("a", f.name)) unlessNormal(e, f, a, slow);
         if (b !== a && !e.float.isNumber("b", f.name)) unlessNormal(e, f, b, slow);
         unlessInside(e, f, r, range, slow);
-      }, () => {
+      }, (done) => {
+        unlessZeros(e, f.name, name === "add" || name === "sub", () => pushOperands(e, f, a, b, r), done);
         c.get(e.vp);
         pushBits(e, f, a);
         if (!unary) pushBits(e, f, b);
@@ -343,7 +357,8 @@ means("f64_to_f32", (e) => {
   orElse(e, (slow) => {
     // A denormal becomes zero here.
     unlessInside(e, single, r, range, slow);
-  }, () => {
+  }, (done) => {
+    if (e.float.tracks) c.get(a).i64(0).op(W.f64_reinterpret_i64, W.f64_eq).brIf(done);
     c.get(e.vp);
     pushBits(e, double, a);
     e.callRuntime("sse_f64_to_f32");

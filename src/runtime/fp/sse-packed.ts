@@ -13,6 +13,7 @@ import {
   sse_f32_to_f64, sse_f32_to_i32, sse_f64_to_f32, sse_f64_to_i32, sse_i32_to_f32, sse_rcp_f32, sse_round_f32, sse_round_f64,
   sse_rsqrt_f32,
 } from "./sse-convert";
+import { areNumbers32, areNumbers64, isNumber32, isNumber64 } from "./sse-zeros";
 
 /** The operations, as jit/lift/sse-float.ts numbers them. */
 const ADD: u32 = 0;
@@ -41,15 +42,6 @@ export function raise_simd(vp: u32): u32 {
   return raise(vp, (load<u64>(vp, CR4) & OSXMMEXCPT) != 0 ? XM : UD, 0);
 }
 
-/** A zero or a normal finite value: what raises no exception by being an operand. */
-function isNumber32(a: u32): bool {
-  return a << 1 == 0 || (a << 1) - 0x1000000 < 0xfe000000;
-}
-
-function isNumber64(a: u64): bool {
-  return a << 1 == 0 || (a << 1) - 0x20000000000000 < 0xffc0000000000000;
-}
-
 /**
  * After an operation in compiled code that the runtime did: -1 when an exception was raised, 1 when operands and result are
  * numbers all, else 0 (jit/emit/float-state.ts).
@@ -76,13 +68,7 @@ export function sse_settle_f32x4(vp: u32, a: v128, b: v128, r: v128): i32 {
     raise_simd(vp);
     return -1;
   }
-  return i32(v128.all_true<i32>(v128.and(areNumbers32(a), v128.and(areNumbers32(b), areNumbers32(r)))));
-}
-
-function areNumbers32(a: v128): v128 {
-  const twice = i32x4.shl(a, 1);
-  const normal = i32x4.lt_u(i32x4.sub(twice, i32x4.splat(0x1000000)), i32x4.splat(0xfe000000));
-  return v128.or(normal, i32x4.eq(twice, i32x4.splat(0)));
+  return i32(areNumbers32(a) && areNumbers32(b) && areNumbers32(r));
 }
 
 export function sse_settle_f64x2(vp: u32, a: v128, b: v128, r: v128): i32 {
@@ -91,10 +77,6 @@ export function sse_settle_f64x2(vp: u32, a: v128, b: v128, r: v128): i32 {
     return -1;
   }
   return i32(areNumbers64(a) && areNumbers64(b) && areNumbers64(r));
-}
-
-function areNumbers64(a: v128): bool {
-  return isNumber64(i64x2.extract_lane(a, 0)) && isNumber64(i64x2.extract_lane(a, 1));
 }
 
 /** Settles the flags of several lanes when one of them met an unmasked exception. */

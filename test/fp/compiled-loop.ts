@@ -1,0 +1,40 @@
+/** A piece of code in a loop over many cases, in a guest whose compiler has made a region of it. */
+import { expect } from "vitest";
+import { gpa } from "#address";
+import { codeBase, guest } from "../guest-code.ts";
+
+/** Where the guest has the cases: behind its stack. */
+const casesBase = 0x40_0000;
+
+/**
+ * Runs `body` on each case and gives what it makes of them. It finds a case of `size` bytes at rdi, leaves rdi and ecx as they are, and has at most
+ * 110 bytes.
+ */
+export function runCompiled(body: readonly number[], cases: Uint8Array, size: number): Uint8Array {
+  // add $size, %rdi; dec %ecx; jnz to the start; hlt
+  const loop = [...body, 0x48, 0x81, 0xc7, size, 0, 0, 0, 0xff, 0xc9];
+  const code = Uint8Array.from([...loop, 0x75, 256 - (loop.length + 2), 0xf4]);
+  const { vcpu, memory, engine } = guest(code, { hotThreshold: 2, exact: false });
+  // OSFXSR and OSXMMEXCPT: there is SSE.
+  vcpu.setU64("CR4", 0x600n);
+  engine.runtime.update_mode(vcpu.vp);
+  const run = (count: number): void => {
+    memory.write(gpa(casesBase), cases);
+    vcpu.setU64("RIP", BigInt(codeBase));
+    vcpu.setU32("HALTED", 0);
+    vcpu.setRegister(7, BigInt(casesBase));
+    vcpu.setRegister(1, BigInt(count));
+    for (let slices = 0; slices < 1000; slices++) {
+      const exit = engine.run(vcpu, vcpu.u64("ICOUNT") + 10_000n);
+      if (exit.reason !== "budget") return expect(exit.reason).toBe("halt");
+    }
+    throw new Error("the loop does not end");
+  };
+  run(200);
+  const before = vcpu.u64("COMPILED");
+  run(cases.length / size);
+  expect(vcpu.u64("COMPILED"), "compiled code ran").toBeGreaterThan(before);
+  const after = new Uint8Array(cases.length);
+  memory.read(gpa(casesBase), after);
+  return after;
+}
