@@ -11,7 +11,7 @@ export {
   type RegionObject,
   regionName,
 } from "./emit/region.ts";
-export { KeptRegions, recordOf } from "./emit/kept-regions.ts";
+export { isLasting, KeptRegions, recordOf } from "./emit/kept-regions.ts";
 export { type EmitterSetup, RemoteEmitter, runEmitterThread } from "./emit/emitter-thread.ts";
 export { growRegion, type Region, type RegionBlock, type RegionGround, type RegionSize } from "./hot/region.ts";
 export { type PassName, type Passes, passesWithout, passNames } from "./passes.ts";

@@ -149,6 +149,12 @@ const rows = [
     1,
     "statistics: entries from the interpreter; regions that go on in each other are not counted",
   ],
+  [
+    "MISPLACED",
+    "u32",
+    1,
+    "accesses that their region took to be on another page, one that the TLB had; since it was 0",
+  ],
   ["REGION_EPOCH", "u32", 1, "incremented when regions that the jump cache may name are gone; never 0"],
   ["FILL_COUNT", "u32", 1, "non-global TLB fills since the last flush, indices in the fill log"],
   ["PENDING_DB", "u32", 1, "DR6 bits of a debug trap to deliver at the next boundary"],

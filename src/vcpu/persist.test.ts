@@ -22,7 +22,17 @@ const notKept = [
     "WALK_GENERATION",
     "FILL_COUNT",
   ],
-  ...["TLB_MISSES", "TLB_FLUSHES", "WALKS", "COMPILED", "REGION_ENTRIES", "REGION_EPOCH", "REGIONS", "WASM_BYTES"],
+  ...[
+    "MISPLACED",
+    "TLB_MISSES",
+    "TLB_FLUSHES",
+    "WALKS",
+    "COMPILED",
+    "REGION_ENTRIES",
+    "REGION_EPOCH",
+    "REGIONS",
+    "WASM_BYTES",
+  ],
   ...[
     "RUNNING",
     "MIDWAY",

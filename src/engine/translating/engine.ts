@@ -315,6 +315,7 @@ export class TranslatingEngine implements Engine {
       throw error;
     } finally {
       this.#ran = Number(vcpu.u64("ICOUNT") - from);
+      this.#regions.reconsider(vcpu, this.#ran, this.#lifting.hotThreshold);
       this.#pause(vcpu);
     }
   }

@@ -11,6 +11,7 @@ import {
   type EmitOptions,
   emitRegions,
   growRegion,
+  isLasting,
   KeptRegions,
   type Region,
   type RegionCode,
@@ -41,6 +42,10 @@ const userEntry = 2;
 const compiledBlock = 3;
 /** Of all regions, the part that makes room when there is none for more. */
 const evictedShare = 1 / 4;
+/** A run has so many accesses at least that were not on the page that their region took them to be on, and is so much of them, */
+const fewMisplaced = 1000;
+/** where the region that it ended in is made anew. */
+const misplacedShare = 1 / 128;
 /** Code whose linear addresses are not RIP. */
 const segmentedModes = Mode.code32 | Mode.code16;
 
@@ -54,6 +59,7 @@ interface Compiled {
   readonly place: number;
   readonly record: number;
   readonly instructions: number;
+  readonly apart: boolean;
   /** Blocks it can be entered at. */
   readonly entries: readonly number[];
   readonly frames: readonly number[];
@@ -120,7 +126,7 @@ export class RegionCompiler {
   }
 
   /** Grows a region of the block at RIP, which became hot, and lets it wait for the next batch; a larger one than it has. */
-  request(vcpu: Vcpu, block: number, hotThreshold: number): void {
+  request(vcpu: Vcpu, block: number, hotThreshold: number, apart = false): void {
     const words = this.#arena.i32;
     const compiled = words[(block + blockHeader.B_REGION) >> 2] !== 0;
     const again = Math.floor(hotThreshold * insideShare);
@@ -130,13 +136,38 @@ export class RegionCompiler {
     }
     if (!compiled) words[(block + blockHeader.B_COUNTER) >> 2] = neverHot;
     const size = compiled ? "large" : "small";
-    const region = this.#keptRegion(vcpu, block, size) ?? this.grow(vcpu, block, vcpu.u64("RIP"), hotThreshold, size);
+    const kept = apart ? undefined : this.#keptRegion(vcpu, block, size);
+    const region = kept ?? { ...this.grow(vcpu, block, vcpu.u64("RIP"), hotThreshold, size), apart };
     if (region.blocks.length === 0) return;
     this.#queue.push(region);
     this.#asking = vcpu.wordOf("EVENTS");
     this.#expect(region, again);
     // The first one: the run ends, which may have been meant to be a long one. Where runs are exact their length is not to be changed.
     if (this.#queue.length === 1 && !this.#options.exact) vcpu.raiseEvent(Event.host);
+  }
+
+  /**
+   * After a run of so many instructions. Where a hot structure or stack frame lies across a page's end, the accesses to it are not together on the page that
+   * regions take them to be on, and each asks the runtime: then the region that the run ended in is made anew, with each access by itself.
+   */
+  reconsider(vcpu: Vcpu, ran: number, hotThreshold: number): void {
+    const misplaced = vcpu.u32("MISPLACED");
+    if (misplaced === 0) return;
+    vcpu.setU32("MISPLACED", 0);
+    if (misplaced < Math.max(fewMisplaced, ran * misplacedShare)) return;
+    const block = this.#blockAtRip(vcpu);
+    const region = block === 0 ? undefined : this.#byPlace.get(this.#arena.i32[(block + blockHeader.B_REGION) >> 2]);
+    if (region !== undefined && !region.apart && !this.#awaited.has(block))
+      this.request(vcpu, block, hotThreshold, true);
+  }
+
+  /** The block that is next; 0 where it is not known. */
+  #blockAtRip(vcpu: Vcpu): number {
+    const mode = vcpu.u32("MODE");
+    if ((mode & segmentedModes) !== 0) return 0;
+    const rip = vcpu.u64("RIP");
+    const frame = this.#wasm.exports.code_frame(vcpu.vp, BigInt.asIntN(64, rip)) >>> 0;
+    return frame === 0 ? 0 : this.#blockAt(this.#arena.i32, (frame | Number(rip & 0xfffn)) >>> 0, mode);
   }
 
   /**
@@ -324,7 +355,7 @@ export class RegionCompiler {
   #compileHere(codes: readonly RegionCode[]): void {
     const words = this.#arena.i32;
     const keep = (code: RegionCode, object: RegionObject): void => {
-      if (this.#keeps) this.#kept.add(recordOf(words, code, object, this.#options.exact));
+      if (this.#keeps && isLasting(code.region)) this.#kept.add(recordOf(words, code, object, this.#options.exact));
     };
     this.#install(codes, emitRegions(words, codes, this.#options, words, keep));
   }
@@ -373,8 +404,9 @@ export class RegionCompiler {
   #enter({ region, record }: RegionCode, code: unknown, entries: readonly number[]): void {
     const words = this.#arena.i32;
     const place = this.#freePlaces.pop() ?? this.#nextPlace++;
-    const { instructions } = region;
-    const compiled: Compiled = { place, record, instructions, entries, frames: region.pages.map(({ frame }) => frame) };
+    const { instructions, apart = false } = region;
+    const frames = region.pages.map(({ frame }) => frame);
+    const compiled: Compiled = { place, record, instructions, apart, entries, frames };
     this.#wasm.regions.set(place, code);
     this.#byPlace.set(place, compiled);
     for (const frame of compiled.frames) {

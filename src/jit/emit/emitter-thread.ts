@@ -9,7 +9,7 @@
 import { allocateMessageRing, MessageReceiver, MessageSender } from "#base";
 import { Ahead, type Arena, aheadBytes, Toucher, type Translations } from "#memory";
 import { Event } from "#vcpu";
-import { recordOf } from "./kept-regions.ts";
+import { isLasting, recordOf } from "./kept-regions.ts";
 import { type EmitOptions, emitRegions, memoryPagesOf, type RegionCode } from "./region.ts";
 import {
   decodeReply,
@@ -181,7 +181,8 @@ export function runEmitterThread(setup: EmitterSetup, toucher = new Toucher(setu
     let reply: readonly Uint8Array[];
     try {
       const batch = emitRegions(operations, codes, options, new Int32Array(memory.buffer), (code, object) => {
-        if (Atomics.load(words, keeping) !== 0) keep(recordOf(operations, code, object, options.exact));
+        if (Atomics.load(words, keeping) !== 0 && isLasting(code.region))
+          keep(recordOf(operations, code, object, options.exact));
       });
       rehearsal.of(batch.bytes, memoryPagesOf(codes));
       reply = encodeReply(number, batch);

@@ -52,6 +52,9 @@ function seedHash(offset: number, mode: number, operations: Int32Array): number 
   return hash;
 }
 
+/** Whether runs to come may want it: where something lies is another place in each. */
+export const isLasting = ({ apart }: Region): boolean => apart !== true;
+
 /** The record of a region that was emitted. `words`: where its blocks' operations are. */
 export function recordOf(
   words: Int32Array,

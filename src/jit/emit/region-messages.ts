@@ -5,7 +5,7 @@
  * machine, which goes on meanwhile.
  *
  *     request  number, count, then for each region: record, vCPU, count of blocks, where it is kept or 0, then where it is not:
- *              mode, large, seed, then for each block: block, and where the region is not kept:
+ *              mode, flags, seed, then for each block: block, and where the region is not kept:
  *              delta, count, count of targets, targets, count of operation words, operations
  *     reply    number, count, then for each region: count of entries, entries' blocks; then the module's bytes
  *
@@ -17,6 +17,8 @@ import type { CompiledBatch, RegionCode } from "./region.ts";
 /** What else there is of a kept region is where it is kept. */
 const keptBlock = { delta: 0, count: 0, ir: 0, irBytes: 0, targets: [] } as const;
 const keptShape = { seed: 0, pages: [], mode: 0, size: "small", instructions: 0 } as const;
+
+const flag = { large: 1, apart: 2 } as const;
 
 export interface EmitRequest {
   readonly number: number;
@@ -44,7 +46,7 @@ export function encodeRequest(number: number, words: Int32Array, codes: readonly
       for (const { block } of region.blocks) put(block);
       continue;
     }
-    put(region.mode, region.size === "large" ? 1 : 0, region.seed);
+    put(region.mode, (region.size === "large" ? flag.large : 0) | (region.apart ? flag.apart : 0), region.seed);
     for (const { block, delta, count, ir, irBytes, targets } of region.blocks) {
       put(block, delta, count, targets.length, ...targets, irBytes >> 2);
       message.set(words.subarray(ir, ir + (irBytes >> 2)), at);
@@ -69,7 +71,7 @@ export function decodeRequest(bytes: Uint8Array<ArrayBuffer>): EmitRequest {
       codes.push({ region: { ...keptShape, blocks, kept }, record, vp });
       continue;
     }
-    const [mode, large, seed] = [take(), take(), take()];
+    const [mode, flags, seed] = [take(), take(), take()];
     while (blocks.length < blockCount) {
       const [block, delta, length, targetCount] = [take() >>> 0, take(), take(), take()];
       const targets = [...words.subarray(at, (at += targetCount))];
@@ -80,7 +82,15 @@ export function decodeRequest(bytes: Uint8Array<ArrayBuffer>): EmitRequest {
     }
     // What pages it stands on is in its record.
     codes.push({
-      region: { blocks, seed, pages: [], mode, size: large !== 0 ? "large" : "small", instructions },
+      region: {
+        blocks,
+        seed,
+        pages: [],
+        mode,
+        size: (flags & flag.large) !== 0 ? "large" : "small",
+        instructions,
+        apart: (flags & flag.apart) !== 0,
+      },
       record,
       vp,
     });

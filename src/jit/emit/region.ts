@@ -217,9 +217,10 @@ class RegionFunction {
     this.#back = c.local("i32");
     this.#start = c.local("i32");
     this.#e = new RegionEmitter(c, region.mode, registersOf(words, region, options.passes), options.passes, vp);
-    if (options.passes["known-pages"]) this.#e.pages.slots = knownPages(words, region.blocks, shapes);
+    const isTogether = region.apart !== true;
+    if (options.passes["known-pages"] && isTogether) this.#e.pages.slots = knownPages(words, region.blocks, shapes);
     if (options.passes["followed-pointers"]) this.#e.pages.pointers.followed = followedPointers(words, region.blocks, shapes);
-    if (options.passes["same-page"]) this.#e.pages.near = nearAccesses(words, region.blocks);
+    if (options.passes["same-page"] && isTogether) this.#e.pages.near = nearAccesses(words, region.blocks);
     if (vp !== 0) this.#settleVcpu(vp);
     this.#prologue(record !== 0);
     this.#outAt = c.block();

@@ -45,6 +45,8 @@ export interface Region {
   readonly mode: number;
   readonly size: RegionSize;
   readonly instructions: number;
+  /** Each access asks for its page by itself: what is near each other there lies across a page's end. */
+  readonly apart?: boolean;
   /** Arena offset of what is kept of it (jit/emit/kept-regions.ts); undefined where it has to be emitted. */
   readonly kept?: number;
 }

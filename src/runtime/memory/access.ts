@@ -52,6 +52,49 @@ function resolvePiece(vp: u32, va: u64, intent: u32, mode: u32, flags: u32): boo
   return true;
 }
 
+/** Accesses across pages that are as short as this one need not be walked where a TLB has both pages. */
+const SHORT: u32 = 16;
+
+/** Arena address of the first byte of an access across pages where the TLB has both; else 0. */
+function cachedAcross(vp: u32, va: u64, size: u32, mode: u32, writing: bool): u32 {
+  const last = va + size - 1;
+  const one = entryAddress(vp, mode, writing, va);
+  if (load<u64>(one) != (va & 0xfffffffffffff000)) return 0;
+  if (load<u64>(entryAddress(vp, mode, writing, last)) != (last & 0xfffffffffffff000)) return 0;
+  return load<u32>(one, 8) + <u32>va;
+}
+
+/** Arena address of the second page of such an access. */
+// @ts-ignore: decorator
+@inline
+function secondPage(vp: u32, va: u64, size: u32, mode: u32, writing: bool): u32 {
+  const last = va + size - 1;
+  return load<u32>(entryAddress(vp, mode, writing, last), 8) + (<u32>last & 0xfffff000);
+}
+
+/** What is to be read across two pages that the TLB has, as one piece; 0 where it has not both. */
+function gatherCached(vp: u32, va: u64, size: u32, mode: u32): u32 {
+  const address = cachedAcross(vp, va, size, mode, false);
+  if (address == 0) return 0;
+  const first: u32 = 4096 - (<u32>va & 4095);
+  const at = vp + L.BOUNCE + first;
+  // The end of one page and the beginning of the other, more of both than is wanted.
+  v128.store(at, v128.load(address + first - SHORT));
+  v128.store(at + SHORT, v128.load(secondPage(vp, va, size, mode, false)));
+  return vp + L.BOUNCE + SHORT;
+}
+
+/** Carries what is in the bounce buffer to two pages that the TLB has for writing: nobody else has to know. False where it has not both. */
+function scatterCached(vp: u32, va: u64, size: u32, mode: u32): bool {
+  const address = cachedAcross(vp, va, size, mode, true);
+  if (address == 0) return false;
+  const first: u32 = 4096 - (<u32>va & 4095);
+  const second = secondPage(vp, va, size, mode, true);
+  for (let n: u32 = 0; n < first; n++) store<u8>(address + n, load<u8>(vp + L.BOUNCE + n));
+  for (let n: u32 = first; n < size; n++) store<u8>(second + n - first, load<u8>(vp + L.BOUNCE + n));
+  return true;
+}
+
 /** See `access`; in the TLB mode given (0 user, 1 supervisor, 2 supervisor that may touch user pages). */
 export function accessAs(vp: u32, va: u64, size: u32, intent: u32, mode: u32): u32 {
   const offset = <u32>va & 4095;
@@ -73,8 +116,13 @@ export function accessAs(vp: u32, va: u64, size: u32, intent: u32, mode: u32): u
     }
   }
   store<u32>(vp, 0, L.LEAVE);
-  const stepping = load<u32>(vp, L.STEPPING) != 0;
   const first = min(size, 4096 - offset);
+  if (first < size && size <= SHORT) {
+    if (intent == WRITE && cachedAcross(vp, va, size, mode, true) != 0) return vp + L.BOUNCE;
+    const at = intent == READ ? gatherCached(vp, va, size, mode) : 0;
+    if (at != 0) return at;
+  }
+  const stepping = load<u32>(vp, L.STEPPING) != 0;
   // Both pages are resolved before anything is read: a fault on the second leaves no trace but A and D bits.
   // Nothing is stored before `commit`.
   if (!resolvePiece(vp, va, intent, mode, L.E_ACCESSED)) return 0;
@@ -203,7 +251,9 @@ export function commitAs(vp: u32, va: u64, size: u32, mode: u32): u32 {
  * began ends here.
  */
 export function commit(vp: u32, va: u64, size: u32): u32 {
-  const done = commitAs(vp, va, size, load<u32>(vp, L.MODE) & 3);
+  const mode = load<u32>(vp, L.MODE) & 3;
+  if ((<u32>va & 4095) + size > 4096 && size <= SHORT && !isExclusive() && scatterCached(vp, va, size, mode)) return 1;
+  const done = commitAs(vp, va, size, mode);
   if (isExclusive()) endExclusive();
   return done;
 }
@@ -241,10 +291,19 @@ function resolved(vp: u32, va: u64, size: u32, intent: u32): u32 {
   return 0;
 }
 
+/** A region took an access to be on another page. */
+// @ts-ignore: decorator
+@inline
+function countMisplaced(vp: u32): void {
+  store<u32>(vp, load<u32>(vp, L.MISPLACED) + 1, L.MISPLACED);
+}
+
 /** `resolve` for an access that has not asked the TLB. */
 export function seek(vp: u32, va: u64, size: u32, intent: u32): u32 {
   const entry = entryAddress(vp, load<u32>(vp, L.MODE) & 3, intent != READ, va);
-  return (load<u64>(entry) ^ va) > <u64>(4096 - size) ? resolve(vp, va, size, intent) : load<u32>(entry, 8) + <u32>va;
+  if ((load<u64>(entry) ^ va) > <u64>(4096 - size)) return resolve(vp, va, size, intent);
+  countMisplaced(vp);
+  return load<u32>(entry, 8) + <u32>va;
 }
 
 /** Accesses of sixteen bytes and less lie on a known page where they start below this. */
@@ -254,6 +313,7 @@ const KNOWN_LIMIT: u64 = 4096 - 15;
 export function page_miss(vp: u32, va: u64, slot: u32, size: u32, intent: u32): u32 {
   const entry = entryAddress(vp, load<u32>(vp, L.MODE) & 3, intent != READ, va);
   if ((load<u64>(entry) ^ va) > <u64>(4096 - size)) return resolve(vp, va, size, intent);
+  countMisplaced(vp);
   const addend = load<u32>(entry, 8);
   const maskAt = vp + L.KNOWN_PAGE_MASKS + ((slot / L.KNOWN_PAGE_SLOTS) << 2);
   store<u32>(maskAt, load<u32>(maskAt) | (1 << (slot & (L.KNOWN_PAGE_SLOTS - 1))));
