@@ -149,12 +149,7 @@ const rows = [
     1,
     "statistics: entries from the interpreter; regions that go on in each other are not counted",
   ],
-  [
-    "MISPLACED",
-    "u32",
-    1,
-    "accesses that their region took to be on another page, one that the TLB had; since it was 0",
-  ],
+  ["MISPLACED", "u32", 1, "since it was 0: accesses that a region took to be on one page with others, and were not"],
   ["REGION_EPOCH", "u32", 1, "incremented when regions that the jump cache may name are gone; never 0"],
   ["FILL_COUNT", "u32", 1, "non-global TLB fills since the last flush, indices in the fill log"],
   ["PENDING_DB", "u32", 1, "DR6 bits of a debug trap to deliver at the next boundary"],

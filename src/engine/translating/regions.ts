@@ -42,10 +42,10 @@ const userEntry = 2;
 const compiledBlock = 3;
 /** Of all regions, the part that makes room when there is none for more. */
 const evictedShare = 1 / 4;
-/** A run has so many accesses at least that were not on the page that their region took them to be on, and is so much of them, */
+/** Where so many of a run's accesses were not on one page with those that their region takes them to be with, */
 const fewMisplaced = 1000;
-/** where the region that it ended in is made anew. */
-const misplacedShare = 1 / 128;
+/** and are so large a part of its instructions, the region that it ended in is made anew. */
+const misplacedShare = 1 / 48;
 /** Code whose linear addresses are not RIP. */
 const segmentedModes = Mode.code32 | Mode.code16;
 
@@ -147,8 +147,8 @@ export class RegionCompiler {
   }
 
   /**
-   * After a run of so many instructions. Where a hot structure or stack frame lies across a page's end, the accesses to it are not together on the page that
-   * regions take them to be on, and each asks the runtime: then the region that the run ended in is made anew, with each access by itself.
+   * After a run of so many instructions. Where a hot structure or stack frame lies across a page's end, accesses that regions take to be on one page are not, and
+   * each asks the runtime: then the region that the run ended in is made anew, with each access by itself.
    */
   reconsider(vcpu: Vcpu, ran: number, hotThreshold: number): void {
     const misplaced = vcpu.u32("MISPLACED");

@@ -291,18 +291,11 @@ function resolved(vp: u32, va: u64, size: u32, intent: u32): u32 {
   return 0;
 }
 
-/** A region took an access to be on another page. */
-// @ts-ignore: decorator
-@inline
-function countMisplaced(vp: u32): void {
-  store<u32>(vp, load<u32>(vp, L.MISPLACED) + 1, L.MISPLACED);
-}
-
 /** `resolve` for an access that has not asked the TLB. */
 export function seek(vp: u32, va: u64, size: u32, intent: u32): u32 {
   const entry = entryAddress(vp, load<u32>(vp, L.MODE) & 3, intent != READ, va);
   if ((load<u64>(entry) ^ va) > <u64>(4096 - size)) return resolve(vp, va, size, intent);
-  countMisplaced(vp);
+  store<u32>(vp, load<u32>(vp, L.MISPLACED) + 1, L.MISPLACED);
   return load<u32>(entry, 8) + <u32>va;
 }
 
@@ -313,7 +306,6 @@ const KNOWN_LIMIT: u64 = 4096 - 15;
 export function page_miss(vp: u32, va: u64, slot: u32, size: u32, intent: u32): u32 {
   const entry = entryAddress(vp, load<u32>(vp, L.MODE) & 3, intent != READ, va);
   if ((load<u64>(entry) ^ va) > <u64>(4096 - size)) return resolve(vp, va, size, intent);
-  countMisplaced(vp);
   const addend = load<u32>(entry, 8);
   const maskAt = vp + L.KNOWN_PAGE_MASKS + ((slot / L.KNOWN_PAGE_SLOTS) << 2);
   store<u32>(maskAt, load<u32>(maskAt) | (1 << (slot & (L.KNOWN_PAGE_SLOTS - 1))));
