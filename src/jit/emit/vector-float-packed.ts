@@ -7,7 +7,7 @@
 import { type Code, type Label, type Local, V, W } from "#wasm";
 import type { Bound, FloatType } from "./float-state.ts";
 import type { OpEmitter, Semantics } from "./op-emitter.ts";
-import { leaveOnTrap, orElse, settle, unlessFast, unlessKnown, unlessZeros } from "./vector-float.ts";
+import { leaveOnTrap, orElse, settle, unlessFast, unlessKnown, doneWithZeros } from "./vector-float.ts";
 
 export const packedFloatSemantics = new Map<string, Semantics>();
 const means = (name: string, semantics: Semantics): void => {
@@ -90,7 +90,7 @@ for (const s of [singles, doubles]) {
     const c = e.code;
     const pushOperands = (kind: number): Code => c.get(kind === operation.sqrt ? e.v : e.u).get(e.v).get(result);
     const rare = (kind: number, done: Label): void => {
-      if (isArithmetic(kind)) unlessZeros(e, s.name, kind <= operation.sub, () => pushOperands(kind), done);
+      if (isArithmetic(kind)) doneWithZeros(e, s.name, kind <= operation.sub, () => pushOperands(kind), done);
       c.get(e.vp);
       e.pushImm32();
       c.get(e.u).get(e.v);

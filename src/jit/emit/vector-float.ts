@@ -131,7 +131,7 @@ export function orElse(e: OpEmitter, common: (slow: Label) => void, rare: (done:
  * Branches to `done` where what the test of the common case sends away is right all the same, as zeros are: they are no less common in some
  * programs. `push` pushes operands and result.
  */
-export function unlessZeros(e: OpEmitter, type: FloatType | "f32x4" | "f64x2", isSum: boolean, push: () => void, done: Label): void {
+export function doneWithZeros(e: OpEmitter, type: FloatType | "f32x4" | "f64x2", isSum: boolean, push: () => void, done: Label): void {
   // An interpreted operation costs as much as the call.
   if (!e.float.tracks) return;
   const c = e.code.get(e.float.fast()).i32(3).op(W.i32_eq);
@@ -159,7 +159,7 @@ for (const f of [single, double]) {
         if (b !== a && !e.float.isNumber("b", f.name)) unlessNormal(e, f, b, slow);
         unlessInside(e, f, r, range, slow);
       }, (done) => {
-        unlessZeros(e, f.name, name === "add" || name === "sub", () => pushOperands(e, f, a, b, r), done);
+        doneWithZeros(e, f.name, name === "add" || name === "sub", () => pushOperands(e, f, a, b, r), done);
         c.get(e.vp);
         pushBits(e, f, a);
         if (!unary) pushBits(e, f, b);

@@ -55,21 +55,17 @@ function resolvePiece(vp: u32, va: u64, intent: u32, mode: u32, flags: u32): boo
 /** Accesses across pages that are as short as this one need not be walked where a TLB has both pages. */
 const SHORT: u32 = 16;
 
+/** Where the second page of what `cachedAcross` found begins. */
+let secondAddress: u32 = 0;
+
 /** Arena address of the first byte of an access across pages where the TLB has both; else 0. */
 function cachedAcross(vp: u32, va: u64, size: u32, mode: u32, writing: bool): u32 {
   const last = va + size - 1;
   const one = entryAddress(vp, mode, writing, va);
-  if (load<u64>(one) != (va & 0xfffffffffffff000)) return 0;
-  if (load<u64>(entryAddress(vp, mode, writing, last)) != (last & 0xfffffffffffff000)) return 0;
+  const two = entryAddress(vp, mode, writing, last);
+  if (load<u64>(one) != (va & 0xfffffffffffff000) || load<u64>(two) != (last & 0xfffffffffffff000)) return 0;
+  secondAddress = load<u32>(two, 8) + (<u32>last & 0xfffff000);
   return load<u32>(one, 8) + <u32>va;
-}
-
-/** Arena address of the second page of such an access. */
-// @ts-ignore: decorator
-@inline
-function secondPage(vp: u32, va: u64, size: u32, mode: u32, writing: bool): u32 {
-  const last = va + size - 1;
-  return load<u32>(entryAddress(vp, mode, writing, last), 8) + (<u32>last & 0xfffff000);
 }
 
 /** What is to be read across two pages that the TLB has, as one piece; 0 where it has not both. */
@@ -80,7 +76,7 @@ function gatherCached(vp: u32, va: u64, size: u32, mode: u32): u32 {
   const at = vp + L.BOUNCE + first;
   // The end of one page and the beginning of the other, more of both than is wanted.
   v128.store(at, v128.load(address + first - SHORT));
-  v128.store(at + SHORT, v128.load(secondPage(vp, va, size, mode, false)));
+  v128.store(at + SHORT, v128.load(secondAddress));
   return vp + L.BOUNCE + SHORT;
 }
 
@@ -89,9 +85,8 @@ function scatterCached(vp: u32, va: u64, size: u32, mode: u32): bool {
   const address = cachedAcross(vp, va, size, mode, true);
   if (address == 0) return false;
   const first: u32 = 4096 - (<u32>va & 4095);
-  const second = secondPage(vp, va, size, mode, true);
   for (let n: u32 = 0; n < first; n++) store<u8>(address + n, load<u8>(vp + L.BOUNCE + n));
-  for (let n: u32 = first; n < size; n++) store<u8>(second + n - first, load<u8>(vp + L.BOUNCE + n));
+  for (let n: u32 = first; n < size; n++) store<u8>(secondAddress + n - first, load<u8>(vp + L.BOUNCE + n));
   return true;
 }
 
