@@ -7,7 +7,7 @@
 import { type Code, type Label, type Local, V, W } from "#wasm";
 import type { Bound, FloatType } from "./float-state.ts";
 import type { OpEmitter, Semantics } from "./op-emitter.ts";
-import { leaveOnTrap, orElse, settle, unlessFast, unlessKnown, doneWithZeros } from "./vector-float.ts";
+import { doneWithZeros, leaveOnTrap, orElse, settle, unlessFast, unlessKnown } from "./vector-float.ts";
 
 export const packedFloatSemantics = new Map<string, Semantics>();
 const means = (name: string, semantics: Semantics): void => {
