@@ -40,6 +40,10 @@ class Inbox {
   take(work: () => void): void {
     if (this.#isTaken) return void this.#later.push(work);
     this.#isTaken = true;
+    this.#do(work);
+  }
+
+  #do(work: () => void): void {
     // Before Node's next event, but after all that it hands over at once.
     queueMicrotask(() => this.#goOn());
     work();
@@ -48,11 +52,7 @@ class Inbox {
   #goOn(): void {
     const work = this.#later.shift();
     if (work === undefined) this.#isTaken = false;
-    else
-      setImmediate(() => {
-        queueMicrotask(() => this.#goOn());
-        work();
-      });
+    else setImmediate(() => this.#do(work));
   }
 }
 

@@ -15,7 +15,7 @@ export const X87_BYTES = 144;
 export const SSE_BYTES = 64;
 export const IMAGE_BYTES = 640;
 
-type Run = (kind: 0 | 1 | 2, code: readonly number[], cases: Uint8Array) => Uint8Array;
+export type Run = (kind: 0 | 1 | 2, code: readonly number[], cases: Uint8Array) => Uint8Array;
 
 /** A program of test/native as a filter from stdin to stdout; undefined where it cannot be made. */
 function filter(

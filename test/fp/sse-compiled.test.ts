@@ -3,7 +3,7 @@
  * sequences whose results are the next one's operands. Zeros meet everything else often: they have a way of their own. The real CPU judges.
  */
 import { describe, expect, test } from "vitest";
-import { runCompiled } from "./compiled-loop.ts";
+import { type CaseForm, differences } from "./compiled-loop.ts";
 import { nativeJudge, SSE_BYTES } from "./judge.ts";
 import { binary, Random, seedOf } from "./operands.ts";
 import { showSse } from "./sse-cases.ts";
@@ -12,12 +12,19 @@ const judge = nativeJudge();
 const CASES = Number(process.env.FP_CASES ?? 4000);
 const SEQUENCES = 40;
 
-/** As assemble_sse of test/native/fp-judge.c has it: rdi is the case. */
-const around = (code: readonly number[]): number[] => [
-  ...[0x0f, 0x10, 0x07, 0x0f, 0x10, 0x4f, 16, 0x48, 0x8b, 0x47, 32, 0x0f, 0xae, 0x57, 44],
-  ...code,
-  ...[0x0f, 0xae, 0x5f, 44, 0x48, 0x89, 0x47, 32, 0x0f, 0x11, 0x07, 0x9c, 0x58, 0x89, 0x47, 40],
-];
+/** As assemble_sse of test/native/fp-judge.c has it. */
+const form: CaseForm = {
+  kind: 1,
+  bytes: SSE_BYTES,
+  around: (code) => [
+    ...[0x0f, 0x10, 0x07, 0x0f, 0x10, 0x4f, 16, 0x48, 0x8b, 0x47, 32, 0x0f, 0xae, 0x57, 44],
+    ...code,
+    ...[0x0f, 0xae, 0x5f, 44, 0x48, 0x89, 0x47, 32, 0x0f, 0x11, 0x07, 0x9c, 0x58, 0x89, 0x47, 40],
+  ],
+  // RFLAGS are those of the loop; nothing is trapped.
+  compared: (byte) => byte < 40 || (byte >= 44 && byte < 48),
+  show: showSse,
+};
 
 type Lanes = "f32" | "f64";
 interface Form {
@@ -96,28 +103,13 @@ function makeCases(random: Random, lanes: Lanes): Uint8Array {
   return cases;
 }
 
-/** What differs in the first few cases; empty when nothing does. */
-function differences(code: readonly number[], cases: Uint8Array): string {
-  const ours = runCompiled(around(code), cases, SSE_BYTES);
-  const cpu = judge?.(1, code, cases) ?? cases;
-  const found: string[] = [];
-  for (let at = 0; at < cases.length && found.length < 3; at += SSE_BYTES) {
-    // RFLAGS are those of the loop.
-    const same = Array.from({ length: 48 }, (_, k) => (k >= 40 && k < 44) || ours[at + k] === cpu[at + k]);
-    if (same.every(Boolean)) continue;
-    const line = (bytes: Uint8Array): string => showSse(new DataView(bytes.buffer, bytes.byteOffset + at, SSE_BYTES));
-    found.push(`before ${line(cases)}\n  cpu    ${line(cpu)}\n  ours   ${line(ours)}`);
-  }
-  return found.join("\n");
-}
-
 describe.skipIf(!judge)("in compiled code", () => {
   test.each([...arithmetic, ...others])(
     "$name does what the CPU does",
     ({ name, code, lanes }) => {
       // What a comparison found is seen in RAX: LAHF.
       const seen = name.includes("COMI") ? [0x9f] : [];
-      expect(differences([...code, ...seen], makeCases(new Random(seedOf(name)), lanes))).toBe("");
+      expect(differences(judge, form, [...code, ...seen], makeCases(new Random(seedOf(name)), lanes))).toBe("");
     },
     10000 + 5 * CASES,
   );
@@ -126,12 +118,12 @@ describe.skipIf(!judge)("in compiled code", () => {
     "sequences of %s do what the CPU does",
     (lanes) => {
       const random = new Random(seedOf(lanes));
-      const pieces = [...arithmetic.filter((form) => form.lanes === lanes).map(({ code }) => code), ...moves];
+      const pieces = [...arithmetic.filter((each) => each.lanes === lanes).map(({ code }) => code), ...moves];
       for (let n = 0; n < SEQUENCES; n++) {
         const code: number[] = [];
         while (code.length < 16) code.push(...random.pick(pieces));
         const text = code.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
-        expect(differences(code, makeCases(random, lanes)), text).toBe("");
+        expect(differences(judge, form, code, makeCases(random, lanes)), text).toBe("");
       }
     },
     60000 + 100 * CASES,

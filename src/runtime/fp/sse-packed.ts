@@ -13,7 +13,7 @@ import {
   sse_f32_to_f64, sse_f32_to_i32, sse_f64_to_f32, sse_f64_to_i32, sse_i32_to_f32, sse_rcp_f32, sse_round_f32, sse_round_f64,
   sse_rsqrt_f32,
 } from "./sse-convert";
-import { areNumbers32, areNumbers64, isNumber32, isNumber64 } from "./sse-zeros";
+import { sse_is_sum_f32, sse_is_sum_f32x4, sse_is_sum_f64, sse_is_sum_f64x2 } from "./sse-zeros";
 
 /** The operations, as jit/lift/sse-float.ts numbers them. */
 const ADD: u32 = 0;
@@ -51,7 +51,7 @@ export function sse_settle_f32(vp: u32, a: u32, b: u32, r: u32): i32 {
     raise_simd(vp);
     return -1;
   }
-  return i32(isNumber32(a) && isNumber32(b) && isNumber32(r));
+  return sse_is_sum_f32(a, b, r);
 }
 
 export function sse_settle_f64(vp: u32, a: u64, b: u64, r: u64): i32 {
@@ -59,7 +59,7 @@ export function sse_settle_f64(vp: u32, a: u64, b: u64, r: u64): i32 {
     raise_simd(vp);
     return -1;
   }
-  return i32(isNumber64(a) && isNumber64(b) && isNumber64(r));
+  return sse_is_sum_f64(a, b, r);
 }
 
 /** The same of all lanes. */
@@ -68,7 +68,7 @@ export function sse_settle_f32x4(vp: u32, a: v128, b: v128, r: v128): i32 {
     raise_simd(vp);
     return -1;
   }
-  return i32(areNumbers32(a) && areNumbers32(b) && areNumbers32(r));
+  return sse_is_sum_f32x4(a, b, r);
 }
 
 export function sse_settle_f64x2(vp: u32, a: v128, b: v128, r: v128): i32 {
@@ -76,7 +76,7 @@ export function sse_settle_f64x2(vp: u32, a: v128, b: v128, r: v128): i32 {
     raise_simd(vp);
     return -1;
   }
-  return i32(areNumbers64(a) && areNumbers64(b) && areNumbers64(r));
+  return sse_is_sum_f64x2(a, b, r);
 }
 
 /** Settles the flags of several lanes when one of them met an unmasked exception. */

@@ -6,6 +6,7 @@
  * A sum or difference of numbers is exact where it is small, so it need only be a number. A product, quotient or root is a zero by itself
  * or, which is an underflow, by rounding.
  */
+import { isInside32, isInside64 } from "./sse";
 
 const LOW32: u32 = 0x1000000;
 const LOW64: u64 = 0x20000000000000;
@@ -15,20 +16,20 @@ const END64: u64 = 0xffe0000000000000;
 /** A zero or a normal finite value: what raises no exception by being an operand. */
 // @ts-ignore: decorator
 @inline
-export function isNumber32(a: u32): bool {
+function isNumber32(a: u32): bool {
   return a << 1 == 0 || (a << 1) - LOW32 < END32 - LOW32;
 }
 
 // @ts-ignore: decorator
 @inline
-export function isNumber64(a: u64): bool {
+function isNumber64(a: u64): bool {
   return a << 1 == 0 || (a << 1) - LOW64 < END64 - LOW64;
 }
 
 /** Of all lanes. */
 // @ts-ignore: decorator
 @inline
-export function areNumbers32(a: v128): bool {
+function areNumbers32(a: v128): bool {
   const twice = i32x4.shl(a, 1);
   const normal = i32x4.lt_u(i32x4.sub(twice, i32x4.splat(LOW32)), i32x4.splat(END32 - LOW32));
   return v128.all_true<i32>(v128.or(normal, i32x4.eq(twice, i32x4.splat(0))));
@@ -36,10 +37,11 @@ export function areNumbers32(a: v128): bool {
 
 // @ts-ignore: decorator
 @inline
-export function areNumbers64(a: v128): bool {
+function areNumbers64(a: v128): bool {
   return isNumber64(i64x2.extract_lane(a, 0)) && isNumber64(i64x2.extract_lane(a, 1));
 }
 
+/** Whether operands and result are numbers all. */
 export function sse_is_sum_f32(a: u32, b: u32, r: u32): i32 {
   return i32(isNumber32(a) && isNumber32(b) && isNumber32(r));
 }
@@ -60,13 +62,13 @@ export function sse_is_sum_f64x2(a: v128, b: v128, r: v128): i32 {
 // @ts-ignore: decorator
 @inline
 function isProduct64(a: u64, b: u64, r: u64): bool {
-  return (r << 1) - 2 * LOW64 < END64 - 2 * LOW64 || (r << 1 == 0 && (a << 1 == 0 || b << 1 == 0));
+  return isInside64(r) || (r << 1 == 0 && (a << 1 == 0 || b << 1 == 0));
 }
 
 /** Also of quotients and, with its operand twice, of roots. */
 export function sse_is_product_f32(a: u32, b: u32, r: u32): i32 {
-  const zero = r << 1 == 0 && (a << 1 == 0 || b << 1 == 0);
-  return i32(isNumber32(a) && isNumber32(b) && ((r << 1) - 2 * LOW32 < END32 - 2 * LOW32 || zero));
+  const isProduct = isInside32(r) || (r << 1 == 0 && (a << 1 == 0 || b << 1 == 0));
+  return i32(isNumber32(a) && isNumber32(b) && isProduct);
 }
 
 export function sse_is_product_f64(a: u64, b: u64, r: u64): i32 {

@@ -195,13 +195,13 @@ function isPlain64(a: u64): bool {
 /** Neither infinite nor NaN, and above the smallest normal number, where rounding may hide an underflow. */
 // @ts-ignore: decorator
 @inline
-function isInside32(a: u32): bool {
+export function isInside32(a: u32): bool {
   return ((a >> 23) & 0xff) - 2 <= 0xfc;
 }
 
 // @ts-ignore: decorator
 @inline
-function isInside64(a: u64): bool {
+export function isInside64(a: u64): bool {
   return ((a >> 52) & 0x7ff) - 2 <= 0x7fc;
 }
 

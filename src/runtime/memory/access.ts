@@ -52,14 +52,15 @@ function resolvePiece(vp: u32, va: u64, intent: u32, mode: u32, flags: u32): boo
   return true;
 }
 
-/** Accesses across pages that are as short as this one need not be walked where a TLB has both pages. */
+/** Bytes of the longest access that is not walked where the TLB has both of its pages. */
 const SHORT: u32 = 16;
 
 /** Where the second page of what `cachedAcross` found begins. */
 let secondAddress: u32 = 0;
 
-/** Arena address of the first byte of an access across pages where the TLB has both; else 0. */
+/** Arena address of the first byte of a short access across pages where the TLB has both; else 0. */
 function cachedAcross(vp: u32, va: u64, size: u32, mode: u32, writing: bool): u32 {
+  if (size > SHORT || (<u32>va & 4095) + size <= 4096) return 0;
   const last = va + size - 1;
   const one = entryAddress(vp, mode, writing, va);
   const two = entryAddress(vp, mode, writing, last);
@@ -94,9 +95,13 @@ function scatterCached(vp: u32, va: u64, size: u32, mode: u32): bool {
 export function accessAs(vp: u32, va: u64, size: u32, intent: u32, mode: u32): u32 {
   const offset = <u32>va & 4095;
   const writing = intent == WRITE || intent == MODIFY;
-  // Both ends are looked at before anything is walked.
-  if (offset + size > 4096 && !isInSegment(vp, va, va + size - 1)) return raiseNonCanonical(vp);
-  if (offset + size <= 4096) {
+  if (offset + size > 4096) {
+    // Both ends are looked at before anything is walked.
+    if (!isInSegment(vp, va, va + size - 1)) return raiseNonCanonical(vp);
+    if (intent == WRITE && cachedAcross(vp, va, size, mode, true) != 0) return vp + L.BOUNCE;
+    const at = intent == READ ? gatherCached(vp, va, size, mode) : 0;
+    if (at != 0) return at;
+  } else {
     const entry = entryAddress(vp, mode, writing, va);
     if (load<u64>(entry) == (va & 0xfffffffffffff000)) return load<u32>(entry, 8) + <u32>va;
     store<u32>(vp, 0, L.LEAVE);
@@ -111,13 +116,8 @@ export function accessAs(vp: u32, va: u64, size: u32, intent: u32, mode: u32): u
     }
   }
   store<u32>(vp, 0, L.LEAVE);
-  const first = min(size, 4096 - offset);
-  if (first < size && size <= SHORT) {
-    if (intent == WRITE && cachedAcross(vp, va, size, mode, true) != 0) return vp + L.BOUNCE;
-    const at = intent == READ ? gatherCached(vp, va, size, mode) : 0;
-    if (at != 0) return at;
-  }
   const stepping = load<u32>(vp, L.STEPPING) != 0;
+  const first = min(size, 4096 - offset);
   // Both pages are resolved before anything is read: a fault on the second leaves no trace but A and D bits.
   // Nothing is stored before `commit`.
   if (!resolvePiece(vp, va, intent, mode, L.E_ACCESSED)) return 0;
@@ -247,7 +247,7 @@ export function commitAs(vp: u32, va: u64, size: u32, mode: u32): u32 {
  */
 export function commit(vp: u32, va: u64, size: u32): u32 {
   const mode = load<u32>(vp, L.MODE) & 3;
-  if ((<u32>va & 4095) + size > 4096 && size <= SHORT && !isExclusive() && scatterCached(vp, va, size, mode)) return 1;
+  if (!isExclusive() && scatterCached(vp, va, size, mode)) return 1;
   const done = commitAs(vp, va, size, mode);
   if (isExclusive()) endExclusive();
   return done;
